@@ -53,20 +53,36 @@ class _Bars:
 
 
 @contextlib.contextmanager
-def on_stderr(*, wanted: bool = True) -> Iterator[ProgressListener]:
-    """Show progress on standard error while the block runs, if it is a terminal; otherwise show nothing."""
+def on_stderr(*, wanted: bool = True, estimate: bool = False) -> Iterator[ProgressListener]:
+    """Show progress on standard error while the block runs, if it is a terminal; otherwise show nothing.
+
+    With `estimate`, also show the rate and the remaining time.
+    """
     if not (wanted and sys.stderr.isatty()):
         yield Silent()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.table import Column
 
+    more: list[ProgressColumn] = []
+    if estimate:
+        more = [TaskProgressColumn(show_speed=True), TimeRemainingColumn()]
     display = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24, table_column=Column(min_width=4, ratio=1)),
         MofNCompleteColumn(),
+        *more,
         # The name of the item uses the remaining width of the line.
         TextColumn("{task.fields[item]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=2)),
         expand=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import zipfile
 from collections.abc import Callable
@@ -11,44 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.index_server import IndexServer, ServedFile
-from support.wheels import archive
+from support.fixture_wheels import GOOD, GUILTY, project_name, uv_lock, wheel_of
+from support.index_server import IndexServer
 
 from ftaudit.binary.facts_cache import render_facts
 from ftaudit.cli import main
 from ftaudit.facts import facts_store
-
-BINARIES = Path(__file__).parents[2] / "fixtures" / "binaries" / "linux-x86_64"
-GOOD, GUILTY = "multi_not_used", "multi_used"
-
-
-@functools.cache
-def wheel_of(module: str) -> ServedFile:
-    """Return the wheel, the same bytes each time."""
-    name = f"{module}.cpython-314t-x86_64-linux-gnu.so"
-    tag = "cp314-cp314t-manylinux_2_17_x86_64"
-    folder = f"{module}-1.0.dist-info"
-    members = {
-        name: (BINARIES / name).read_bytes(),
-        f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n".encode(),
-        f"{folder}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
-        f"{folder}/RECORD": b"",
-    }
-    return ServedFile(filename=f"{module}-1.0-{tag}.whl", data=archive(members.items()))
-
-
-def uv_lock(wheels: dict[str, tuple[str, str]]) -> str:
-    """Return a lock file of a project that needs these packages, each with the address and digest of its wheel."""
-    names = {module: module.replace("_", "-") for module in wheels}
-    needs = ", ".join(f'{{ name = "{name}" }}' for name in names.values())
-    blocks = [
-        f'[[package]]\nname = "{names[module]}"\nversion = "1.0"\n'
-        'source = { registry = "https://index.example/simple" }\n'
-        f'wheels = [{{ url = "{url}", hash = "sha256:{digest}" }}]\n'
-        for module, (url, digest) in wheels.items()
-    ]
-    project = f'[[package]]\nname = "app"\nversion = "1"\nsource = {{ virtual = "." }}\ndependencies = [{needs}]\n'
-    return "\n".join(('version = 1\nrevision = 3\nrequires-python = ">=3.14"\n', project, *blocks))
 
 
 @dataclass
@@ -99,7 +66,7 @@ def declarations(report: dict[str, Any]) -> dict[str, list[str]]:
     return {row["name"]: [module["binary"] for module in row["modules"]] for row in report["packages"]}
 
 
-EVERYTHING = {GOOD.replace("_", "-"): ["not_used"], GUILTY.replace("_", "-"): ["used"]}
+EVERYTHING = {project_name(GOOD): ["not_used"], project_name(GUILTY): ["used"]}
 
 
 def test_without_a_network_a_store_gives_the_whole_binary_evidence_and_the_report_names_it(
@@ -227,7 +194,7 @@ def test_answers_are_compared_with_the_wheels_and_a_wrong_one_is_an_error(run: R
     for module in (GOOD, GUILTY):
         file = wheel_of(module)
         (wheels / file.filename).write_bytes(file.data)
-    requirement = f"{GUILTY.replace('_', '-')}==1.0"
+    requirement = f"{project_name(GUILTY)}==1.0"
     check = ("check", requirement, "--find-links", wheels, "--static", "--no-deps", "--platform", "linux-x86_64")
     assert run(*check, "--cache-dir", cache)[0] == 1
     assert run("facts", "export", "-o", honest, "--cache-dir", cache)[0] == 0

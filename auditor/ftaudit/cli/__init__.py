@@ -127,6 +127,7 @@ def build_parser() -> Parser:
         diff,
         explain,
         facts_command,
+        fleet,
         plan,
         python,
         report,
@@ -140,7 +141,7 @@ def build_parser() -> Parser:
     # Two commands describe the command line itself, so they get the function that makes it.
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    auditing = (check, plan, report, watch, scan, stress, build_command)
+    auditing = (check, plan, report, fleet, watch, scan, stress, build_command)
     for room in (*auditing, explain, diff, config, cache, facts_command, python, completion):
         room.add_parsers(commands)
     return parser

@@ -9,19 +9,17 @@ from pathlib import Path
 
 from ftaudit import lockfiles
 from ftaudit.engine.ahead import Ahead
-from ftaudit.engine.build_forecast import find_forecasts
 from ftaudit.engine.evidence import find_evidence
-from ftaudit.engine.given import find_lacking
+from ftaudit.engine.judged_pins import judge_facts
 from ftaudit.engine.reaching import find_reach_of_packages
 from ftaudit.engine.reproduce import present_time
-from ftaudit.engine.rows import count_coverage, judge_all, make_rows, with_elsewhere
+from ftaudit.engine.rows import count_coverage
+from ftaudit.engine.selected_pins import select_pins
 from ftaudit.engine.session import AuditSession, open_session, open_sessions
 from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.engine.stressing import find_stress_facts, unstressed
-from ftaudit.engine.tiers.collect import Key
-from ftaudit.engine.upgrades.later import find_later
 from ftaudit.judge.reach_exit import reach_by_urgency
-from ftaudit.model import GapKind, PackageFacts, Pin, Report
+from ftaudit.model import GapKind, PackageFacts, Report
 from ftaudit.progress import ProgressListener
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
@@ -74,7 +72,7 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
     with ThreadPoolExecutor(1) as aside:
         aside.submit(ahead.prepare)
         chosen = aside.submit(session.rules, PackageRule)
-        selected = _select(session)
+        selected = select_pins(session)
     rules, problems = chosen.result()
     evidence = find_evidence(session, selected.keys, on_found=ahead.hear)
     sources = find_source_facts(session, evidence.indexed)
@@ -84,12 +82,8 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
     ]
     stressed, broken = find_stress_facts(session, selected.keys, every, evidence.indexed, only=stress_only)
     every = [dataclasses.replace(facts, stress=stressed[key]) for key, facts in zip(selected.keys, every, strict=True)]
-    judged = judge_all(with_elsewhere(every))
-    platforms, progress, index = session.platforms, session.progress, session.index
-    later = find_later(judged, platforms=platforms, surveyor=session.surveyor, progress=progress)
-    lacking = find_lacking(judged, target=session.target, platforms=platforms, index=index)
-    forecasts = find_forecasts(session, judged, later)
-    rows, failures = make_rows(judged, rules=rules, later=later, lacking=lacking, forecasts=forecasts)
+    rows, failures = judge_facts(session, every, rules)
+    platforms, index = session.platforms, session.index
     reach = find_reach_of_packages(session, every) if session.settings.reach else ()
     report = Report(
         target=session.target.name,
@@ -122,15 +116,6 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
     return dataclasses.replace(report, package_reach=reach_by_urgency(report))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _Selected:
-    """The rows to make, and the remaining notes from reading and resolving."""
-
-    keys: tuple[Key, ...]
-    notes: tuple[str, ...]
-    incomplete: tuple[str, ...]
-
-
 def _built(every: Sequence[PackageFacts]) -> tuple[str, ...]:
     """Return notes on packages without a wheel that are built from their sdists as pure Python."""
     names = sorted({f"{facts.pin.name} {facts.pin.version}" for facts in every if facts.index.built_from_source})
@@ -147,41 +132,3 @@ def _unopened(every: Sequence[PackageFacts]) -> tuple[str, ...]:
         }
     )
     return (f"pure by their tags alone, because the wheels could not be fetched: {', '.join(names)}",) if names else ()
-
-
-def _together(one: Pin, other: Pin) -> Pin:
-    """Return a pin that two inputs share, with the places of both and all of its chains, the shortest first."""
-    first, second = (other, one) if _shortest(other) < _shortest(one) else (one, other)
-    chains = sorted(dict.fromkeys((*first.required_by, *second.required_by)), key=len)
-    places = tuple(dict.fromkeys((*first.places, *second.places)))
-    return dataclasses.replace(one, required_by=tuple(chains), source=next(iter(places), None), also=places[1:])
-
-
-def _shortest(pin: Pin) -> int:
-    return len(pin.required_by[0]) if pin.required_by else 1
-
-
-def _select(session: AuditSession) -> _Selected:
-    """Resolve the pins of every input on every platform; the same pin in two inputs is one row."""
-    keys: dict[tuple[object, ...], Key] = {}
-    notes: dict[str, None] = {}
-    incomplete: dict[str, None] = {}
-    session.progress.stage("resolving", len(session.read) * len(session.platforms))
-    for requirements in session.read:
-        if requirements.beside:
-            notes[
-                f"{requirements.path} was read; these files in the folder were not: {', '.join(requirements.beside)}"
-            ] = None
-        if requirements.left_out:
-            told = ", ".join(requirements.left_out)
-            notes[f"{requirements.path}: not included (use --extra or --group): {told}"] = None
-    for number, requirements in enumerate(session.read):
-        for platform in session.platforms:
-            selection = session.select(number, platform)
-            notes |= dict.fromkeys(selection.notes)
-            incomplete |= dict.fromkeys(selection.incomplete)
-            for pin in selection.pins:
-                same = (pin.name, pin.version, pin.problem, pin.source_tree, platform.name)
-                keys[same] = (_together(keys[same][0], pin) if same in keys else pin, platform)
-            session.progress.done(requirements.path.name)
-    return _Selected(keys=tuple(keys.values()), notes=tuple(notes), incomplete=tuple(incomplete))

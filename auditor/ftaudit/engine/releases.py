@@ -27,7 +27,7 @@ from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.errors import ArchiveError, InputError, UsageError
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
-from ftaudit.index.release import ReleaseFiles
+from ftaudit.index.release import ReleaseFiles, preferred_versions
 from ftaudit.model import DistributionFile, GapKind, IndexFacts, Pin, Status, WheelKind
 from ftaudit.model.sentences import gap_phrase
 from ftaudit.target import (
@@ -154,14 +154,12 @@ def _on_index(item: str, index: Index) -> Release | str:
             raise InputError(f"{item}: {told}", hint="check its spelling, and --index-url")
         return f"{name}: {told}"
     allowed = [version for version in project.versions if requirement.specifier.contains(version, prereleases=True)]
-    kept = [version for version in allowed if any(file.yanked is None for file in project.versions[version])]
-    finals = [version for version in kept if not version.is_prerelease]
     if not allowed:
         raise InputError(
             f"{name}: the index has no version {requirement.specifier or 'at all'}",
             hint=_near(requirement.specifier, tuple(project.versions)),
         )
-    version = (finals or kept or allowed)[0]
+    version = preferred_versions({version: project.versions[version] for version in allowed})[0]
     return Release(name=name, version=version, files=project.versions[version], whole=True)
 
 

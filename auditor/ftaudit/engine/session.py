@@ -18,6 +18,7 @@ from ftaudit.engine.tiers.sdists import Sdists
 from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.errors import UsageError
 from ftaudit.index.client import Index
+from ftaudit.index.index_settings import IndexOptions
 from ftaudit.lockfiles import InputFormat, Requirements, ResolveOptions, Selection
 from ftaudit.once import Once
 from ftaudit.progress import ProgressListener, Silent
@@ -90,20 +91,49 @@ def open_sessions(
             f"--python names one interpreter, and there are {len(each)} targets",
             hint="leave it out (ftaudit finds the interpreter of each target), or name one --target",
         )
-    platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
     paths = tuple(inputs) or (str(lockfiles.find_input(Path())),)
     read = tuple(read_inputs(paths, settings))
     _check_run_env(read, settings)
+    platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
+    with _open(paths, read, settings, each, platforms, tuple(map(what_they_say, read)), progress) as sessions:
+        yield sessions
+
+
+@contextmanager
+def open_sessions_for_pins(
+    settings: Settings, targets: Sequence[str], platforms: Sequence[Platform], said: Sequence[IndexOptions] = ()
+) -> Iterator[tuple[AuditSession, ...]]:
+    """Open the resources to judge pins that were read elsewhere; `said` are the index options of their inputs.
+
+    `settings.platforms` is ignored: the pins may have been read on another machine than this one.
+    Surveys of later releases are not stored: a fleet has more of them than a file holds. Errors as in `open_sessions`.
+    """
+    with _open((), (), settings, parse_targets(targets), tuple(platforms), tuple(said), None, keep=False) as sessions:
+        yield sessions
+
+
+@contextmanager
+def _open(
+    paths: tuple[str, ...],
+    read: tuple[Requirements, ...],
+    settings: Settings,
+    targets: Sequence[Target],
+    platforms: tuple[Platform, ...],
+    said: Sequence[IndexOptions],
+    progress: ProgressListener | None,
+    *,
+    keep: bool = True,
+) -> Iterator[tuple[AuditSession, ...]]:
     with ExitStack() as stack:
         folder = stack.enter_context(cache_folder(settings))
-        index = stack.enter_context(open_index(settings, map(what_they_say, read)))
+        index = stack.enter_context(open_index(settings, said))
         reader = stack.enter_context(SharedWheelReader(settings, index))
         sdists = Sdists(index, folder)
         metadata = MetadataReader(index, sdists, folder, offline=settings.offline)
         sessions = []
-        for target in each:
+        for target in targets:
             own = dataclasses.replace(settings, target=target.name)
-            surveyor = stack.enter_context(Surveyor(target=target, index=index, reader=reader, settings=own))
+            surveyor = stack.enter_context(Surveyor(target=target, index=index, reader=reader, settings=own, keep=keep))
             options = resolve_options(own, index, target, metadata)
             if settings.no_cache:
                 options = dataclasses.replace(options, no_cache=False, cache_dir=folder / "uv")

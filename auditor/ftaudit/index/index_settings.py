@@ -122,7 +122,7 @@ def find_settings(
     variables, `NO_PROXY` and netrc are left to requests. Configuration files (`pip.conf`, `uv.toml`) are not read.
     Raise `UsageError` for an invalid setting.
     """
-    layers = (options, _environment(env), *requirements)
+    layers = (options, options_of_environment(env), *requirements)
     no_index = any(layer.no_index for layer in layers)
     default = next((layer.index_url for layer in layers if layer.index_url), None)
     asked = options.extra_index_urls or layers[1].extra_index_urls
@@ -177,7 +177,9 @@ def parse_source(url: str) -> IndexSource:
     return _source(url, {})
 
 
-def _environment(env: Mapping[str, str]) -> IndexOptions:
+def options_of_environment(env: Mapping[str, str]) -> IndexOptions:
+    """Return the options that the environment variables of uv and pip give; raise `UsageError` for an invalid one."""
+
     def first(*names: str) -> str | None:
         return next((value for name in names if (value := env.get(name, "").strip())), None)
 

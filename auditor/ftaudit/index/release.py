@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
@@ -49,6 +50,16 @@ class ProjectFiles:
     page: str | None = None
     age: float | None = None
     warnings: tuple[str, ...] = ()
+
+
+def preferred_versions(versions: Mapping[Version, Sequence[DistributionFile]]) -> tuple[Version, ...]:
+    """Return the versions that an installer without a pin considers: final ones with a file that is not yanked.
+
+    If there are none, return pre-releases, and if there are none, yanked ones; in the order of `versions`.
+    """
+    kept = tuple(version for version, files in versions.items() if any(file.yanked is None for file in files))
+    finals = tuple(version for version in kept if not version.is_prerelease)
+    return finals or kept or tuple(versions)
 
 
 def query_for(pin: Pin) -> Query | None:

@@ -41,18 +41,19 @@ class WorkerPool:
         capacity: int | None = None,
         prepare: Callable[[], object] | None = None,
         fork: bool = False,
+        may_write: bool = False,
     ) -> None:
         """Make a pool; a task that uses `seconds` of processor time, hangs, or needs more `memory` ends its worker.
 
         The kernel does so if this process is gone by then. `memory` is in bytes. `capacity` is the weight of the
         tasks that may wait. Each worker calls `prepare` first. With `fork`, the thread that calls `start` must be the
-        only one of this process.
+        only one of this process. Workers of our own code, which reads no hostile data itself, `may_write` files.
         """
         self.workers = workers
         self._work = work
         self._prepare = prepare
         self._seconds = seconds
-        self._limits = (memory, int(seconds) + 1)
+        self._limits = (memory, int(seconds) + 1, may_write)
         self._capacity = capacity
         self._fork = fork
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()

@@ -19,8 +19,8 @@ Work: TypeAlias = "Callable[[Any, Any], Any]"
 """The work: a function of a module, or a `partial` of one. It gets a task and its batch's shared value."""
 
 
-Limits: TypeAlias = "tuple[int, int]"
-"""Bytes of memory for a worker, and seconds of processor time for a task."""
+Limits: TypeAlias = "tuple[int, int, bool]"
+"""Bytes of memory for a worker, seconds of processor time for a task, and whether it may write files."""
 
 
 def main(limits: Limits) -> None:
@@ -54,8 +54,8 @@ def _silence() -> None:
 def _serve(
     tasks: BinaryIO, answers: BinaryIO, work: Work, prepare: Callable[[], object] | None, limits: Limits
 ) -> None:
-    memory, cpu_seconds = limits
-    _limit(memory)
+    memory, cpu_seconds, may_write = limits
+    _limit(memory, may_write=may_write)
     if prepare is not None:
         prepare()
     with contextlib.suppress(OSError):
@@ -85,13 +85,14 @@ def _done(work: Work, task: Packed, shared: object, memory: int) -> bytes:
     return json.dumps({"died": died.how.value, "detail": died.detail}).encode()
 
 
-def _limit(memory: int) -> None:
+def _limit(memory: int, *, may_write: bool) -> None:
     """Limit memory, core files and written files, if the system can (POSIX)."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        if not may_write:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         if sys.platform != "darwin":  # There a process maps more than any useful limit.
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 

@@ -35,11 +35,14 @@ class Surveyor:
     The nearest and the newest release with a wheel are read, and those between them until one is good.
     """
 
-    def __init__(self, *, target: Target, index: Index, reader: SharedWheelReader, settings: Settings) -> None:
+    def __init__(
+        self, *, target: Target, index: Index, reader: SharedWheelReader, settings: Settings, keep: bool = True
+    ) -> None:
+        """`keep` stores the surveys for the next run."""
         self._target = target
         self._index = index
         self._reader = reader
-        self._memo = Memo(None if settings.no_cache else settings.cache)
+        self._memo = Memo(settings.cache if keep and not settings.no_cache else None)
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="survey")
         self._begun: dict[SurveyQuestion, Future[Survey]] = {}

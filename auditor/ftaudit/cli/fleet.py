@@ -1,0 +1,205 @@
+"""The commands `ftaudit fleet check`, `survey` and `status`: many projects or packages at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.cli.answer import CommandAnswer, Screen
+from ftaudit.cli.options import (
+    add_allow_unknown,
+    add_facts,
+    add_index,
+    add_platforms,
+    add_rules,
+    add_targets,
+    settings_of,
+    settle_exit,
+    targets_of,
+)
+from ftaudit.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from ftaudit.fleet.runs import FleetRun
+    from ftaudit.fleet.schema import RunInfo
+    from ftaudit.progress import ProgressListener
+
+SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
+CHECK: Final = """\
+examples:
+  ftaudit fleet check ~/repositories -o run
+  ftaudit fleet check --manifest teams.csv -o run --dask tcp://scheduler:8786
+"""
+SURVEY: Final = """\
+examples:
+  ftaudit fleet survey lxml numpy -o run
+  ftaudit fleet survey --names packages.txt --newest 3 -o run
+"""
+STATUS: Final = """\
+examples:
+  ftaudit fleet status run
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `fleet check`, `fleet survey` and `fleet status` to the sub-commands."""
+    fleet = commands.add_parser("fleet", help="audit many projects or packages at once")
+    actions = fleet.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    check = actions.add_parser(
+        "check",
+        help="audit many projects, each distinct wheel once",
+        description="Audit many projects, each distinct wheel once, and write a data set. No audited code is run.",
+        epilog=CHECK,
+    )
+    what = check.add_argument_group("inputs")
+    what.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a folder of repositories, or an input")
+    manifest = "a list of inputs, with lines of INPUT,NAME,OWNER (repeatable)"
+    what.add_argument("--manifest", action="append", default=[], type=Path, metavar="FILE", help=manifest)
+    what.add_argument("--all-extras", action="store_true", help="include every extra")
+    what.add_argument("--no-deps", action="store_true", help="audit only the listed packages, not their dependencies")
+    _add_run(check)
+    check.set_defaults(answer=run_check)
+
+    survey = actions.add_parser(
+        "survey",
+        help="audit the newest releases of packages by their names",
+        description="Audit the newest releases of packages, and write a data set. No audited code is run.",
+        epilog=SURVEY,
+    )
+    what = survey.add_argument_group("inputs")
+    what.add_argument("package_names", nargs="*", metavar="NAME", help="a package")
+    named = "a file with one name on each line (repeatable)"
+    what.add_argument("--names", action="append", default=[], type=Path, metavar="FILE", help=named)
+    what.add_argument("--newest", type=int, default=1, metavar="N", help="releases of each package (default 1)")
+    _add_run(survey)
+    survey.set_defaults(answer=run_survey)
+
+    status = actions.add_parser(
+        "status",
+        help="show how far a run is",
+        description="Show how far a run is, also while another terminal runs it.",
+        epilog=STATUS,
+    )
+    status.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of the run")
+    status.set_defaults(answer=run_status)
+
+
+def _add_run(parser: Any) -> None:
+    where = parser.add_argument_group("target")
+    add_targets(where)
+    add_platforms(where, "default: this machine")
+    how = parser.add_argument_group("execution")
+    how.add_argument("--workers", type=int, metavar="N", help="local processes (default: one per core)")
+    dask = f"the scheduler of a Dask cluster to run on (default: {SCHEDULER}, if it is set)"
+    how.add_argument("--dask", metavar="ADDRESS", help=dask)
+    add_facts(how)
+    add_rules(how)
+    add_index(parser)
+    answer = parser.add_argument_group("output")
+    folder = "the folder for the data set; the same command resumes in it"
+    answer.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help=folder)
+    answer.add_argument("-q", "--quiet", action="store_true", help="no progress display")
+    add_allow_unknown(answer)
+
+
+def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    """Audit the projects. Raise `FtauditError` for a problem that the user must fix."""
+    from ftaudit.fleet.runs import check_fleet
+    from ftaudit.progress import on_stderr
+
+    with on_stderr(wanted=not options.quiet, estimate=True) as progress:
+        info = check_fleet(options.paths, options.manifest, _run(options, progress))
+    return _answer(options, info)
+
+
+def run_survey(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    """Audit the packages. Raise `FtauditError` for a problem that the user must fix."""
+    from ftaudit.fleet.runs import survey_fleet
+    from ftaudit.progress import on_stderr
+
+    if options.newest < 1:
+        raise UsageError("--newest takes a positive number")
+    names = [*options.package_names, *(name for path in options.names for name in _names(path))]
+    with on_stderr(wanted=not options.quiet, estimate=True) as progress:
+        info = survey_fleet(names, _run(options, progress), newest=options.newest)
+    return _answer(options, info)
+
+
+def run_status(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    """Return how far a run is. Raise `InputError` if the folder has none."""
+    from ftaudit.fleet.run_status import describe
+
+    return CommandAnswer(text=describe(options.folder))
+
+
+def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
+    from ftaudit.cores import count_cores
+    from ftaudit.fleet.executors import Executor, LocalWorkers
+    from ftaudit.fleet.runs import FleetRun
+
+    if options.workers is not None and options.workers < 1:
+        raise UsageError("--workers takes a positive number")
+    settings = replace(settings_of(options), static=True, jobs=1)
+    workers = options.workers or count_cores()
+    address = options.dask or os.environ.get(SCHEDULER)
+    executor: Executor = LocalWorkers(workers)
+    if address:
+        from ftaudit.fleet.dask_cluster import DaskWorkers
+        from ftaudit.index.index_settings import options_of_environment
+
+        executor = DaskWorkers(address)
+        # The workers have environments of their own.
+        told = options_of_environment(os.environ)
+        settings = replace(
+            settings,
+            index_url=settings.index_url or told.index_url,
+            extra_index_urls=settings.extra_index_urls or told.extra_index_urls,
+            find_links=settings.find_links or told.find_links,
+        )
+    return FleetRun(
+        output=options.output,
+        settings=settings,
+        targets=targets_of(options),
+        executor=executor,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def _names(path: Path) -> list[str]:
+    """Return the names in a file; empty lines and what follows `#` are ignored."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InputError(f"{path} cannot be read: {why}") from error
+    return [name for line in lines if (name := line.partition("#")[0].strip())]
+
+
+def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
+    from ftaudit.fleet.dataset import read_rows
+    from ftaudit.fleet.schema import PACKAGES, PROJECTS, Mode
+
+    verdicts: Counter[tuple[str, str]] = Counter()
+    blocks = unsure = False
+    for row in read_rows(options.output, PACKAGES):
+        verdicts[row["target"], row["verdict"]] += 1
+        blocks = blocks or row["blocks"]
+        unsure = unsure or row["verdict"] == "unknown"
+    lines = [f"{options.output}: " + ", ".join(f"{count} {name}" for name, count in info.rows.items())]
+    for target in info.targets:
+        found = ", ".join(f"{count} {name}" for (of, name), count in sorted(verdicts.items()) if of == target)
+        lines.append(f"{target}: {found or 'no package'}")
+    if info.mode is Mode.CHECK:
+        codes = Counter(row["exit_code"] for row in read_rows(options.output, PROJECTS))
+        blocks, unsure = codes[1] > 0, codes[2] + codes[3] > 0
+        told = {0: "nothing blocks", 1: "something blocks", 2: "could not be read", 3: "not everything was checked"}
+        lines.append("projects: " + ", ".join(f"{codes[code]} {what}" for code, what in told.items() if codes[code]))
+    lines += [f"the facts store {name} answered for {count} wheels" for name, count in info.stores.items()]
+    code, notes = settle_exit(1 if blocks else 3 if unsure else 0, options)
+    return CommandAnswer(text="\n".join(lines) + "\n", exit_code=code, notes=notes)

@@ -1,0 +1,221 @@
+"""The tasks of a fleet: plain data in, plain data out. A worker needs nothing but ftaudit to run them.
+
+A task may be run twice: its answer depends only on what it says, and on the index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import traceback
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.engine.inputs import what_they_say
+from ftaudit.engine.judged_pins import judge_pins
+from ftaudit.engine.selected_pins import SelectedPins, select_pins
+from ftaudit.engine.session import AuditSession, open_sessions, open_sessions_for_pins
+from ftaudit.errors import FtauditError
+from ftaudit.fleet.fleet_rows import rows_of_package
+from ftaudit.fleet.questions import Question, question_of, render_question
+from ftaudit.index.index_settings import IndexOptions
+from ftaudit.index.release import preferred_versions
+from ftaudit.model import Gap, GapKind, Pin, Status
+from ftaudit.model.sentences import gap_phrase
+from ftaudit.settings import Settings
+from ftaudit.target import Platform
+
+_ANSWERS_OF_A_SESSION: Final = 1000
+"""After so many questions a worker opens its files and connections again: what it remembers of them takes memory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadTask:
+    """Read one project."""
+
+    project: str
+    path: str
+    settings: Settings
+    targets: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The key of the task."""
+        return self.project
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeTask:
+    """Judge questions that may share pages of an index."""
+
+    questions: tuple[Question, ...]
+    settings: Settings
+    targets: tuple[str, ...]
+    platforms: tuple[Platform, ...]
+    newest: int = 0
+    """For a survey: each question is about so many of the newest releases of its package."""
+
+    @property
+    def key(self) -> str:
+        """The key of the task on a cluster: a digest of the keys of its questions."""
+        told = " ".join(question.key for question in self.questions)
+        return f"ftaudit-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+
+
+def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
+    """Return what a project pins for each target, with the questions; a project that cannot be read has a `problem`."""
+    try:
+        with open_sessions((task.path,), task.settings, task.targets) as sessions:
+            found = {session.target.name: _pins(session) for session in sessions}
+            read = sessions[0].read[0]
+    except FtauditError as error:
+        return {"problem": f"{error.problem}{f' ({error.hint})' if error.hint else ''}"}
+    questions = {}
+    for _, asked in found.values():
+        questions.update({question.key: question for question in asked})
+    return {
+        "problem": None,
+        "input": str(read.path),
+        "targets": {target: told for target, (told, _) in found.items()},
+        "questions": {key: render_question(question).decode() for key, question in _unsent(questions).items()},
+    }
+
+
+_sent: Final[set[str]] = set()
+"""The questions that this process has sent: the projects of a fleet ask the same ones, which are long."""
+
+
+def _unsent(questions: dict[str, Question]) -> dict[str, Question]:
+    new = {key: question for key, question in questions.items() if key not in _sent}
+    _sent.update(new)
+    return new
+
+
+def _pins(session: AuditSession) -> tuple[dict[str, Any], list[Question]]:
+    """Return the pins of a session as plain data, and their questions."""
+    selected = select_pins(session)
+    index = what_they_say(session.read[0])
+    platforms: dict[tuple[object, ...], list[str]] = {}
+    for pin, platform in selected.keys:
+        platforms.setdefault((pin.name, pin.version, pin.problem, pin.source_tree), []).append(platform.name)
+    pins, questions = [], []
+    for pin, platform in selected.keys:
+        same = (pin.name, pin.version, pin.problem, pin.source_tree)
+        question = question_of(pin, session.target.name, platforms[same], index)
+        questions.append(question)
+        pins.append(
+            [
+                platform.name,
+                str(pin.name),
+                None if pin.version is None else str(pin.version),
+                question.key,
+                [list(chain) for chain in pin.required_by],
+                None if pin.source is None else pin.source.path,
+                None if pin.source is None else pin.source.line,
+            ]
+        )
+    return {"pins": pins, **_said(selected)}, questions
+
+
+def _said(selected: SelectedPins) -> dict[str, Any]:
+    return {"notes": list(selected.notes), "incomplete": list(selected.incomplete)}
+
+
+def judge_task(task: JudgeTask, _: object = None) -> dict[str, Any]:
+    """Return the rows of each question by its key, and what the facts stores answered.
+
+    `error` is a sentence if the run as a whole cannot go on: a facts store is damaged or wrong.
+    """
+    try:
+        return _answers(task)
+    except FtauditError as error:
+        return {"error": error.problem, "hint": error.hint}
+    except Exception as error:  # Our bug: the other tasks go on, and a worker elsewhere tells the same.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return {"raised": f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"}
+
+
+def _answers(task: JudgeTask) -> dict[str, Any]:
+    answers: dict[str, list[Any]] = {}
+    by_index: dict[IndexOptions, list[Question]] = {}
+    for question in task.questions:
+        by_index.setdefault(question.index, []).append(question)
+    stores: dict[str, int] = {}
+    for index, questions in by_index.items():
+        opened = _sessions(task, index)
+        before = opened.sessions[0].reader.answers_of_stores
+        for session in opened.sessions:
+            asked = [question for question in questions if question.target == session.target.name]
+            platforms = {platform.name: platform for platform in task.platforms}
+            pins = [_Asked(question=question, pin=question.pin, key=question.key) for question in asked]
+            if task.newest:
+                pins = [pin for question in asked for pin in _newest(question, session, task.newest)]
+            keys = [[(each.pin, platforms[name]) for name in each.question.platforms] for each in pins]
+            for each, judged in zip(pins, judge_pins(session, keys), strict=True):
+                answers.setdefault(each.question.key, []).extend(
+                    told for row in judged.rows for told in rows_of_package(each.key, row, newest=each.newest)
+                )
+        opened.answered += len(questions)
+        for name, count in opened.sessions[0].reader.answers_of_stores.items():
+            stores[name] = stores.get(name, 0) + count - before.get(name, 0)
+    return {"answers": answers, "stores": stores}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """One pin to judge for a question."""
+
+    question: Question
+    pin: Pin
+    key: str
+    newest: bool = False
+
+
+def _newest(question: Question, session: AuditSession, count: int) -> list[_Asked]:
+    """Return the newest releases of the package that a question is about, or why there are none."""
+    project = session.index.find_project(question.pin.name)
+    if project.status is not Status.DONE or not project.versions:
+        gap = project.reason or Gap(kind=GapKind.NO_RELEASE, detail="its page lists no files of it")
+        pins = [replace(question.pin, problem=gap_phrase(gap), obstacle=gap.kind)]
+    else:
+        pins = [replace(question.pin, version=each) for each in preferred_versions(project.versions)[:count]]
+    return [
+        _Asked(
+            question=question,
+            pin=pin,
+            key=question_of(pin, question.target, question.platforms, question.index).key,
+            newest=number == 0 and pin.version is not None,
+        )
+        for number, pin in enumerate(pins)
+    ]
+
+
+@dataclass(slots=True)
+class _Opened:
+    """The sessions that one thread of a worker keeps open between tasks."""
+
+    key: tuple[object, ...]
+    stack: ExitStack
+    sessions: tuple[AuditSession, ...]
+    answered: int = 0
+
+
+_kept: Final = threading.local()
+
+
+def _sessions(task: JudgeTask, index: IndexOptions) -> _Opened:
+    """Return open sessions for the task; those of the last task if they fit and are not old."""
+    key = (task.settings, task.targets, task.platforms, index)
+    opened: _Opened | None = getattr(_kept, "opened", None)
+    if opened is not None and (opened.key != key or opened.answered >= _ANSWERS_OF_A_SESSION):
+        _kept.opened = None
+        opened.stack.close()
+        opened = None
+    if opened is None:
+        stack = ExitStack()
+        settings = replace(task.settings, jobs=task.settings.jobs or 1)
+        sessions = stack.enter_context(open_sessions_for_pins(settings, task.targets, task.platforms, (index,)))
+        opened = _kept.opened = _Opened(key=key, stack=stack, sessions=sessions)
+    return opened

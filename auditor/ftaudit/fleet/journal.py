@@ -1,0 +1,251 @@
+"""The journal of a run: what was read and judged so far, so that the same command resumes.
+
+It is a SQLite database in the folder of the run, and is removed when the data set is complete. Rows have keys, so that
+they are the same in whatever order the answers come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.errors import FtauditError, InputError, UsageError
+from ftaudit.fleet.fleet_rows import TableRow, row_key
+from ftaudit.fleet.projects import Project
+from ftaudit.fleet.questions import Question, parse_question, render_question
+from ftaudit.fleet.schema import TABLES, DataTable
+
+JOURNAL: Final = "journal.sqlite3"
+_LOCK: Final = "lock.sqlite3"
+_FORMAT: Final = "1"
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS projects (project TEXT PRIMARY KEY, name TEXT, owner TEXT, path TEXT, body BLOB);
+CREATE TABLE IF NOT EXISTS questions (key TEXT PRIMARY KEY, part TEXT, is_local INTEGER, done INTEGER, body BLOB);
+CREATE INDEX IF NOT EXISTS by_part ON questions (done, part, key);
+CREATE TABLE IF NOT EXISTS rows (name TEXT, target TEXT, key TEXT, body TEXT, PRIMARY KEY (name, target, key))
+    WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """How far a run is."""
+
+    projects: int
+    projects_read: int
+    questions: int
+    questions_judged: int
+
+
+class Journal:
+    """The journal of one run. A context manager; only one process at a time may open it to write."""
+
+    def __init__(self, folder: Path, *, told: dict[str, Any]) -> None:
+        """Open or make the journal of a run that is described by `told`.
+
+        Raise `UsageError` if another process writes to the folder, or if the folder has another run.
+        """
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = sqlite3.connect(folder / _LOCK, timeout=0)
+            self._lock.execute("BEGIN EXCLUSIVE")
+        except OSError as error:
+            raise UsageError(f"cannot write to {folder}: {error.strerror}", hint="name another folder") from error
+        except sqlite3.OperationalError as error:
+            raise UsageError(
+                f"another run writes to {folder} ({error})", hint="wait for it, or name another folder with --output"
+            ) from error
+        self._data = sqlite3.connect(folder / JOURNAL, isolation_level=None, check_same_thread=False)
+        with self._telling():
+            self._data.execute("PRAGMA journal_mode = WAL")
+            self._data.execute("PRAGMA synchronous = NORMAL")
+            self._data.executescript(_TABLES)
+        before = self.recall("told")
+        wanted = json.dumps(told, sort_keys=True)
+        if before is not None and (before != wanted or self.recall("format") != _FORMAT):
+            self.close()
+            raise UsageError(
+                f"{folder} has a run with other inputs or options, or of another version of ftaudit",
+                hint="repeat its command to resume it, or name another folder with --output",
+            )
+        self.remember("told", wanted)
+        self.remember("format", _FORMAT)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the journal, and let another process write to the folder."""
+        self._data.close()
+        self._lock.close()
+        with contextlib.suppress(OSError):
+            (self.folder / _LOCK).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Close and remove the journal: the data set is complete."""
+        self.close()
+        for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"):
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn a failure of the disk into an error that says what to do; what was written stays."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise FtauditError(
+                f"cannot write to {self.folder / JOURNAL}: {error}",
+                hint="make room on the disk, then repeat the command: it resumes",
+            ) from error
+
+    @contextlib.contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Write everything of the block, or nothing."""
+        with self._telling():
+            self._data.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._data.execute("ROLLBACK")
+                raise
+            self._data.execute("COMMIT")
+
+    def remember(self, name: str, value: str) -> None:
+        """Store a fact about the run."""
+        with self._telling():
+            self._data.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def recall(self, name: str) -> str | None:
+        """Return a fact about the run."""
+        found = self._data.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def add_projects(self, projects: Iterable[Project]) -> None:
+        """Add projects to read; those that are known stay as they are."""
+        rows = ((each.project, each.name, each.owner, each.path) for each in projects)
+        with self._at_once():
+            self._data.executemany("INSERT OR IGNORE INTO projects VALUES (?, ?, ?, ?, NULL)", rows)
+
+    def unread_projects(self) -> list[Project]:
+        """Return the projects that were not read so far."""
+        found = self._data.execute(
+            "SELECT project, name, owner, path FROM projects WHERE body IS NULL ORDER BY project"
+        )
+        return [Project(project=project, name=name, owner=owner, path=path) for project, name, owner, path in found]
+
+    def add_read(self, project: str, read: dict[str, Any]) -> None:
+        """Store what a project pins, and the questions that are new."""
+        body = {name: value for name, value in read.items() if name != "questions"}
+        with self._at_once():
+            self._add_questions(parse_question(key, data.encode()) for key, data in read.get("questions", {}).items())
+            data = zlib.compress(json.dumps(body).encode(), 1)
+            self._data.execute("UPDATE projects SET body = ? WHERE project = ?", (data, project))
+
+    def read_projects(self) -> Iterator[tuple[Project, dict[str, Any]]]:
+        """Yield each project with what it pins, in order."""
+        for project, name, owner, path, body in self._data.execute("SELECT * FROM projects ORDER BY project"):
+            yield (
+                Project(project=project, name=name, owner=owner, path=path),
+                json.loads(zlib.decompress(body)),
+            )
+
+    def add_questions(self, questions: Iterable[Question]) -> None:
+        """Add questions; those that are known stay as they are."""
+        with self._at_once():
+            self._add_questions(questions)
+
+    def _add_questions(self, questions: Iterable[Question]) -> None:
+        self._data.executemany(
+            "INSERT OR IGNORE INTO questions VALUES (?, ?, ?, 0, ?)",
+            ((each.key, each.group, each.is_local, zlib.compress(render_question(each), 1)) for each in questions),
+        )
+
+    def open_parts(self) -> list[tuple[str, bool, tuple[str, ...]]]:
+        """Return the questions without an answer, by group: its name, whether it is local, and the keys."""
+        parts: dict[tuple[str, bool], list[str]] = {}
+        found = self._data.execute("SELECT part, is_local, key FROM questions WHERE done = 0 ORDER BY part, key")
+        for part, is_local, key in found:
+            parts.setdefault((part, bool(is_local)), []).append(key)
+        return [(part, is_local, tuple(keys)) for (part, is_local), keys in parts.items()]
+
+    def questions(self, keys: Sequence[str]) -> tuple[Question, ...]:
+        """Return questions by their keys."""
+        found = []
+        for key in keys:
+            (body,) = self._data.execute("SELECT body FROM questions WHERE key = ?", (key,)).fetchone()
+            found.append(parse_question(key, zlib.decompress(body)))
+        return tuple(found)
+
+    def add_answers(self, answers: dict[str, tuple[str, Sequence[TableRow]]], stores: dict[str, int]) -> None:
+        """Store the answers to questions: by key the target and the rows; and what facts stores contributed."""
+        tables = {table.name: table for table in TABLES}
+        with self._at_once():
+            for key, (target, rows) in answers.items():
+                self._data.executemany(
+                    # Two questions can read one wheel: whatever comes first, the same row stays.
+                    "INSERT INTO rows VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = min(body, excluded.body)",
+                    ((name, target, row_key(tables[name], row), json.dumps(row, sort_keys=True)) for name, row in rows),
+                )
+                self._data.execute("UPDATE questions SET done = 1 WHERE key = ?", (key,))
+            for name, count in stores.items():
+                known = int(self.recall(f"store {name}") or 0)
+                self._data.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (f"store {name}", str(known + count)))
+
+    def rows(self, table: DataTable, target: str) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a table for a target, in the order of the table's key."""
+        asked = "SELECT body FROM rows WHERE name = ? AND target = ? ORDER BY key"
+        for (body,) in self._data.execute(asked, (table.name, target)):
+            yield json.loads(body)
+
+    def stores(self) -> dict[str, int]:
+        """Return the number of wheels that each facts store answered for."""
+        found = self._data.execute("SELECT name, value FROM facts WHERE name LIKE 'store %' ORDER BY name")
+        return {name.partition(" ")[2]: int(value) for name, value in found}
+
+    def counts(self) -> Counts:
+        """Return how far the run is."""
+        return _counts(self._data)
+
+
+def _counts(data: sqlite3.Connection) -> Counts:
+    projects, unread = data.execute("SELECT count(*), count(*) - count(body) FROM projects").fetchone()
+    questions, judged = data.execute("SELECT count(*), coalesce(sum(done), 0) FROM questions").fetchone()
+    return Counts(projects=projects, projects_read=projects - unread, questions=questions, questions_judged=judged)
+
+
+def read_progress(folder: Path) -> tuple[Counts, dict[str, str]]:
+    """Return how far an unfinished run is, and the facts about it; raise `InputError` if there is none."""
+    path = folder / JOURNAL
+    if not path.is_file():
+        raise InputError(f"{folder} has no run", hint="name the folder of `ftaudit fleet check` or `fleet survey`")
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as data:
+            return _counts(data), dict(data.execute("SELECT name, value FROM facts"))
+    except sqlite3.Error as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def is_running(folder: Path) -> bool:
+    """Return whether a process writes to the folder."""
+    path = folder / _LOCK
+    if not path.is_file():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as lock:
+            lock.execute("BEGIN EXCLUSIVE")
+            lock.execute("ROLLBACK")
+    except sqlite3.Error:
+        return True
+    return False

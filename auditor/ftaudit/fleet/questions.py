@@ -1,0 +1,159 @@
+"""Questions: what is judged once, however many projects ask it. They are plain data, and have a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from ftaudit.index.index_settings import IndexOptions
+from ftaudit.model import DistributionFile, GapKind, Pin
+from ftaudit.model.pins import OnDisk
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One pin, without what is about one project, on the platforms on which it is installed."""
+
+    key: str
+    """The digest of everything else; 32 hexadecimal digits."""
+    pin: Pin
+    target: str
+    platforms: tuple[str, ...]
+    index: IndexOptions
+    """The index options of the inputs that have this pin."""
+
+    @property
+    def group(self) -> str:
+        """What the questions that need the same pages of an index have in common."""
+        return f"{self.pin.name} {_digest(asdict(self.index)) if self.index != IndexOptions() else ''}".strip()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can answer: it is about a file or folder here."""
+        pin = self.pin
+        here = any((file.url or "").startswith("file:") for file in pin.files or ())
+        places = (self.index.index_url or "", *self.index.extra_index_urls, *self.index.find_links)
+        return (
+            here
+            or pin.source_tree is not None
+            or pin.on_disk is not None
+            or any(place and not place.startswith(("http://", "https://")) for place in places)
+        )
+
+
+def question_of(pin: Pin, target: str, platforms: Iterable[str], index: IndexOptions) -> Question:
+    """Return the question about a pin: without its places, and without what requires it."""
+    bare = replace(pin, required_by=((str(pin.name),),), source=None, also=())
+    question = Question(key="", pin=bare, target=target, platforms=tuple(sorted(platforms)), index=index)
+    return replace(question, key=_digest(_plain(question)))
+
+
+def render_question(question: Question) -> bytes:
+    """Return the question as JSON."""
+    return json.dumps(_plain(question), separators=(",", ":")).encode()
+
+
+def parse_question(key: str, data: bytes) -> Question:
+    """Return the question that `render_question` wrote."""
+    told = json.loads(data)
+    index: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in told["index"].items()
+    }
+    return Question(
+        key=key,
+        pin=_pin(told["pin"]),
+        target=told["target"],
+        platforms=tuple(told["platforms"]),
+        index=IndexOptions(**index),
+    )
+
+
+def _plain(question: Question) -> dict[str, Any]:
+    return {
+        "pin": _plain_pin(question.pin),
+        "target": question.target,
+        "platforms": list(question.platforms),
+        "index": asdict(question.index),
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _plain_pin(pin: Pin) -> dict[str, Any]:
+    """Return a pin without what is about one project; defaults are left out."""
+    told = {
+        "name": str(pin.name),
+        "version": None if pin.version is None else str(pin.version),
+        "extras": list(pin.extras),
+        "files": None if pin.files is None else [_plain_file(file) for file in pin.files],
+        "allowed_hashes": sorted(pin.allowed_hashes),
+        "index_url": pin.index_url,
+        "problem": pin.problem,
+        "obstacle": None if pin.obstacle is None else pin.obstacle.value,
+        "source_tree": pin.source_tree,
+        "yanked": pin.yanked,
+        "on_disk": None if pin.on_disk is None else asdict(pin.on_disk),
+        "no_binary": pin.no_binary,
+        "only_binary": pin.only_binary,
+    }
+    return {name: value for name, value in told.items() if value not in (None, [], False)} | (
+        {"files": []} if pin.files == () else {}
+    )
+
+
+def _plain_file(file: DistributionFile) -> list[Any]:
+    return [
+        file.filename,
+        file.url,
+        [list(pair) for pair in file.hashes],
+        file.size,
+        file.requires_python,
+        file.yanked,
+        file.conda_package,
+    ]
+
+
+def _pin(told: dict[str, Any]) -> Pin:
+    version, obstacle, on_disk, files = (told.get(key) for key in ("version", "obstacle", "on_disk", "files"))
+    name = canonicalize_name(told["name"])
+    return Pin(
+        name=name,
+        version=None if version is None else Version(version),
+        extras=tuple(told.get("extras", ())),
+        required_by=((str(name),),),
+        files=None if files is None else tuple(map(_file, files)),
+        allowed_hashes=frozenset(told.get("allowed_hashes", ())),
+        index_url=told.get("index_url"),
+        problem=told.get("problem"),
+        obstacle=None if obstacle is None else GapKind(obstacle),
+        source_tree=told.get("source_tree"),
+        yanked=told.get("yanked"),
+        on_disk=None if on_disk is None else OnDisk(**{key: _tuple(value) for key, value in on_disk.items()}),
+        no_binary=told.get("no_binary", False),
+        only_binary=told.get("only_binary", False),
+    )
+
+
+def _file(told: list[Any]) -> DistributionFile:
+    filename, url, hashes, size, requires_python, yanked, conda_package = told
+    return DistributionFile(
+        filename=filename,
+        url=url,
+        hashes=tuple((algorithm, digest) for algorithm, digest in hashes),
+        size=size,
+        requires_python=requires_python,
+        yanked=yanked,
+        conda_package=conda_package,
+    )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,44 @@
+"""How far a run is, as text."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from ftaudit.fleet.dataset import RUN_FILE, read_run
+from ftaudit.fleet.journal import is_running, read_progress
+
+
+def describe(folder: Path) -> str:
+    """Return how far the run in a folder is; raise `InputError` if the folder has none."""
+    if (folder / RUN_FILE).is_file():
+        info = read_run(folder)
+        told = ", ".join(f"{count} {name}" for name, count in info.rows.items())
+        return f"finished at {info.ended}: {told}\n"
+    counts, facts = read_progress(folder)
+    running = is_running(folder)
+    state = "running" if running else "interrupted: the same command resumes it"
+    lines = [f"{state}, started at {facts.get('started')}"]
+    if counts.projects:
+        lines.append(f"  projects  {counts.projects_read} of {counts.projects} read")
+    lines.append(f"  packages  {counts.questions_judged} of {counts.questions} judged")
+    stage = facts.get("stage", "")
+    lines.append(f"  stage     {stage}")
+    if running:
+        left = counts.questions - counts.questions_judged
+        if stage == "reading":
+            left = counts.projects - counts.projects_read
+        lines += _rate(facts, done=counts.projects_read + counts.questions_judged, left=left)
+    return "\n".join(lines) + "\n"
+
+
+def _rate(facts: dict[str, str], *, done: int, left: int) -> list[str]:
+    """Return the rate of the current stage, and when it ends at that rate."""
+    now = datetime.now(timezone.utc)
+    seconds = (now - datetime.fromisoformat(facts["since"])).total_seconds()
+    recent = done - int(facts.get("before", "0"))
+    if recent <= 0 or seconds <= 0:
+        return []
+    rate = recent / seconds
+    estimate = timedelta(seconds=round(left / rate))
+    return [f"  rate      {rate:.1f} per second; this stage ends in about {estimate}"]

@@ -1,0 +1,227 @@
+"""Runs of a fleet through the front door: what they write, what bad input gets, that they resume, and a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fixture_wheels import GOOD, GUILTY, project_name, uv_lock, wheel_of
+from support.index_server import IndexServer
+
+from ftaudit.cli import main
+from ftaudit.fleet.dataset import read_rows, read_run
+from ftaudit.fleet.journal import Journal
+from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS
+
+pytest.importorskip("pyarrow")
+
+Run = Callable[..., tuple[int, str]]
+WHERE = ("--platform", "linux-x86_64", "--quiet", "--workers", "1")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        code = main(list(map(str, arguments)))
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@dataclass
+class Fleet:
+    """Repositories and an index, and the data set of one run over them."""
+
+    server: IndexServer
+    repositories: Path
+    cache: Path
+    data: Path
+    code: int
+
+    def rows(self, table: Any) -> list[dict[str, Any]]:
+        return list(read_rows(self.data, table))
+
+    def check(self, output: Path) -> tuple[str | Path, ...]:
+        index = ("--index-url", self.server.simple_url, "--cache-dir", self.cache)
+        return ("fleet", "check", self.repositories, "-o", output, *index, *WHERE)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    base = tmp_path_factory.mktemp("fleet")
+    repositories = base / "repositories"
+    with IndexServer() as server:
+        places = {}
+        for module in (GOOD, GUILTY):
+            file = wheel_of(module)
+            server.add_project(project_name(module), [file])
+            places[module] = (server.file_url(file.filename), file.digest)
+        content = {
+            "team/first/uv.lock": uv_lock(places),
+            "team/second/uv.lock": uv_lock({GOOD: places[GOOD]}),
+            "third/requirements.txt": f"{project_name(GUILTY)}==1.0\n",
+            "empty/.git/HEAD": "",
+            "broken/uv.lock": "version = [",
+        }
+        for name, text in content.items():
+            path = repositories / name
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+        made = Fleet(server=server, repositories=repositories, cache=base / "cache", data=base / "data", code=0)
+        made.code = main(list(map(str, made.check(made.data))))
+        yield made
+
+
+def test_each_project_has_its_own_verdict_and_one_that_cannot_be_read_is_a_row(fleet: Fleet) -> None:
+    base = str(fleet.repositories)
+    found = {row["project"].removeprefix(base): row for row in fleet.rows(PROJECTS)}
+    codes = {"/broken": 2, "/empty": 2, "/team/first": 1, "/team/second": 0, "/third": 1}
+    assert {name: row["exit_code"] for name, row in found.items()} == codes
+    assert fleet.code == 1
+    assert "is not valid TOML" in found["/broken"]["problem"]
+    assert "no input" in found["/empty"]["problem"]
+    pins = [(row["project"].removeprefix(base), row["package"], row["verdict"]) for row in fleet.rows(PINS)]
+    assert pins == [
+        ("/team/first", project_name(GOOD), "ready"),
+        ("/team/first", project_name(GUILTY), "reenables-gil"),
+        ("/team/second", project_name(GOOD), "ready"),
+        ("/third", project_name(GUILTY), "reenables-gil"),
+    ]
+
+
+def test_each_distinct_wheel_is_fetched_and_judged_once(fleet: Fleet) -> None:
+    names = [row["wheel"] for row in fleet.rows(WHEELS)]
+    assert names == [wheel_of(GOOD).filename, wheel_of(GUILTY).filename] or sorted(names) == sorted(set(names))
+    for module in (GOOD, GUILTY):
+        assert fleet.server.count(f"/files/{wheel_of(module).filename}") == 1
+    keys = {row["key"] for row in fleet.rows(PACKAGES)}
+    assert {row["key"] for row in fleet.rows(PINS)} == keys
+    declared = {row["module"]: row["declaration"] for row in fleet.rows(MODULES)}
+    assert declared == {GOOD: "not_used", GUILTY: "used"}
+    assert {row["key"] for row in fleet.rows(FINDINGS)} <= keys
+
+
+def test_the_files_have_the_columns_of_the_schema_and_the_counts_of_the_run(fleet: Fleet) -> None:
+    import pyarrow.parquet
+
+    info = read_run(fleet.data)
+    for table in TABLES:
+        (path,) = (fleet.data / table.name).glob("target=3.14t/*.parquet")
+        schema = pyarrow.parquet.read_schema(path)
+        assert [(field.name, field.nullable) for field in schema] == [
+            (column.name, column.nullable) for column in table.columns
+        ]
+        assert [field.metadata[b"about"].decode() for field in schema] == [column.about for column in table.columns]
+        rows = fleet.rows(table)
+        assert info.rows[table.name] == len(rows)
+        keys = [tuple("" if row[name] is None else str(row[name]) for name in table.key) for row in rows]
+        assert keys == sorted(keys), table.name
+        assert table == PINS or len(set(keys)) == len(keys), table.name
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(folder.rglob("*.parquet"))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_cluster_gives_the_same_bytes(fleet: Fleet, run: Run, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp", silence_logs=50
+    ) as cluster:
+        code, said = run(*fleet.check(tmp_path / "data"), "--dask", cluster.scheduler_address)
+    assert (code, said) == (1, said)
+    assert digests(tmp_path / "data") == digests(fleet.data)
+
+
+def test_without_a_scheduler_at_the_address_the_error_says_so(fleet: Fleet, run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    code, said = run(*fleet.check(tmp_path / "data"), "--dask", "tcp://127.0.0.1:9")
+    assert (code, "there is no Dask scheduler at tcp://127.0.0.1:9" in said) == (2, True)
+
+
+def test_an_interrupted_run_resumes_and_status_tells_how_far_it_is(
+    fleet: Fleet, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full after some projects were read: SQLite says so, as it would."""
+    data = tmp_path / "data"
+    real, written = Journal.add_read, []
+
+    def full(self: Journal, project: str, read: dict[str, Any]) -> None:
+        if len(written) == 3:
+            self._data.execute("PRAGMA max_page_count = 1")
+            read = {**read, "noise": hashlib.shake_256(b"x").hexdigest(1 << 20)}
+        written.append(project)
+        real(self, project, read)
+
+    monkeypatch.setattr(Journal, "add_read", full)
+    code, said = run(*fleet.check(data))
+    assert (code, said) == (2, "")
+    code, said = run("fleet", "status", data)
+    assert (code, "interrupted" in said, "3 of 5 read" in said) == (0, True, True)
+    assert run("fleet", "survey", "x", "-o", data)[0] == 2
+    monkeypatch.setattr(
+        Journal, "add_read", lambda self, project, read: (written.append(project), real(self, project, read))
+    )
+    assert run(*fleet.check(data))[0] == 1
+    assert len(written) == 4 + 2
+    assert digests(data) == digests(fleet.data)
+    assert "finished at" in run("fleet", "status", data)[1]
+
+
+def test_two_runs_into_one_folder_are_an_error(fleet: Fleet, run: Run, tmp_path: Path) -> None:
+    code, said = run(*fleet.check(fleet.data))
+    assert (code, "has the data set of a finished run" in said) == (2, True)
+    with sqlite3.connect(tmp_path / "lock.sqlite3") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        code, said = run(*fleet.check(tmp_path))
+    other.close()
+    assert (code, "another run writes to" in said) == (2, True)
+
+
+def test_a_survey_of_names_has_a_row_for_a_name_that_does_not_exist_and_for_a_poisoned_page(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
+    fleet.server.add_page("/simple/poisoned/", b"{" * 100, form="json")
+    names = tmp_path / "names.txt"
+    names.write_text(f"# ours\n{project_name(GUILTY)}\n\nno-such-name  # gone\npoisoned\n")
+    index = ("--index-url", fleet.server.simple_url, "--cache-dir", fleet.cache)
+    code, _ = run("fleet", "survey", project_name(GOOD), "--names", names, "-o", tmp_path / "data", *index, *WHERE)
+    assert code == 1
+    found = {row["package"]: row for row in read_rows(tmp_path / "data", PACKAGES)}
+    assert {name: (row["version"], row["verdict"], row["newest"]) for name, row in found.items()} == {
+        project_name(GOOD): ("1.0", "ready", True),
+        project_name(GUILTY): ("1.0", "reenables-gil", True),
+        "no-such-name": (None, "unknown", False),
+        "poisoned": (None, "unknown", False),
+    }
+    assert "has no project no-such-name" in found["no-such-name"]["reasons"][0]
+
+
+def test_a_manifest_names_inputs_names_and_owners(fleet: Fleet, run: Run, tmp_path: Path) -> None:
+    manifest = tmp_path / "teams.csv"
+    lock = fleet.repositories / "team" / "second" / "uv.lock"
+    manifest.write_text(f'# input,name,owner\n{lock},Shop,"Web, north"\nmissing.lock\n')
+    where = ("--cache-dir", fleet.cache, "--offline", *WHERE)
+    assert run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "data", *where)[0] == 3
+    found = [(row["name"], row["owner"], row["exit_code"]) for row in read_rows(tmp_path / "data", PROJECTS)]
+    assert found == [(tmp_path.name, None, 2), ("Shop", "Web, north", 0)] or sorted(found, key=str) == sorted(
+        [("Shop", "Web, north", 0), (tmp_path.name, None, 2)], key=str
+    )
+    manifest.write_text("a,b,c,d\n")
+    code, said = run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "other", *where)
+    assert (code, "line 1 of the manifest" in said) == (2, True)
+
+
+def test_a_folder_without_a_run_and_a_data_set_of_a_newer_version_are_clear_errors(run: Run, tmp_path: Path) -> None:
+    code, said = run("fleet", "status", tmp_path)
+    assert (code, "has no run" in said) == (2, True)
+    (tmp_path / "run.json").write_text('{"schema": 99}')
+    code, said = run("fleet", "status", tmp_path)
+    assert (code, "has a data set of schema 99" in said) == (2, True)
