@@ -20,6 +20,7 @@ from ftaudit.cli.options import (
     add_facts,
     add_index,
     add_platforms,
+    add_read_again,
     add_rules,
     add_targets,
     allow_machines,
@@ -65,7 +66,9 @@ def add_parsers(commands: Any) -> None:
         epilog=CHECK_EPILOG,
         formatter_class=formatter,
     )
-    add_stress(add_audit(check), optional=True)
+    how = add_audit(check)
+    add_read_again(how)
+    add_stress(how, optional=True)
     add_build(check)
     add_reach(check)
     answer = add_answer(check, formats.OF_REPORT)
@@ -91,6 +94,7 @@ def add_parsers(commands: Any) -> None:
     how = wheel.add_argument_group("checks")
     how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     add_facts(how)
+    add_read_again(how)
     add_rules(how)
     add_index(wheel)
     answer = add_answer(wheel, formats.OF_REPORT)

@@ -46,6 +46,9 @@ UNSAVED: Final = frozenset(
         "report",
         "no_record",
         "stores",
+        "manifest",
+        "package_names",
+        "names",
         "wheels",
     }
 )

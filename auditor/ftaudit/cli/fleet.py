@@ -15,6 +15,7 @@ from ftaudit.cli.options import (
     add_facts,
     add_index,
     add_platforms,
+    add_read_again,
     add_rules,
     add_targets,
     settings_of,
@@ -98,6 +99,7 @@ def _add_run(parser: Any) -> None:
     dask = f"the scheduler of a Dask cluster to run on (default: {SCHEDULER}, if it is set)"
     how.add_argument("--dask", metavar="ADDRESS", help=dask)
     add_facts(how)
+    add_read_again(how)
     add_rules(how)
     add_index(parser)
     answer = parser.add_argument_group("output")

@@ -77,10 +77,14 @@ def add_index(parser: argparse.ArgumentParser) -> None:
 
 
 def add_facts(group: Any) -> None:
-    """Add `--facts` and `--read-again`."""
+    """Add `--facts`."""
     stores = "a facts store to ask before a wheel is read (repeatable)"
     group.add_argument("--facts", action="append", default=[], type=Path, metavar="FILE", help=stores)
-    share = f"percent of its answers to compare with the wheel (default {DEFAULT_READ_AGAIN:g})"
+
+
+def add_read_again(group: Any) -> None:
+    """Add `--read-again`."""
+    share = f"percent of the answers of stores to compare with the wheel (default {DEFAULT_READ_AGAIN:g})"
     group.add_argument("--read-again", type=_percent, default=DEFAULT_READ_AGAIN, metavar="PERCENT", help=share)
 
 

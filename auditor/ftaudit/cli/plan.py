@@ -21,7 +21,6 @@ exit codes: 0 nothing blocks after the changes · 1 something still blocks
 
 examples:
   ftaudit plan requirements.txt             the nearest good versions
-  ftaudit plan requirements.txt --diff      the edits, as a patch
   ftaudit plan requirements.txt --write     edit requirements.txt in place
   ftaudit plan uv.lock --prefer newest      the commands of the locking tool
 """

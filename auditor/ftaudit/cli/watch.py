@@ -31,7 +31,6 @@ exit codes: 0 nothing has changed that needs you · 1 something has
 3 nothing is known to have changed, but not everything could be checked
 
 examples:
-  ftaudit watch uv.lock --static
   ftaudit watch uv.lock --static --quiet >news || mail -s news me <news
 """
 

@@ -118,7 +118,8 @@ class Journal:
             try:
                 yield
             except BaseException:
-                self._data.execute("ROLLBACK")
+                if self._data.in_transaction:  # A full disk has already ended it.
+                    self._data.execute("ROLLBACK")
                 raise
             self._data.execute("COMMIT")
 
