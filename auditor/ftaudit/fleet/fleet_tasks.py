@@ -18,8 +18,8 @@ from ftaudit.engine.judged_pins import judge_pins
 from ftaudit.engine.selected_pins import SelectedPins, select_pins
 from ftaudit.engine.session import AuditSession, open_sessions, open_sessions_for_pins
 from ftaudit.errors import FtauditError
+from ftaudit.fleet.fleet_questions import Question, question_of, render_question
 from ftaudit.fleet.fleet_rows import rows_of_package
-from ftaudit.fleet.questions import Question, question_of, render_question
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.index.release import preferred_versions
 from ftaudit.model import Gap, GapKind, Pin, Status

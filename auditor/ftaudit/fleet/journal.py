@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.errors import FtauditError, InputError, UsageError
+from ftaudit.fleet.fleet_questions import Question, parse_question, render_question
 from ftaudit.fleet.fleet_rows import TableRow, row_key
 from ftaudit.fleet.projects import Project
-from ftaudit.fleet.questions import Question, parse_question, render_question
 from ftaudit.fleet.schema import TABLES, DataTable
 
 JOURNAL: Final = "journal.sqlite3"

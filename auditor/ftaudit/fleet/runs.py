@@ -18,12 +18,12 @@ from ftaudit.engine.reproduce import present_time
 from ftaudit.errors import FtauditError, InputError, UsageError
 from ftaudit.fleet.dataset import RUN_FILE, require_pyarrow
 from ftaudit.fleet.executors import Executor, LocalWorkers
+from ftaudit.fleet.fleet_questions import Question, question_of
 from ftaudit.fleet.fleet_rows import TableRow, row_of_the_dead
 from ftaudit.fleet.fleet_tasks import JudgeTask, ReadTask, judge_task, read_project
 from ftaudit.fleet.journal import Journal
 from ftaudit.fleet.project_rows import write_data_set
 from ftaudit.fleet.projects import Project, find_projects
-from ftaudit.fleet.questions import Question, question_of
 from ftaudit.fleet.schema import Mode, RunInfo
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.model import Pin
