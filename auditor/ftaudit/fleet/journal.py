@@ -18,7 +18,7 @@ from typing import Any, Final
 from ftaudit.errors import FtauditError, InputError, UsageError
 from ftaudit.fleet.fleet_questions import Question, parse_question, render_question
 from ftaudit.fleet.fleet_rows import TableRow, row_key
-from ftaudit.fleet.projects import FleetProject
+from ftaudit.fleet.projects import FoundProject
 from ftaudit.fleet.schema import TABLES, DataTable
 
 JOURNAL: Final = "journal.sqlite3"
@@ -133,19 +133,19 @@ class Journal:
         found = self._data.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if found is None else str(found[0])
 
-    def add_projects(self, projects: Iterable[FleetProject]) -> None:
+    def add_projects(self, projects: Iterable[FoundProject]) -> None:
         """Add projects to read; those that are known stay as they are."""
         rows = ((each.project, each.name, each.owner, each.path) for each in projects)
         with self._at_once():
             self._data.executemany("INSERT OR IGNORE INTO projects VALUES (?, ?, ?, ?, NULL)", rows)
 
-    def unread_projects(self) -> list[FleetProject]:
+    def unread_projects(self) -> list[FoundProject]:
         """Return the projects that were not read so far."""
         found = self._data.execute(
             "SELECT project, name, owner, path FROM projects WHERE body IS NULL ORDER BY project"
         )
         return [
-            FleetProject(project=project, name=name, owner=owner, path=path) for project, name, owner, path in found
+            FoundProject(project=project, name=name, owner=owner, path=path) for project, name, owner, path in found
         ]
 
     def add_read(self, project: str, read: dict[str, Any]) -> None:
@@ -156,11 +156,11 @@ class Journal:
             data = zlib.compress(json.dumps(body).encode(), 1)
             self._data.execute("UPDATE projects SET body = ? WHERE project = ?", (data, project))
 
-    def read_projects(self) -> Iterator[tuple[FleetProject, dict[str, Any]]]:
+    def read_projects(self) -> Iterator[tuple[FoundProject, dict[str, Any]]]:
         """Yield each project with what it pins, in order."""
         for project, name, owner, path, body in self._data.execute("SELECT * FROM projects ORDER BY project"):
             yield (
-                FleetProject(project=project, name=name, owner=owner, path=path),
+                FoundProject(project=project, name=name, owner=owner, path=path),
                 json.loads(zlib.decompress(body)),
             )
 

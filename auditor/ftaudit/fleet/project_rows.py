@@ -11,7 +11,7 @@ from typing import Any, Final
 from ftaudit.errors import FtauditError
 from ftaudit.fleet.dataset import RUN_FILE, DataSetWriter
 from ftaudit.fleet.journal import Journal
-from ftaudit.fleet.projects import FleetProject
+from ftaudit.fleet.projects import FoundProject
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS, Mode, RunInfo
 from ftaudit.model import Verdict
 
@@ -80,7 +80,7 @@ def _write_target(journal: Journal, writer: DataSetWriter, target: str, info: Ru
 
 
 def _project(
-    project: FleetProject,
+    project: FoundProject,
     read: dict[str, Any],
     target: str,
     pins: list[dict[str, Any]],
@@ -109,7 +109,7 @@ def _project(
     }
 
 
-def _pins(project: FleetProject, pins: list[list[Any]], known: _Verdicts) -> Iterator[dict[str, Any]]:
+def _pins(project: FoundProject, pins: list[list[Any]], known: _Verdicts) -> Iterator[dict[str, Any]]:
     """Yield the rows of a project's pins, each with the blocking packages that it needs."""
     needs: dict[tuple[str, str], set[str]] = {}
     for platform, package, _, key, chains, _, _ in pins:

@@ -18,7 +18,7 @@ _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "site-packages", "ve
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FleetProject:
+class FoundProject:
     """One project to judge."""
 
     project: str
@@ -29,12 +29,12 @@ class FleetProject:
     """The input, or a folder whose most precise input is read."""
 
 
-def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> list[FleetProject]:
+def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> list[FoundProject]:
     """Return the projects, each once; a repository without an input is a project too, and its reading fails.
 
     Raise `InputError` for a path that does not exist, a malformed manifest, and if there is no project at all.
     """
-    found: dict[str, FleetProject] = {}
+    found: dict[str, FoundProject] = {}
     for manifest in manifests:
         for project in _in_manifest(manifest):
             found.setdefault(project.project, project)
@@ -48,9 +48,9 @@ def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> list[Flee
     return list(found.values())
 
 
-def _project(place: Path) -> FleetProject:
+def _project(place: Path) -> FoundProject:
     named = place if place.is_dir() else place.parent
-    return FleetProject(project=str(place), name=named.resolve().name or str(place), path=str(place))
+    return FoundProject(project=str(place), name=named.resolve().name or str(place), path=str(place))
 
 
 def _repositories(folder: Path) -> Iterator[Path]:
@@ -85,7 +85,7 @@ def _is_project(folder: Path) -> bool:
     return True
 
 
-def _in_manifest(path: Path) -> Iterator[FleetProject]:
+def _in_manifest(path: Path) -> Iterator[FoundProject]:
     """Yield the projects of a manifest: lines of `INPUT`, `INPUT,NAME` or `INPUT,NAME,OWNER`, in CSV (RFC 4180).
 
     Paths are relative to the manifest. Empty lines and lines that begin with `#` are ignored.
@@ -111,4 +111,4 @@ def _in_manifest(path: Path) -> Iterator[FleetProject]:
         place, name, owner = (*cells, "", "")[:3]
         whole = path.parent / place
         known = _project(whole)
-        yield FleetProject(project=str(whole), name=name or known.name, owner=owner or None, path=str(whole))
+        yield FoundProject(project=str(whole), name=name or known.name, owner=owner or None, path=str(whole))

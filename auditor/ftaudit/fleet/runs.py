@@ -23,7 +23,7 @@ from ftaudit.fleet.fleet_rows import TableRow, row_of_the_dead
 from ftaudit.fleet.fleet_tasks import JudgeTask, ReadTask, judge_task, read_project
 from ftaudit.fleet.journal import Journal
 from ftaudit.fleet.project_rows import write_data_set
-from ftaudit.fleet.projects import FleetProject, find_projects
+from ftaudit.fleet.projects import FoundProject, find_projects
 from ftaudit.fleet.schema import Mode, RunInfo
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.model import Pin
@@ -137,7 +137,7 @@ def _read(journal: Journal, run: FleetRun) -> None:
             run.progress.done(task.project)
 
 
-def _read_task(project: FleetProject, run: FleetRun) -> ReadTask:
+def _read_task(project: FoundProject, run: FleetRun) -> ReadTask:
     return ReadTask(project=project.project, path=project.path, settings=run.settings, targets=run.targets)
 
 
