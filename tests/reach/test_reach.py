@@ -118,6 +118,30 @@ def test_one_thing_decides_when_a_module_is_loaded(code: str, reached: ReachClas
         ("import pkg", {"pkg/__init__.py": "def __getattr__(n):\n    import fast._c"}, RUN),
         ("import pkg\npkg.thing", {"pkg/__init__.py": "def __getattr__(n):\n    import fast._c"}, START),
         ("import pkg.sub", {"pkg/__init__.py": "import fast._c", "pkg/sub.py": ""}, START),
+        (
+            "import pkg\npkg.thing",
+            {
+                "pkg.py": "import os, sys\nclass M:\n    pass\nme = sys.modules[__name__]\n"
+                "sys.modules[__name__] = me if os.environ else M()\nimport fast._c"
+            },
+            START,
+        ),
+        (
+            "from pkg import *",
+            {
+                "pkg.py": "NAMES = {'a', 'b'}\n__all__ = list(NAMES | {'c'})\n"
+                "def __getattr__(n):\n    if n == 'b':\n        import fast._c"
+            },
+            START,
+        ),
+        (
+            "from pkg import *",
+            {
+                "pkg.py": "import os\n__all__ = list({'a'} | set(os.environ))\n"
+                "def __getattr__(n):\n    if n == 'b':\n        import fast._c"
+            },
+            IF,
+        ),
         ("from pkg import *", {"pkg/__init__.py": "__all__ = ['sub']", "pkg/sub.py": "import fast._c"}, START),
         ("from pkg import sub", {"pkg/__init__.py": "sub = 1", "pkg/sub.py": "import fast._c"}, NONE),
         ("import a", {"a.py": "import b\nimport fast._c", "b.py": "import a"}, START),

@@ -131,7 +131,7 @@ def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoi
             missing.extend(each for each in starts if not start(machine, each.module, each.function))
             machine.unit = root
             run_functions(machine)
-        except Ended:
+        except (Ended, RecursionError):  # Nothing that a package does may end the answer for the rest.
             scope = Scope(module=Module(name="", found=Found(kind=FoundKind.NAMESPACE, name=""), unit=root), names={})
             machine.unit = root
             machine.note(OpenKind.BUDGET, scope, 0)

@@ -90,7 +90,12 @@ def _of_module(machine: AbstractRun, module: Module, name: str, scope: Scope, no
     if module.found.kind is FoundKind.STDLIB:
         return attribute(machine, LibraryObject(module.name), name, scope, node)
     if module.replacement is not None and module.replacement is not module:
-        value = attribute(machine, module.replacement, name, scope, node)
+        # What replaces a module may be the module itself, or lead back to it.
+        replacement, module.replacement = module.replacement, None
+        try:
+            value = attribute(machine, replacement, name, scope, node)
+        finally:
+            module.replacement = replacement
         if value is not UNKNOWN:
             return value
     names = module.scope.names

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Final
 
-MOST_TABLE: Final = 8 << 20
-"""Size limit of an inflated table of strings."""
-MOST_TABLES: Final = 64
+from ftaudit.reach.cython_tables import cython_tables, cython_version
+
 MOST_RUST: Final = 64 << 20
 """Bytes of an image that are searched for names that are not C strings."""
 SHORTEST: Final = 5
 """Length of a name without a dot that counts even if it is not a separate string."""
-_ZLIB: Final = re.compile(rb"\x78[\x9c\xda]")
 _DOTTED: Final = re.compile(rb"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+")
 _MYPYC: Final = re.compile(rb"\0([\w.]*__mypyc)\0")
 
@@ -31,9 +28,10 @@ def names_in(image: bytes, known: Collection[str], module: str) -> list[str]:
     near = {raw: name for raw, name in near.items() if b"." not in raw}
     strings = set(image.split(b"\0"))
     found = {by_raw[raw] for raw in strings & by_raw.keys()}
-    if _is_cython(image):
+    version = cython_version(image)
+    if version is not None:
         found |= {near[raw] for raw in strings & near.keys()}
-        table = b"\0".join(_tables(image))
+        table = b"\0".join(cython_tables(image, version))
         if table:
             found |= {name for raw, name in by_raw.items() if (b"." in raw or len(raw) >= SHORTEST) and raw in table}
             found |= {name for raw, name in near.items() if len(raw) >= SHORTEST and raw in table}
@@ -42,24 +40,3 @@ def names_in(image: bytes, known: Collection[str], module: str) -> list[str]:
     found |= {name for raw in _MYPYC.findall(image) if (name := by_raw.get(raw))}
     found.discard(module)
     return sorted(found)
-
-
-def _is_cython(image: bytes) -> bool:
-    return b"cython_runtime" in image
-
-
-def _tables(image: bytes) -> Iterator[bytes]:
-    """Yield the content of the zlib streams in an image."""
-    count = 0
-    with memoryview(image) as view:
-        for match in _ZLIB.finditer(image):
-            engine = zlib.decompressobj()
-            try:
-                data = engine.decompress(view[match.start() : match.start() + MOST_TABLE], MOST_TABLE)
-            except zlib.error:
-                continue
-            if engine.eof and len(data) > 64:
-                count += 1
-                yield data
-                if count >= MOST_TABLES:
-                    return

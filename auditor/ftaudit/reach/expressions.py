@@ -197,11 +197,34 @@ def _binary(machine: AbstractRun, node: ast.BinOp, scope: Scope) -> Value:
         return _formatted(one, other)
     if isinstance(node.op, ast.BitOr) and isinstance(one, DictValue) and isinstance(other, DictValue):
         return DictValue({**one.entries, **other.entries}, one.complete and other.complete)
+    if isinstance(node.op, (ast.BitOr, ast.Sub, ast.BitAnd)) and (_is_set(one) or _is_set(other)):
+        return _of_sets(node.op, one, other)
     if isinstance(one, int) and isinstance(other, int):
         return _number(node.op, one, other)
     if isinstance(node.op, ast.Div) and isinstance(one, (LibraryObject, Pattern)):
         return UNKNOWN
     return UNKNOWN
+
+
+def _is_set(value: Value) -> bool:
+    return isinstance(value, Items) and value.kind == "set"
+
+
+def _of_sets(kind: ast.operator, one: Value, other: Value) -> Value:
+    """Return a union, a difference, or an intersection of sets; what is certainly in it if one is not fully known."""
+    left = one if isinstance(one, Items) else Items("set", [], complete=False)
+    right = other if isinstance(other, Items) else Items("set", [], complete=False)
+    complete = left.complete and right.complete
+    if not all(map(is_constant, (*left.items, *right.items))):
+        return Items("set", [*left.items, *right.items][:MOST_ITEMS], complete=False)
+    match kind:
+        case ast.BitOr():
+            items = list(dict.fromkeys((*left.items, *right.items)))
+        case ast.Sub():
+            items = [each for each in left.items if right.complete and each not in right.items]
+        case _:
+            items = [each for each in left.items if each in right.items]
+    return Items("set", items[:MOST_ITEMS], complete and len(items) <= MOST_ITEMS)
 
 
 def _number(kind: ast.operator, one: int, other: int) -> Value:

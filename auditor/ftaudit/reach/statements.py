@@ -309,12 +309,22 @@ def _import_star(machine: AbstractRun, module: Value, scope: Scope, node: ast.Im
                 bind(machine, scope, name, value)
         if not listed.complete:
             scope.module.is_open = True
+            _import_unknown(machine, module, scope, node)
         return
     if listed is not UNSET:
         scope.module.is_open = True
+        _import_unknown(machine, module, scope, node)
     for name, value in list(module.scope.names.items()):
         if not name.startswith(("_", "\0")):
             bind(machine, scope, name, value)
+
+
+def _import_unknown(machine: AbstractRun, module: Module, scope: Scope, node: ast.ImportFrom) -> None:
+    """Run the `__getattr__` of a module for the names of `__all__` that are not known: each may load something."""
+    hook = module.scope.names.get("__getattr__")
+    if isinstance(hook, (FunctionValue, Bound, OneOf)):
+        with machine.under(ConditionKind.SEVERAL, scope, node.lineno, f"{module.name}.__all__"):
+            machine.language.call(machine, hook, [UNKNOWN], {}, scope, node)
 
 
 def _is_lazy(machine: AbstractRun, line: int, name: str, scope: Scope) -> bool:

@@ -41,7 +41,7 @@ def analysis_version() -> str:
     """Return a key for the code that reads wheels for this analysis, so that stale results are never used."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("wheel_files.py", "folder_tree.py", "binary_names.py"):
+    for name in ("wheel_files.py", "folder_tree.py", "binary_names.py", "cython_tables.py"):
         digest.update((here / name).read_bytes())
     return f"{__version__}-{digest.hexdigest()[:16]}"
 
