@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.fleets import LINUX, Project, Release, write_fleet  # noqa: E402
+from support.fleets import LINUX, Project, Release, write_fleet  # type: ignore[import-not-found]  # noqa: E402
 
 from ftaudit.cli import main  # noqa: E402
 from ftaudit.model import BLOCKING, Verdict  # noqa: E402
@@ -77,7 +77,7 @@ def make(folder: Path, packages: int, projects: int, pins: int) -> None:
 def measure_browser(site: Path) -> None:
     """Print how long each step takes in the table of all packages."""
     import pytest
-    from support.browser import open_browser
+    from support.browser import open_browser  # type: ignore[import-not-found]
 
     try:
         with tempfile.TemporaryDirectory() as scratch, open_browser(Path(scratch)) as browser:

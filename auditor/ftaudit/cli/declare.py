@@ -45,6 +45,7 @@ UNSAVED: Final = frozenset(
         "replay",
         "report",
         "no_record",
+        "since",
         "stores",
         "manifest",
         "package_names",

@@ -1,4 +1,4 @@
-"""The commands `ftaudit fleet check`, `survey` and `status`: many projects or packages at once."""
+"""The commands `ftaudit fleet check`, `survey`, `status` and `report`: many projects or packages at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import CommandAnswer, Screen
+from ftaudit.cli.fleet_report import add_report
 from ftaudit.cli.options import (
     add_allow_unknown,
     add_facts,
@@ -47,7 +48,7 @@ examples:
 
 
 def add_parsers(commands: Any) -> None:
-    """Add `fleet check`, `fleet survey` and `fleet status` to the sub-commands."""
+    """Add `fleet` with its actions to the sub-commands."""
     fleet = commands.add_parser("fleet", help="audit many projects or packages at once")
     actions = fleet.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -88,6 +89,7 @@ def add_parsers(commands: Any) -> None:
     )
     status.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of the run")
     status.set_defaults(answer=run_status)
+    add_report(actions)
 
 
 def _add_run(parser: Any) -> None:

@@ -33,9 +33,8 @@ def add_report(commands: Any) -> None:
     )
     report.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
     report.add_argument("--since", type=Path, metavar="RUN", help="an earlier run: one page shows what has changed")
-    # Not `--output`, which names a file: this names a folder.
     help_site = "the folder to write; an earlier site there is replaced"
-    report.add_argument("-o", "--site", type=Path, required=True, metavar="SITE", help=help_site)
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="SITE", help=help_site)
     report.add_argument("-q", "--quiet", action="store_true", help="no progress display")
     report.set_defaults(answer=run_report)
 
@@ -47,7 +46,7 @@ def run_report(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.progress import on_stderr
     from ftaudit.report.fleet_site import INDEX, count_pages, pages
 
-    site: Path = options.site
+    site: Path = options.output
     _check(site)
     summary = read_summary(options.run)
     history = None if options.since is None else find_history(read_summary(options.since), summary)
@@ -66,9 +65,9 @@ def _check(site: Path) -> None:
     if not site.exists():
         return
     if not site.is_dir():
-        raise UsageError(f"{site} is not a folder", hint="name a new folder with --site")
+        raise UsageError(f"{site} is not a folder", hint="name a new folder with --output")
     if any(site.iterdir()) and not (site / MARKER).is_file():
-        raise UsageError(f"{site} has files, and is not a site of ftaudit", hint="name a new folder with --site")
+        raise UsageError(f"{site} has files, and is not a site of ftaudit", hint="name a new folder with --output")
 
 
 @contextlib.contextmanager
@@ -87,7 +86,7 @@ def _replaced(site: Path) -> Iterator[Path]:
             new.rename(place)
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise UsageError(f"cannot write {site}: {error.strerror}", hint="name another folder with --site") from error
+        raise UsageError(f"cannot write {site}: {error.strerror}", hint="name another folder with --output") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,91 @@
+"""`ftaudit fleet report`: bad folders are errors, other folders stay as they are, and changes are those of projects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fleets import LINUX, Project, Release, write_fleet
+
+from ftaudit.cli import main
+from ftaudit.model import Verdict
+
+MAC = "macos-arm64"
+READY = Release(name="quick", verdict=Verdict.READY, platforms=(LINUX, MAC))
+STUCK = Release(name="stuck", verdict=Verdict.SOURCE_ONLY, kind="none")
+SLOW = Release(name="slow", verdict=Verdict.FALLBACK, kind="pure")
+PROJECTS = (Project(id="acme/web", pins=(READY, STUCK)), Project(id="acme/fine", pins=(READY,)))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["fleet", "report", "--quiet", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    yield call
+
+
+def test_a_site_is_replaced_as_a_whole_and_other_folders_are_never_touched(run: Any) -> None:
+    write_fleet(Path("run"), (READY, STUCK), PROJECTS)
+    code, out, _ = run("run", "-o", "deep/site")
+    assert code == 0 and "deep/site/index.html" in out and Path("deep/site/projects.html").is_file()
+    Path("run2").mkdir()
+    write_fleet(Path("run2"), (READY,))
+    assert run("run2", "-o", "deep/site")[0] == 0
+    assert not Path("deep/site/projects.html").exists() and [path.name for path in Path("deep").iterdir()] == ["site"]
+
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").write_text("years")
+    Path("file").write_text("x")
+    for place in ("mine", "file"):
+        code, _, err = run("run", "-o", place)
+        assert code == 2 and place in err
+    assert Path("mine/thesis.txt").read_text() == "years"
+    before = sorted(path.name for path in Path("deep/site").iterdir())
+    Path("run/run.json").write_text(Path("run/run.json").read_text().replace('"check"', '"dance"'))
+    for broken in ("run", "nowhere", "mine"):
+        code, _, err = run(broken, "-o", "deep/site")
+        assert code == 2 and "Traceback" not in err
+    assert sorted(path.name for path in Path("deep/site").iterdir()) == before
+
+
+def test_a_damaged_data_set_is_an_error(run: Any) -> None:
+    for number, bad in enumerate((replace(READY, kind="splendid"), READY)):
+        folder = write_fleet(Path(f"run{number}"), (bad,))
+        if number:
+            (part,) = (folder / "packages" / "target=3.14t").iterdir()
+            part.write_bytes(part.read_bytes()[:-20])
+        code, _, err = run(str(folder), "-o", "site")
+        assert code == 2 and "Traceback" not in err and not Path("site").exists()
+
+
+def test_the_changes_between_two_runs_are_those_of_each_project(run: Any) -> None:
+    worse = replace(READY, verdict=Verdict.REENABLES_GIL)
+    fixed = replace(STUCK, fix="3.0", elsewhere=("win_amd64",))
+    old = (Project(id="a", pins=(READY,)), Project(id="b", pins=(STUCK,)), Project(id="gone", pins=(READY,)))
+    new = (Project(id="a", pins=(worse,)), Project(id="b", pins=(fixed,)), Project(id="new", pins=(SLOW,)))
+    write_fleet(Path("old"), (READY, STUCK), old, platforms=(LINUX, MAC), ended="2026-11-23T06:00:00+00:00")
+    write_fleet(Path("new"), (worse, fixed, SLOW), new, platforms=(LINUX, MAC))
+    assert run("new", "--since", "old", "-o", "site")[0] == 0
+    page = Path("site/changes.html").read_text()
+    assert "From the run that ended" in page and "2026-11-23" in page
+    told = re.sub(r"<[^>]+>", " ", page)
+    told = re.sub(r"\s+", " ", told)
+    assert "then: of 1 package" not in told and "now: the one package with a cp314t wheel turns the GIL back on" in told
+    assert "quick 1.0 ready → 1.0 reenables-gil" in told and "stuck 1.0 source-only: 3.0 is the first good" in told
+    assert "Added projects 1 new" in told and "Removed projects 1 gone" in told
+    assert "changes.html" in Path("site/index.html").read_text()
+    assert run("new", "--since", "new", "-o", "site")[0] == 0
+    assert "Nothing has changed." in Path("site/changes.html").read_text()
+    write_fleet(Path("survey"), (READY,))
+    code, _, err = run("new", "--since", "survey", "-o", "site")
+    assert code == 2 and "one run is a survey, the other one a check" in err
