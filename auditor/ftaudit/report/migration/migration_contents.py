@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Severity, Verdict
 from ftaudit.report.package.agreeing_rows import counted
+from ftaudit.report.package.readiness import Readiness, count_ready
 
 if TYPE_CHECKING:
     from ftaudit.engine.reproduce import Reproduction
@@ -50,13 +51,11 @@ class Migration:
 
 def sums(migration: Migration) -> Iterator[str]:
     """Yield the lines below the headline: the ready count, the effect of the plan, the findings in the source."""
-    verdicts: dict[str, set[Verdict]] = {}
-    for package in migration.report.packages:
-        verdicts.setdefault(str(package.facts.pin.name), set()).add(package.verdict)
-    ready = sum(found <= READY for found in verdicts.values())
-    slower = sum(Verdict.FALLBACK in found and found <= READY | {Verdict.FALLBACK} for found in verdicts.values())
+    counts = count_ready(migration.report)
+    ready, slower, through = (counts[each] for each in (Readiness.READY, Readiness.SLOWER, Readiness.NEEDS_BLOCKED))
     tail = f"; {counted(slower, 'other')} {'works' if slower == 1 else 'work'} without compiled code" if slower else ""
-    yield f"{ready} of {counted(len(verdicts), 'package')} {'is' if ready == 1 else 'are'} ready{tail}."
+    tail += f"; {counted(through, 'other')} {'needs' if through == 1 else 'need'} a blocked package" if through else ""
+    yield f"{ready} of {counted(sum(counts.values()), 'package')} {'is' if ready == 1 else 'are'} ready{tail}."
     plan = migration.plan
     if plan is not None and plan.blocked:
         blockers, left = counted(len(plan.blocked), "blocker"), len(plan.still_blocked)

@@ -10,6 +10,7 @@ from ftaudit.model import BLOCKING, Acceptance, Finding, Gap, GapKind, Package, 
 from ftaudit.model.reasons import in_common
 from ftaudit.model.sentences import THESE, listed, sentences, step_sentence, stress_sentence
 from ftaudit.registry import info_of
+from ftaudit.report.package.readiness import Readiness, count_ready
 
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
 """The verdicts that block, the worst first."""
@@ -122,6 +123,8 @@ def headline(report: Report) -> Headline:
         case 1:
             verb = "keeps" if len(blocked) == 1 else "keep"
             told = [f"{len(unknown)} more could not be checked."] if unknown else []
+            if through := count_ready(report)[Readiness.NEEDS_BLOCKED]:
+                told.append(f"{through} more {'needs' if through == 1 else 'need'} a blocked package.")
             places = {package.facts.platform for package in counting if package.verdict in BLOCKING}
             unsure = {p.facts.platform for p in counting if p.verdict is Verdict.UNKNOWN} - places
             if places < set(report.platforms) and len(report.platforms) > NAMED:

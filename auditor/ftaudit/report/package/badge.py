@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from ftaudit.model import BLOCKING, Report
+from ftaudit.model import Report
 from ftaudit.report.console import clean
-from ftaudit.report.package.check_markdown import ready_of
+from ftaudit.report.package.readiness import Readiness, count_ready
 
 LABEL: Final = "free-threading"
 _GREEN, _RED, _YELLOW, _GREY = "#2e7d32", "#b3261e", "#8a6100", "#5f6368"
@@ -22,15 +22,15 @@ _DIGIT: Final = 636
 
 
 def render(report: Report) -> str:
-    """Return `free-threading | 47/50 ready`: green if all are ready, red if one blocks, yellow if not all are known."""
-    ready, total = ready_of(report)
+    """Return `free-threading | 47/50 ready`: green if nothing blocks, red if something does, yellow if unsure."""
+    ready, total = _ready_of(report)
     text = f"{ready}/{total} ready" if total else "nothing checked"
     return _svg(LABEL, text, _color(report), clean(_title(report, text)))
 
 
 def render_each(reports: Sequence[Report]) -> str:
     """Return one badge for several targets, `free-threading | 3.14t 47/50, 3.15t 45/50 ready`, in the worst color."""
-    counts = [ready_of(report) for report in reports]
+    counts = [_ready_of(report) for report in reports]
     told = (f"{report.target} {ready}/{total}" for report, (ready, total) in zip(reports, counts, strict=True))
     text = f"{', '.join(told)} ready" if any(total for _, total in counts) else "nothing checked"
     color = min(map(_color, reports), key=_WORST_FIRST.index)
@@ -41,15 +41,20 @@ def render_each(reports: Sequence[Report]) -> str:
     return _svg(LABEL, text, color, clean("; ".join(titles)))
 
 
+def _ready_of(report: Report) -> tuple[int, int]:
+    counts = count_ready(report)
+    return counts[Readiness.READY], sum(counts.values())
+
+
 def _title(report: Report, text: str) -> str:
     where = f" on {', '.join(report.platforms)}" if report.platforms else ""
     return f"{LABEL}: {text} for CPython {report.target}{where}"
 
 
 def _color(report: Report) -> str:
-    ready, total = ready_of(report)
-    blocked = any(package.verdict in BLOCKING for package in report.packages)
-    match (total, blocked, ready == total and not report.incomplete):
+    counts = count_ready(report)
+    known = not counts[Readiness.UNKNOWN] and not report.incomplete
+    match (sum(counts.values()), counts[Readiness.BLOCKED] > 0, known):
         case (0, _, _):
             return _GREY
         case (_, True, _):

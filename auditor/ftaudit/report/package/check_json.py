@@ -35,6 +35,7 @@ from ftaudit.model.sentences import exclusion, gap_phrase
 from ftaudit.report.package.agreeing_rows import restates_verdict
 from ftaudit.report.package.local_build_rows import build_as_dict
 from ftaudit.report.package.reach_json import module_reach_as_dict, reach_as_dict
+from ftaudit.report.package.readiness import count_ready
 
 SCHEMA_VERSION: Final = 1
 
@@ -64,6 +65,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "interpreter": report.interpreter,
         "summary": {verdict.value: counts.get(verdict, 0) for verdict in Verdict},
+        "readiness": {state.value: count for state, count in count_ready(report).items()},
         "accepted": _accepted_counts(report),
         "coverage": {tier: {"done": seen.done, "total": seen.total} for tier, seen in report.coverage},
         "traffic": dict(report.traffic),

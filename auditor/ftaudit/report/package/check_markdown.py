@@ -27,6 +27,7 @@ from ftaudit.report.package.agreeing_rows import (
     stress_lines,
 )
 from ftaudit.report.package.reach_lines import reach_lines, reach_order
+from ftaudit.report.package.readiness import Readiness, count_ready
 
 LIMIT: Final = 65_536
 """Characters that GitHub accepts in a comment."""
@@ -66,7 +67,9 @@ def sections(report: Report) -> tuple[MarkdownSection, ...]:
     blocked.sort(key=lambda entry: reach_order(entry, report))
     unknown = [entry for entry in rows if entry.package.verdict is Verdict.UNKNOWN]
     slower = [entry for entry in rows if entry.package.verdict is Verdict.FALLBACK]
-    fine = [entry for entry in rows if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
+    works = [entry for entry in rows if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
+    fine = [entry for entry in works if not entry.package.blocked_by]
+    through = [entry for entry in works if entry.package.blocked_by]
     notes = [f"not checked: {what}" for what in report.incomplete]
     notes += [f"not imported: {what}" for what in not_imported(report)]
     notes += [f"note: {note}" for note in report.notes]
@@ -81,29 +84,28 @@ def sections(report: Report) -> tuple[MarkdownSection, ...]:
         ),
         folded("Evidence", [_evidence(entry, report) for entry in (*blocked, *unknown)], "packages"),
         folded(f"Works, slower ({number_of(slower)})", [_evidence(entry, report) for entry in slower], "packages"),
+        folded(
+            f"Needs a blocked package ({number_of(through)})", [_fine(entry, report) for entry in through], "packages"
+        ),
         folded(f"Nothing in the way ({number_of(fine)})", [_fine(entry, report) for entry in fine], "packages"),
     )
 
 
 def summary(report: Report) -> str:
     """Return one line for a README: how many packages are ready, on which target, and the blockers."""
-    ready, total = ready_of(report)
+    counts = count_ready(report)
+    ready, total = counts[Readiness.READY], sum(counts.values())
     where = f" on {', '.join(report.platforms)}" if report.platforms else ""
     line = f"Free-threading: {ready} of {counted(total, 'package')} ready for CPython {report.target}{where}"
-    tails = []
+    tails = [f"{counts[Readiness.SLOWER]} slower"] if counts[Readiness.SLOWER] else []
+    if through := counts[Readiness.NEEDS_BLOCKED]:
+        tails.append(f"{through} {'needs' if through == 1 else 'need'} a blocked package")
     for verdicts, verb in ((BLOCKING, "blocked by"), (frozenset({Verdict.UNKNOWN}), "not checked:")):
         names = sorted({str(p.facts.pin.name) for p in report.packages if p.verdict in verdicts})
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         tails += [f"{verb} {shown}"] if names else []
     tails += ["not everything was checked"] if report.incomplete else []
     return escape("; ".join((line, *tails))) + "\n"
-
-
-def ready_of(report: Report) -> tuple[int, int]:
-    """Return the number of packages that neither block nor are unknown on any platform, and the total."""
-    names = {package.facts.pin.name for package in report.packages}
-    held = {p.facts.pin.name for p in report.packages if p.verdict in BLOCKING or p.verdict is Verdict.UNKNOWN}
-    return len(names - held), len(names)
 
 
 def escape(text: str) -> str:

@@ -68,8 +68,12 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
             )
         _accepted(console, report, [entry for entry in told if entry.package.accepted is not None])
         _builds(console, report)
+        works = [entry for entry in counting if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
         for verdict in (Verdict.READY, Verdict.PURE):
-            _sum(console, report, verdict, [entry for entry in counting if entry.package.verdict is verdict])
+            fine = [entry for entry in works if entry.package.verdict is verdict and not entry.package.blocked_by]
+            _sum(console, report, str(verdict), "bold green", fine)
+        through = [entry for entry in works if entry.package.blocked_by]
+        _sum(console, report, "needs a blocked package", "bold yellow", through)
         _notes(console, report)
         _coverage(console, report)
 
@@ -173,14 +177,14 @@ def _said(finding: Finding) -> str:
     return f"{finding.rule}: {finding.message}"
 
 
-def _sum(console: Console, report: Report, verdict: Verdict, found: list[AgreeingRows]) -> None:
+def _sum(console: Console, report: Report, title: str, style: str, found: list[AgreeingRows]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
     if not found:
         return
     console.print()
-    console.print(Text.assemble((f"{verdict} ", "bold green"), (f"({number_of(found)})", "bold")))
+    console.print(Text.assemble((f"{title} ", style), (f"({number_of(found)})", "bold")))
     told = [
         f"{clean(entry.title)} ({', '.join(entry.platforms)})"
         if len(entry.platforms) < len(report.platforms)
