@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.c_declarations import Variable
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.state import find_shared_writes, holds_objects
+from ftaudit.source.c.text import closing
 from ftaudit.source.c.write_sites import sites_of
+from ftaudit.source.shared_state import AccessKind
 
 _MOST = 6
 """Static variables of one function that are reported one by one; translated Fortran has dozens."""
@@ -38,6 +42,17 @@ class MutableFunctionStatic(CRule):
         ),
     )
     VALID = (
+        SourceExample(
+            code="""\
+Ref &date_type() {
+    static Ref type;
+    static std::once_flag once;
+    std::call_once(once, []() { import_from("datetime", "date", type); });
+    return type;
+}
+""",
+            path="types.cpp",
+        ),
         SourceExample(
             code="""\
 void fmt(int n, char *buf, size_t len) { snprintf(buf, len, "%d", n); }
@@ -72,6 +87,19 @@ int load(View *view) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+Ref &date_type() {
+    static Ref type;
+    if (type.empty()) {
+        import_from("datetime", "date", type);
+    }
+    return type;
+}
+""",
+            lines=(2,),
+            path="types.cpp",
+        ),
         SourceExample(
             code="""\
 char *fmt(int n) { static char buf[32]; snprintf(buf, sizeof buf, "%d", n); return buf; }
@@ -126,7 +154,9 @@ void convert() {
             owner = variable.function
             return owner is not None and crowded[owner] < _MOST and not holds_objects(variable)
 
+        told: set[int] = set()
         for shared in find_shared_writes(unit, is_one_of_few):
+            told.add(shared.variable.start)
             use, function = shared.first
             crowded[shared.variable.function or 0] += 1
             yield self.finding(
@@ -136,3 +166,44 @@ void convert() {
                 sites=sites_of(unit, shared),
                 confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
             )
+        for variable in unit.syntax.variables if unit.cpp else ():
+            if variable.function is None or variable.start in told or not _may_be_filled(unit, variable):
+                continue
+            around = unit.function_at(variable.start)
+            at = None if around is None else _filled_if_empty(unit, variable, around)
+            if at is None or around is None:
+                continue
+            yield self.finding(
+                f"`{variable.name}` is one for all threads, and {around.short_name} fills it with no guard if it is"
+                f" empty (line {unit.line_at(at)})",
+                location=unit.place(variable.start),
+                sites=tuple(
+                    Site(location=unit.place(place), access=kind.value, entry_point=around.short_name)
+                    for place, kind in ((variable.start, AccessKind.READ), (at, AccessKind.DECIDE))
+                ),
+                confidence=Confidence.MEDIUM if variable.sure else Confidence.LOW,
+            )
+
+
+def _may_be_filled(unit: CUnit, variable: Variable) -> bool:
+    if unit.is_thread_local(variable) or unit.is_synchronised(variable):
+        return False
+    return "static" in variable.words and not {"const", "constexpr"} & set(variable.words)
+
+
+def _filled_if_empty(unit: CUnit, variable: Variable, function: Function) -> int | None:
+    """Return the place where a function tests whether a static object is empty and then uses it to fill it."""
+    if unit.at_import(function) or unit.is_local(function, variable.name):
+        return None
+    name = re.escape(variable.name)
+    test = re.compile(
+        rf"\bif\s*\(\s*(?:!\s*{name}\b(?:\s*\.\s*(?:get|has_value)\s*\(\s*\))?"
+        rf"|{name}\s*\.\s*(?:empty|is_none)\s*\(\s*\)"
+        rf"|{name}\b(?:\s*\.\s*get\s*\(\s*\))?\s*==\s*(?:nullptr|NULL))\s*\)\s*(\{{)?"
+    )
+    for found in test.finditer(unit.code, variable.start, function.end):
+        end = closing(unit.code, found.end() - 1, function.end) if found[1] else unit.code.find(";", found.end())
+        filled = end > 0 and re.compile(rf"\b{name}\b").search(unit.code, found.end(), end)
+        if filled and not unit.guarded(found.start()):
+            return found.start()
+    return None

@@ -31,6 +31,9 @@ _SYNCHRONISES: Final = re.compile(
     r"\b(?:Once|OnceBox|\w*OnceLock|LazyLock|\w*Mutex\w*|RwLock|Condvar|Atomic\w+|Semaphore|ArcSwap\w*)\b"
 )
 """Types of fields that a structure uses to exclude or to order the threads that use it."""
+_FOR_C: Final = re.compile(r'[^({]*\bextern\s+"C')
+_EXCLUSIVE: Final = re.compile(r"&mut\s*\*\s*\(\s*(\w+)\s+as\s+\*mut\s+(?!Py)[A-Z]\w*")
+_TAKES_LOCK: Final = re.compile(r"(?i)\block\s*\(|critical_section")
 _CELL: Final = re.compile(r"\b(?:Sync)?(?:Unsafe|Ref|Once)?Cell\b")
 _IN_C: Final = re.compile(r"#\[\s*repr\s*\(\s*C\b")
 _GIL_TYPES: Final = re.compile(r"\bGILProtected\b")
@@ -61,6 +64,20 @@ class RustUnsyncState(RustRule):
     )
 
     VALID = (
+        SourceExample(
+            code='use pyo3::prelude::*;\nunsafe extern "C" fn acquire(flags: *mut c_void, key: u64) -> c_int {\n'
+            "    let flags = &*(flags as *mut Flags);\n    flags.acquire(key)\n}\n"
+        ),
+        SourceExample(
+            code="use pyo3_ffi::*;\nstruct Inner {\n    value: Zone,\n    refcnt: AtomicUsize,\n}\n"
+            "impl Handle {\n    fn incref(&self) {\n"
+            "        unsafe { self.inner.as_ref().refcnt.fetch_add(1, Ordering::Relaxed) };\n    }\n}\n"
+            "type Found = PyObject;\n"
+        ),
+        SourceExample(
+            code='use pyo3::prelude::*;\nunsafe extern "C" fn acquire(flags: *mut c_void) -> c_int {\n'
+            "    let py = Python::assume_attached();\n    work(py, flags)\n}\n"
+        ),
         SourceExample(code="use pyo3::prelude::*;\nstatic CACHE: OnceLock<u32> = OnceLock::new();\n"),
         SourceExample(
             code="use pyo3::prelude::*;\n#[cfg(not(Py_GIL_DISABLED))]\nstatic mut CACHE: Option<u32> = None;\n"
@@ -102,6 +119,18 @@ class RustUnsyncState(RustRule):
         ),
     )
     INVALID = (
+        SourceExample(
+            code='use pyo3::prelude::*;\nunsafe extern "C" fn acquire(flags: *mut c_void, key: u64) -> c_int {\n'
+            "    let flags = &mut *(flags as *mut Flags);\n    flags.acquire(key)\n}\n",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="use pyo3_ffi::*;\nstruct Inner {\n    value: Zone,\n    refcnt: UnsafeCell<usize>,\n}\n"
+            "impl Handle {\n    fn incref(&self) {\n"
+            "        unsafe { *self.inner.as_ref().refcnt.get() += 1; }\n    }\n}\n"
+            "type Found = PyObject;\n",
+            lines=(4,),
+        ),
         SourceExample(
             code="use pyo3::prelude::*;\npub struct Slot<T>(UnsafeCell<Option<T>>);\n"
             "unsafe impl<T: Send> Send for Slot<T> {}\nunsafe impl<T: Sync> Sync for Slot<T> {}\n"
@@ -155,6 +184,8 @@ class RustUnsyncState(RustRule):
         guarded = unit.context.of(Room.RUST, RustContext).guarded
         yield from self._promises(unit, guarded)
         yield from self._gil_protected_fields(unit)
+        yield from self._cells(unit)
+        yield from self._exclusive(unit)
         for node in unit.of("static_item", "macro_invocation", "call_expression"):
             message = severity = None
             match node.type:
@@ -174,7 +205,7 @@ class RustUnsyncState(RustRule):
                         severity = Severity.INFO
                 case _:
                     function = unit.text_of(node.child_by_field_name("function"))
-                    if function.rpartition("::")[2] in _ATTACHED:
+                    if function.rpartition("::")[2] in _ATTACHED and not _is_called_from_c(unit, node):
                         message = (
                             "This assumes, without proof, that the thread is attached; the GIL no longer guarantees it."
                         )
@@ -233,6 +264,61 @@ class RustUnsyncState(RustRule):
                         Site(location=unit.at(at), access=AccessKind.READ.value, entry_point=owner) for at in places
                     ),
                 )
+
+    def _exclusive(self, unit: RustUnit) -> Iterator[Finding]:
+        """Yield each function for C code that makes an exclusive reference of a pointer that others have as well."""
+        for function in unit.of("function_item"):
+            text = unit.text_of(function)
+            if not _FOR_C.match(text) or _TAKES_LOCK.search(text) or unit.off_when_free_threaded(function):
+                continue
+            found = _EXCLUSIVE.search(text)
+            if found is not None and re.search(rf"\b{found[1]}\s*:\s*\*mut\s", text.partition("{")[0]):
+                yield self.finding(
+                    f"C code can call this in two threads with the same `{found[1]}`, and `&mut` promises that only one"
+                    " has it.",
+                    location=unit.at(function.start_byte + len(text[: found.start()].encode())),
+                    remedy="Take a shared reference (`&*`), and keep what changes in a Mutex or in atomics.",
+                )
+
+    def _cells(self, unit: RustUnit) -> Iterator[Finding]:
+        """Yield each `UnsafeCell` field that a method changes through `&self`, in types that promise nothing."""
+        promised = {
+            found[1]
+            for node in unit.of("impl_item")
+            if (found := re.match(r"(?:\w+::)*(\w+)", _head_type(unit.text_of(node)))) is not None
+        }
+        for struct in unit.of("struct_item"):
+            name = unit.text_of(struct.child_by_field_name("name"))
+            body = struct.child_by_field_name("body")
+            if name in promised or unit.off_when_free_threaded(struct) or _is_ordered(unit, struct):
+                continue
+            for each in body.named_children if body is not None else ():
+                kind = unit.text_of(each.child_by_field_name("type"))
+                if each.type != "field_declaration" or not re.match(r"(?:\w+::)*UnsafeCell\b", kind):
+                    continue
+                field = unit.text_of(each.child_by_field_name("name"))
+                reached = re.compile(rb"\.\s*" + re.escape(field.encode()) + rb"\s*\.\s*get\s*\(\s*\)")
+                places = [found.start() for found in reached.finditer(unit.data)][:_MOST_SITES]
+                if places:
+                    yield self.finding(
+                        f"`{name}.{field}` is an UnsafeCell: nothing keeps two threads from changing it at once.",
+                        location=unit.at(each.start_byte),
+                        remedy="Use an atomic, or a Mutex.",
+                        sites=tuple(
+                            Site(location=unit.at(at), access=AccessKind.WRITE.value, entry_point=name)
+                            for at in (each.start_byte, *places)
+                        ),
+                    )
+
+
+def _is_called_from_c(unit: RustUnit, node: Node) -> bool:
+    """Return whether a place is in a function for C code, which CPython calls with the thread attached."""
+    above = node.parent
+    while above is not None and above.type != "function_item":
+        above = above.parent
+    if above is None:
+        return False
+    return _FOR_C.match(unit.text_of(above)) is not None
 
 
 def _is_ordered(unit: RustUnit, struct: Node) -> bool:

@@ -49,6 +49,18 @@ _LOOKS: Final = re.compile(
 """Functions of a library that only read a handle, or make one, or count its users."""
 
 
+_CHANGES: Final = re.compile(
+    r"(?:set|Set|add|Add|push|Push|insert|Insert|remove|Remove|erase|Erase|clear|Clear|reset|Reset|release|Release"
+    r"|close|Close|update|Update|append|Append|assign|Assign|write|Write|delete|Delete|pop|Pop)(?:$|_|[A-Z])"
+)
+
+
+@lru_cache(maxsize=20_000)
+def changes(name: str) -> bool:
+    """Return whether the name of a method says that it changes its object."""
+    return bool(_CHANGES.match(name))
+
+
 @lru_cache(maxsize=20_000)
 def looks(name: str) -> bool:
     """Return whether the name of a function says that it only reads its argument, or makes it."""

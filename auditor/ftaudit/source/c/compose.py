@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from ftaudit.model import Location
 from ftaudit.source.base import Survey
-from ftaudit.source.c.callees import frees, looks
+from ftaudit.source.c.callees import changes, frees, looks
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
 
 _LOCK: Final = Lock(name="a lock")
@@ -175,7 +175,8 @@ class _ComposedTree:
         """Classify a call of a function that is not in the tree, by its name."""
         owner, _, method = callee.rpartition("::")
         if owner:
-            if not self.const.get(owner, {}).get(method, True):
+            declared = self.const.get(owner, {}).get(method)
+            if declared is False or (declared is None and changes(method)):
                 key = _Key(arguments[0][0], owner.rpartition("::")[2], "", AccessKind.WRITE, locked)
                 found.setdefault(key, _Reached(function.path, line, ()))
             return

@@ -131,6 +131,8 @@ _NO_HANDLE: Final = re.compile(r"\bconst\b|\bPy\w*|\bFILE\b|\b\w+Object\b|\(\*\)
 """Types of fields that are not a library's handle: constants, objects, files (which lock themselves), text."""
 _NO_ARGUMENTS: Final = re.compile(r"([A-Za-z_]\w*)\s*\(\s*\)\s*\Z")
 _EMPTY: Final = frozenset({"NULL", "nullptr", "0"})
+_NEAR_ALIAS: Final = 4_000
+"""How many characters before a bound lambda are searched for the alias of a type."""
 _LONGEST_VALUE: Final = 300
 _LONGEST_CALL: Final = 3_000
 """How many characters of a right side, and of a call's arguments, are read."""
@@ -178,13 +180,24 @@ class _FunctionWalk:
             kind = parameter.type
             if "*" in kind or "&" in kind or "Object" in kind:
                 self.values[parameter.name] = Value(index + first)
-                self.types[parameter.name] = plain_type(kind)
+                self.types[parameter.name] = self._meant(plain_type(kind))
                 self.by_reference = self.by_reference or "&" in kind
         self._single_objects()
         for name, (meant, cast) in alias_macros(unit).items():
             if meant in self.values:
                 self.values[name] = self.values[meant]
                 self.types[name] = cast or self.types[meant]
+
+    def _meant(self, kind: str) -> str:
+        """Return the type that a name means in this function: `using Self = Batch;` stands before it."""
+        if kind in self.objects or not self.function.bound:
+            return kind
+        at = self.function.start
+        last = None
+        alias = re.compile(rf"\busing\s+{re.escape(kind)}\s*=\s*(?:\w+\s*::\s*)*(\w+)\s*;") if kind else None
+        for found in alias.finditer(self.code, max(0, at - _NEAR_ALIAS), at) if alias else ():
+            last = found[1]
+        return last if last in self.objects and last is not None else kind
 
     def _single_objects(self) -> None:
         """Give values to the variables that hold an object which exists once."""
