@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from ftaudit.model.reachability import ConditionKind
@@ -24,7 +23,6 @@ from ftaudit.reach.abstract_values import (
     Items,
     Lazy,
     LibraryObject,
-    OneOf,
     Pattern,
     Scope,
     Value,
@@ -33,8 +31,12 @@ from ftaudit.reach.abstract_values import (
     join,
     truth,
 )
+from ftaudit.reach.bindings import assign, bind
+from ftaudit.reach.comparisons import compare
+from ftaudit.reach.import_statements import attribute_for_import
 from ftaudit.reach.iterating import iterate
-from ftaudit.reach.statements import assign, bind, make_function, text_of
+from ftaudit.reach.operator_values import combine_numbers, combine_sets, concatenate, formatted, is_set, only_text
+from ftaudit.reach.statements import make_function, text_of
 from ftaudit.reach.target_values import version_info
 
 _BUILTINS: Final = frozenset(dir(builtins))
@@ -111,8 +113,6 @@ def resolve(machine: AbstractRun, lazy: Lazy, scope: Scope, line: int) -> Value:
     module = machine.import_name(lazy.module, scope, line)
     value: Value = module
     if lazy.attribute is not None:
-        from ftaudit.reach.statements import attribute_for_import
-
         node = ast.Pass(lineno=line, col_offset=0)
         value = attribute_for_import(machine, module, lazy.module, lazy.attribute, scope, node)
     elif not whole:
@@ -137,49 +137,10 @@ def _joined(machine: AbstractRun, node: ast.JoinedStr, scope: Scope) -> Value:
         if isinstance(each, ast.FormattedValue):
             value = evaluate(machine, each.value, scope)
             plain = each.format_spec is None and each.conversion in (-1, 115)
-            parts.append(str(value) if plain and isinstance(value, (str, int)) else _only_text(value, plain=plain))
+            parts.append(str(value) if plain and isinstance(value, (str, int)) else only_text(value, plain=plain))
         else:
             parts.append(evaluate(machine, each, scope))
     return concatenate(parts)
-
-
-def _only_text(value: Value, *, plain: bool) -> Value:
-    return value if plain and isinstance(value, (Pattern, OneOf)) else UNKNOWN
-
-
-def concatenate(parts: Sequence[Value]) -> Value:
-    """Return the text that the parts form, as far as known."""
-    results: list[list[Value]] = [[]]
-    for part in parts:
-        options = choices_of(part)
-        if len(options) * len(results) > 64:
-            options = (UNKNOWN,)
-        results = [[*one, option] for one in results for option in options]
-    texts: Value = UNSET
-    for one in results:
-        texts = join(texts, _concatenate(one))
-    return UNKNOWN if texts is UNSET else texts
-
-
-def _concatenate(parts: Sequence[Value]) -> Value:
-    if all(isinstance(part, str) for part in parts):
-        text = "".join(parts)
-        return text if len(text) <= MOST_TEXT else UNKNOWN
-    prefix = ""
-    for part in parts:
-        if isinstance(part, Pattern):
-            prefix += part.prefix
-        if not isinstance(part, str):
-            break
-        prefix += part
-    suffix = ""
-    for part in reversed(parts):
-        if isinstance(part, Pattern):
-            suffix = part.suffix + suffix
-        if not isinstance(part, str):
-            break
-        suffix = part + suffix
-    return Pattern(prefix, suffix)
 
 
 def _binary(machine: AbstractRun, node: ast.BinOp, scope: Scope) -> Value:
@@ -194,66 +155,16 @@ def _binary(machine: AbstractRun, node: ast.BinOp, scope: Scope) -> Value:
         if isinstance(one, Items):
             return Items(one.kind, list(one.items), complete=False)
     if isinstance(node.op, ast.Mod) and isinstance(one, str):
-        return _formatted(one, other)
+        return formatted(one, other)
     if isinstance(node.op, ast.BitOr) and isinstance(one, DictValue) and isinstance(other, DictValue):
         return DictValue({**one.entries, **other.entries}, one.complete and other.complete)
-    if isinstance(node.op, (ast.BitOr, ast.Sub, ast.BitAnd)) and (_is_set(one) or _is_set(other)):
-        return _of_sets(node.op, one, other)
+    if isinstance(node.op, (ast.BitOr, ast.Sub, ast.BitAnd)) and (is_set(one) or is_set(other)):
+        return combine_sets(node.op, one, other)
     if isinstance(one, int) and isinstance(other, int):
-        return _number(node.op, one, other)
+        return combine_numbers(node.op, one, other)
     if isinstance(node.op, ast.Div) and isinstance(one, (LibraryObject, Pattern)):
         return UNKNOWN
     return UNKNOWN
-
-
-def _is_set(value: Value) -> bool:
-    return isinstance(value, Items) and value.kind == "set"
-
-
-def _of_sets(kind: ast.operator, one: Value, other: Value) -> Value:
-    """Return a union, a difference, or an intersection of sets; what is certainly in it if one is not fully known."""
-    left = one if isinstance(one, Items) else Items("set", [], complete=False)
-    right = other if isinstance(other, Items) else Items("set", [], complete=False)
-    complete = left.complete and right.complete
-    if not all(map(is_constant, (*left.items, *right.items))):
-        return Items("set", [*left.items, *right.items][:MOST_ITEMS], complete=False)
-    match kind:
-        case ast.BitOr():
-            items = list(dict.fromkeys((*left.items, *right.items)))
-        case ast.Sub():
-            items = [each for each in left.items if right.complete and each not in right.items]
-        case _:
-            items = [each for each in left.items if each in right.items]
-    return Items("set", items[:MOST_ITEMS], complete and len(items) <= MOST_ITEMS)
-
-
-def _number(kind: ast.operator, one: int, other: int) -> Value:
-    work: Callable[[int, int], int] | None = {
-        ast.Add: operator.add,
-        ast.Sub: operator.sub,
-        ast.Mult: operator.mul,
-        ast.FloorDiv: operator.floordiv,
-        ast.Mod: operator.mod,
-        ast.BitAnd: operator.and_,
-        ast.BitOr: operator.or_,
-    }.get(type(kind))
-    if work is None or max(one.bit_length(), other.bit_length()) > 256:
-        return UNKNOWN
-    try:
-        return work(one, other)
-    except ArithmeticError:
-        return UNKNOWN
-
-
-def _formatted(text: str, given: Value) -> Value:
-    values = tuple(given.items) if isinstance(given, Items) else (given,)
-    if all(isinstance(each, (str, int)) for each in values) and len(text) < MOST_TEXT:
-        try:
-            result = text % values
-        except (TypeError, ValueError, OverflowError, MemoryError):
-            return UNKNOWN
-        return result if len(result) < MOST_TEXT else UNKNOWN
-    return Pattern(text.partition("%")[0])
 
 
 def _boolean(machine: AbstractRun, node: ast.BoolOp, scope: Scope) -> Value:
@@ -300,100 +211,6 @@ def _compare(machine: AbstractRun, node: ast.Compare, scope: Scope) -> Value:
             answer = None
         left = right
     return UNKNOWN if answer is None else answer
-
-
-_ORDER: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
-
-
-def compare(machine: AbstractRun, kind: ast.cmpop, left: Value, right: Value) -> bool | None:
-    """Return the result of one comparison, or `None` if it is unknown."""
-    match kind:
-        case ast.Is() | ast.IsNot():
-            same = _is(left, right)
-            return None if same is None else same is isinstance(kind, ast.Is)
-        case ast.In() | ast.NotIn():
-            inside = _contains(machine, left, right)
-            return None if inside is None else inside is isinstance(kind, ast.In)
-        case _:
-            return _ordered(_ORDER[type(kind)], left, right)
-
-
-def _is(left: Value, right: Value) -> bool | None:
-    if left is UNKNOWN or right is UNKNOWN or isinstance(left, OneOf) or isinstance(right, OneOf):
-        if isinstance(left, OneOf) and is_constant(right) and not any(_may_be(e, right) for e in left.choices):
-            return False
-        return None
-    if is_constant(left) and is_constant(right):
-        return left is right or (type(left) is type(right) and left == right)
-    if left is None or right is None:
-        other = right if left is None else left
-        return None if isinstance(other, (LibraryObject, Lazy)) and "()" in getattr(other, "name", "()") else False
-    if isinstance(left, LibraryObject) and isinstance(right, LibraryObject):
-        return True if left.name == right.name and "()" not in left.name else None
-    return left is right if not isinstance(left, LibraryObject) and not isinstance(right, LibraryObject) else None
-
-
-def _may_be(value: Value, constant: Value) -> bool:
-    return value is UNKNOWN or (is_constant(value) and value == constant) or isinstance(value, LibraryObject)
-
-
-def _contains(machine: AbstractRun, left: Value, right: Value) -> bool | None:
-    match right:
-        case LibraryObject(name="sys.modules"):
-            if isinstance(left, str) and left in machine.modules and not machine.modules[left].failed:
-                return True
-            return None
-        case LibraryObject(name="sys.builtin_module_names"):
-            return None
-        case str() if isinstance(left, str):
-            return left in right
-        case Items(items=items, complete=complete) if is_constant(left):
-            if any(is_constant(each) and each == left for each in items):
-                return True
-            return False if complete and all(map(is_constant, items)) else None
-        case DictValue(entries=entries, complete=complete) if is_constant(left):
-            return True if left in entries else (False if complete else None)
-        case Instance(payload=payload) if payload is not None:
-            return _contains(machine, left, payload)
-        case _:
-            return None
-
-
-def _ordered(work: Callable[[Any, Any], bool], left: Value, right: Value) -> bool | None:
-    if is_constant(left) and is_constant(right):
-        try:
-            return bool(work(left, right))
-        except TypeError:
-            return None
-    if isinstance(left, Items) and isinstance(right, Items) and left.complete and right.complete:
-        return _ordered_items(work, left.items, right.items)
-    if isinstance(left, OneOf) or isinstance(right, OneOf):
-        answers = {_ordered(work, one, other) for one in choices_of(left) for other in choices_of(right)}
-        return answers.pop() if len(answers) == 1 else None
-    both = isinstance(left, LibraryObject) and isinstance(right, LibraryObject) and "()" not in left.name + right.name
-    if both and work in (operator.eq, operator.ne) and left.name == right.name:
-        return work is operator.eq
-    return None
-
-
-def _ordered_items(work: Callable[[Any, Any], bool], left: list[Value], right: list[Value]) -> bool | None:
-    """Compare element by element, as Python does; an unknown deciding element makes the result unknown."""
-    for one, other in zip(left, right, strict=False):
-        if not (is_constant(one) and is_constant(other)):
-            return None
-        if one != other:
-            try:
-                return bool(work(one, other))
-            except TypeError:
-                return None
-    return bool(work(len(left), len(right)))
 
 
 def _conditional(machine: AbstractRun, node: ast.IfExp, scope: Scope) -> Value:

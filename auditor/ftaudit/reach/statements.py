@@ -1,4 +1,4 @@
-"""Runs statements: bindings, branches, and imports."""
+"""Runs statements: blocks, branches, loops, and definitions."""
 
 from __future__ import annotations
 
@@ -12,27 +12,22 @@ from ftaudit.reach.abstract_run import AbstractRun, Handlers
 from ftaudit.reach.abstract_values import (
     MOST_ITEMS,
     UNKNOWN,
-    UNSET,
     Bound,
     Class,
-    DictValue,
     Failed,
     FunctionValue,
     Instance,
     Items,
-    Lazy,
     LibraryObject,
     Module,
-    OneOf,
     Scope,
     Value,
-    choices_of,
     is_constant,
-    join,
     truth,
 )
+from ftaudit.reach.bindings import assign, bind, is_weak
 from ftaudit.reach.class_values import make_class
-from ftaudit.reach.finder import FoundKind
+from ftaudit.reach.import_statements import run_import, run_import_from
 from ftaudit.reach.iterating import iterate
 
 MOST_TURNS: Final = 512
@@ -69,274 +64,6 @@ def run_block(machine: AbstractRun, statements: Sequence[ast.stmt], scope: Scope
         if flow is not None and flow is not BlockEnd.GO:
             return flow
     return BlockEnd.GO
-
-
-def is_weak(machine: AbstractRun, scope: Scope) -> bool:
-    """Return whether the assignment may not happen at all."""
-    return len(machine.conditions) > scope.base
-
-
-def bind(machine: AbstractRun, scope: Scope, name: str, value: Value) -> None:
-    """Bind a name in the scope that owns it."""
-    owner = scope
-    if name in scope.declared:
-        owner = scope.module.scope
-    elif name in scope.outer:
-        above = scope.parent
-        while above is not None and name not in above.names and above.parent is not None:
-            above = above.parent
-        owner = above or scope
-    if owner is not scope or is_weak(machine, scope):
-        value = join(owner.names.get(name, UNSET), value)
-    owner.names[name] = value
-
-
-def assign(machine: AbstractRun, target: ast.expr, value: Value, scope: Scope) -> None:
-    """Assign a value to a target."""
-    match target:
-        case ast.Name(id=name):
-            bind(machine, scope, name, value)
-        case ast.Tuple(elts=targets) | ast.List(elts=targets):
-            _unpack(machine, targets, value, scope)
-        case ast.Starred(value=inner):
-            assign(machine, inner, value, scope)
-        case ast.Attribute(value=owner, attr=name):
-            set_attribute(machine, machine.language.evaluate(machine, owner, scope), name, value, scope)
-        case ast.Subscript(value=owner, slice=index):
-            table = machine.language.evaluate(machine, owner, scope)
-            set_item(machine, table, machine.language.evaluate(machine, index, scope), value, scope)
-        case _:
-            pass
-
-
-def _unpack(machine: AbstractRun, targets: Sequence[ast.expr], value: Value, scope: Scope) -> None:
-    values: list[Value] = [UNKNOWN] * len(targets)
-    starred = next((number for number, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
-    if isinstance(value, Items) and value.complete:
-        if starred is None and len(value.items) == len(targets):
-            values = list(value.items)
-        elif starred is not None and len(value.items) >= len(targets) - 1:
-            after = len(targets) - starred - 1
-            stop = len(value.items) - after
-            values = [
-                *value.items[:starred],
-                Items("list", value.items[starred:stop]),
-                *(value.items[stop:] if after else []),
-            ]
-    for target, each in zip(targets, values, strict=True):
-        assign(machine, target, each, scope)
-
-
-def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, scope: Scope) -> None:
-    """Assign to an attribute."""
-    weak = bool(machine.conditions)
-    for each in choices_of(owner):
-        match each:
-            case Module():
-                names = each.scope.names
-                if each is not scope.module or weak:
-                    value = join(names.get(name, UNSET), value)
-                names[name] = value
-            case Instance(attributes=names) | FunctionValue(attributes=names) | Class(names=names):
-                names[name] = join(names.get(name, UNSET), value) if weak and name in names else value
-            case _:
-                pass
-
-
-def set_item(machine: AbstractRun, owner: Value, key: Value, value: Value, scope: Scope) -> None:
-    """Assign to an item."""
-    for each in choices_of(owner):
-        if isinstance(each, Instance) and isinstance(each.payload, DictValue):
-            each = each.payload
-        match each:
-            case DictValue(entries=entries):
-                if not _hashable(key) or len(entries) > MOST_ITEMS:
-                    each.complete = False
-                else:
-                    entries[_key(key)] = value
-            case Items(items=items):
-                if isinstance(key, int) and -len(items) <= key < len(items):
-                    items[key] = value
-                else:
-                    each.complete = False
-            case LibraryObject(name="sys.modules"):
-                _put_module(machine, key, value, scope)
-            case _:
-                pass
-
-
-def _hashable(key: Value) -> bool:
-    return is_constant(key) or (isinstance(key, Items) and key.complete and all(map(is_constant, key.items)))
-
-
-def _key(key: Value) -> Value:
-    return tuple(key.items) if isinstance(key, Items) else key
-
-
-def _put_module(machine: AbstractRun, key: Value, value: Value, scope: Scope) -> None:
-    if not isinstance(key, str):
-        scope.module.is_open = True
-        return
-    own = machine.modules.get(key)
-    if own is not None and value is not own:
-        own.replacement = value
-        own.is_open = True
-    elif own is None:
-        machine.aliases[key] = value
-        parent = machine.modules.get(key.rpartition(".")[0])
-        if parent is not None:
-            parent.scope.names.setdefault(key.rpartition(".")[2], value)
-
-
-# Imports
-
-
-def _import(machine: AbstractRun, node: ast.Import, scope: Scope) -> None:
-    for alias in node.names:
-        if _is_lazy(machine, node.lineno, alias.name, scope):
-            site = (scope, node.lineno)
-            name = alias.asname or alias.name.partition(".")[0]
-            bind(machine, scope, name, Lazy(module=alias.name, attribute=None, site=(site, bool(alias.asname))))
-            continue
-        bind_import(machine, alias.name, alias.asname, scope, node.lineno)
-
-
-def bind_import(machine: AbstractRun, name: str, asname: str | None, scope: Scope, line: int) -> None:
-    """Import a module, and bind it or its top-level package."""
-    module = machine.import_name(name, scope, line)
-    if asname:
-        bind(machine, scope, asname, module)
-        return
-    top = name.partition(".")[0]
-    value = machine.modules.get(top)
-    if value is None:
-        bind(machine, scope, top, machine.aliases.get(top, UNKNOWN))
-    else:
-        bind(machine, scope, top, value if value.replacement is None else value.replacement)
-
-
-def _import_from(machine: AbstractRun, node: ast.ImportFrom, scope: Scope) -> None:
-    base = absolute_name(node.module or "", node.level, scope)
-    if base is None:
-        machine.fail("ImportError", node.module or ".")
-        return
-    if base == "__future__":
-        return
-    lazy = _is_lazy(machine, node.lineno, base, scope)
-    if lazy and node.names[0].name != "*":
-        for alias in node.names:
-            value = Lazy(module=base, attribute=alias.name, site=((scope, node.lineno), True))
-            bind(machine, scope, alias.asname or alias.name, value)
-        return
-    module = machine.import_name(base, scope, node.lineno)
-    for alias in node.names:
-        if alias.name == "*":
-            _import_star(machine, module, scope, node)
-        else:
-            value = attribute_for_import(machine, module, base, alias.name, scope, node)
-            bind(machine, scope, alias.asname or alias.name, value)
-
-
-def absolute_name(name: str, level: int, scope: Scope) -> str | None:
-    """Return the absolute name for a relative import, or `None` if it leaves its package."""
-    if not level:
-        return name
-    parts = scope.module.package.split(".") if scope.module.package else []
-    if level > len(parts):
-        return None
-    parts = parts[: len(parts) - level + 1]
-    return ".".join([*parts, name] if name else parts)
-
-
-def attribute_for_import(
-    machine: AbstractRun, module: Value, base: str, name: str, scope: Scope, node: ast.stmt
-) -> Value:
-    """Return the value for `from base import name`: a name of the module, a result of its `__getattr__`, or a
-    submodule.
-    """
-    if not isinstance(module, Module):
-        if module is UNKNOWN:
-            return UNKNOWN
-        return machine.language.attribute(machine, module, name, scope, node)
-    if module.found.kind is FoundKind.STDLIB:
-        return machine.language.attribute(machine, LibraryObject(base), name, scope, node)
-    names = module.scope.names
-    if name in names:
-        value = machine.language.attribute(machine, module, name, scope, node)
-        if isinstance(value, Module) and value.name == f"{base}.{name}":
-            machine.import_name(value.name, scope, node.lineno)  # It is already loaded, and this place also needs it.
-        return value
-    hook = names.get("__getattr__")
-    found = machine.finder.find(f"{base}.{name}")
-    if isinstance(hook, (FunctionValue, Bound, OneOf)):
-        value = UNKNOWN
-        try:
-            value = machine.language.call(machine, hook, [name], {}, scope, node)
-        except Failed as failed:
-            if failed.kind != "AttributeError":
-                raise
-        if found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE) and value is UNKNOWN:
-            return machine.import_name(f"{base}.{name}", scope, node.lineno)
-        return value
-    if found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE) and module.found.is_package:
-        return machine.import_name(f"{base}.{name}", scope, node.lineno)
-    if f"{base}.{name}" in machine.aliases:
-        return machine.aliases[f"{base}.{name}"]
-    if module.done and not module.is_open and hook is None and name not in ("__version__", "__all__", "__doc__"):
-        # It may exist for a reason that was not followed: both branches count.
-        if machine.may_fail("ImportError", f"{base}.{name}"):
-            condition = machine.condition(ConditionKind.BODY, scope, node.lineno, f"{base}.{name}")
-            machine.conditions.append(condition)
-        return UNKNOWN
-    return UNKNOWN
-
-
-def _import_star(machine: AbstractRun, module: Value, scope: Scope, node: ast.ImportFrom) -> None:
-    if not isinstance(module, Module):
-        scope.module.is_open = True
-        return
-    if module.found.kind is FoundKind.STDLIB:
-        scope.names.setdefault("\0star", Items("list", []))
-        scope.names["\0star"].items.append(LibraryObject(module.name))
-        return
-    listed = module.scope.names.get("__all__", UNSET)
-    if module.is_open or module.found.kind is FoundKind.EXTENSION:
-        scope.module.is_open = True
-    if isinstance(listed, Items):
-        for name in listed.items:
-            if isinstance(name, str):
-                value = attribute_for_import(machine, module, module.name, name, scope, node)
-                bind(machine, scope, name, value)
-        if not listed.complete:
-            scope.module.is_open = True
-            _import_unknown(machine, module, scope, node)
-        return
-    if listed is not UNSET:
-        scope.module.is_open = True
-        _import_unknown(machine, module, scope, node)
-    for name, value in list(module.scope.names.items()):
-        if not name.startswith(("_", "\0")):
-            bind(machine, scope, name, value)
-
-
-def _import_unknown(machine: AbstractRun, module: Module, scope: Scope, node: ast.ImportFrom) -> None:
-    """Run the `__getattr__` of a module for the names of `__all__` that are not known: each may load something."""
-    hook = module.scope.names.get("__getattr__")
-    if isinstance(hook, (FunctionValue, Bound, OneOf)):
-        with machine.under(ConditionKind.SEVERAL, scope, node.lineno, f"{module.name}.__all__"):
-            machine.language.call(machine, hook, [UNKNOWN], {}, scope, node)
-
-
-def _is_lazy(machine: AbstractRun, line: int, name: str, scope: Scope) -> bool:
-    if machine.version < (3, 15) or scope.label:
-        return False
-    if line in scope.module.lazy:
-        return True
-    listed = scope.names.get("__lazy_modules__")
-    return isinstance(listed, Items) and name in [each for each in listed.items if isinstance(each, str)]
-
-
-# Branches
 
 
 def text_of(machine: AbstractRun, node: ast.AST) -> str:
@@ -709,8 +436,8 @@ def _assert(machine: AbstractRun, node: ast.Assert, scope: Scope) -> None:
 
 
 _RUN: Final[dict[type[ast.stmt], Callable[..., BlockEnd | None]]] = {
-    ast.Import: _import,
-    ast.ImportFrom: _import_from,
+    ast.Import: run_import,
+    ast.ImportFrom: run_import_from,
     ast.If: _if,
     ast.For: _for,
     ast.AsyncFor: _for,

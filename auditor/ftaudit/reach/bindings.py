@@ -1,0 +1,142 @@
+"""Binds values to names, attributes, items, and modules in `sys.modules`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from ftaudit.reach.abstract_run import AbstractRun
+from ftaudit.reach.abstract_values import (
+    MOST_ITEMS,
+    UNKNOWN,
+    UNSET,
+    Class,
+    DictValue,
+    FunctionValue,
+    Instance,
+    Items,
+    LibraryObject,
+    Module,
+    Scope,
+    Value,
+    choices_of,
+    is_constant,
+    join,
+)
+
+
+def is_weak(machine: AbstractRun, scope: Scope) -> bool:
+    """Return whether the assignment may not happen at all."""
+    return len(machine.conditions) > scope.base
+
+
+def bind(machine: AbstractRun, scope: Scope, name: str, value: Value) -> None:
+    """Bind a name in the scope that owns it."""
+    owner = scope
+    if name in scope.declared:
+        owner = scope.module.scope
+    elif name in scope.outer:
+        above = scope.parent
+        while above is not None and name not in above.names and above.parent is not None:
+            above = above.parent
+        owner = above or scope
+    if owner is not scope or is_weak(machine, scope):
+        value = join(owner.names.get(name, UNSET), value)
+    owner.names[name] = value
+
+
+def assign(machine: AbstractRun, target: ast.expr, value: Value, scope: Scope) -> None:
+    """Assign a value to a target."""
+    match target:
+        case ast.Name(id=name):
+            bind(machine, scope, name, value)
+        case ast.Tuple(elts=targets) | ast.List(elts=targets):
+            _unpack(machine, targets, value, scope)
+        case ast.Starred(value=inner):
+            assign(machine, inner, value, scope)
+        case ast.Attribute(value=owner, attr=name):
+            set_attribute(machine, machine.language.evaluate(machine, owner, scope), name, value, scope)
+        case ast.Subscript(value=owner, slice=index):
+            table = machine.language.evaluate(machine, owner, scope)
+            set_item(machine, table, machine.language.evaluate(machine, index, scope), value, scope)
+        case _:
+            pass
+
+
+def _unpack(machine: AbstractRun, targets: Sequence[ast.expr], value: Value, scope: Scope) -> None:
+    values: list[Value] = [UNKNOWN] * len(targets)
+    starred = next((number for number, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
+    if isinstance(value, Items) and value.complete:
+        if starred is None and len(value.items) == len(targets):
+            values = list(value.items)
+        elif starred is not None and len(value.items) >= len(targets) - 1:
+            after = len(targets) - starred - 1
+            stop = len(value.items) - after
+            values = [
+                *value.items[:starred],
+                Items("list", value.items[starred:stop]),
+                *(value.items[stop:] if after else []),
+            ]
+    for target, each in zip(targets, values, strict=True):
+        assign(machine, target, each, scope)
+
+
+def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, scope: Scope) -> None:
+    """Assign to an attribute."""
+    weak = bool(machine.conditions)
+    for each in choices_of(owner):
+        match each:
+            case Module():
+                names = each.scope.names
+                if each is not scope.module or weak:
+                    value = join(names.get(name, UNSET), value)
+                names[name] = value
+            case Instance(attributes=names) | FunctionValue(attributes=names) | Class(names=names):
+                names[name] = join(names.get(name, UNSET), value) if weak and name in names else value
+            case _:
+                pass
+
+
+def set_item(machine: AbstractRun, owner: Value, key: Value, value: Value, scope: Scope) -> None:
+    """Assign to an item."""
+    for each in choices_of(owner):
+        if isinstance(each, Instance) and isinstance(each.payload, DictValue):
+            each = each.payload
+        match each:
+            case DictValue(entries=entries):
+                if not _hashable(key) or len(entries) > MOST_ITEMS:
+                    each.complete = False
+                else:
+                    entries[_key(key)] = value
+            case Items(items=items):
+                if isinstance(key, int) and -len(items) <= key < len(items):
+                    items[key] = value
+                else:
+                    each.complete = False
+            case LibraryObject(name="sys.modules"):
+                _put_module(machine, key, value, scope)
+            case _:
+                pass
+
+
+def _hashable(key: Value) -> bool:
+    return is_constant(key) or (isinstance(key, Items) and key.complete and all(map(is_constant, key.items)))
+
+
+def _key(key: Value) -> Value:
+    return tuple(key.items) if isinstance(key, Items) else key
+
+
+def _put_module(machine: AbstractRun, key: Value, value: Value, scope: Scope) -> None:
+    if not isinstance(key, str):
+        scope.module.is_open = True
+        return
+    own = machine.modules.get(key)
+    if own is not None and value is not own:
+        own.replacement = value
+        own.is_open = True
+    elif own is None:
+        machine.aliases[key] = value
+        parent = machine.modules.get(key.rpartition(".")[0])
+        if parent is not None:
+            parent.scope.names.setdefault(key.rpartition(".")[2], value)
