@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -12,6 +13,7 @@ from selectolax.lexbor import LexborHTMLParser
 from support.migrations import migration, poisoned, scan
 from support.reports import EMPTY, HOSTILE, READY, UNSURE
 
+from ftaudit.__about__ import __version__
 from ftaudit.report.migration import html
 from ftaudit.report.migration.html.hazards import FRAMES, FRAMES_OF_RULE
 from ftaudit.report.migration.migration_contents import Migration
@@ -174,6 +176,15 @@ def test_what_was_not_checked_is_said() -> None:
     given = migration(plan=None, no_plan="No plan was asked for.", scan=None, no_scan="No source was named.")
     (told,) = text_of(html.render(given), "#unchecked")
     assert "No plan was asked for." in told and "No source was named." in told
+
+
+def test_a_page_without_gaps_says_what_was_checked_and_every_page_names_its_inputs_and_the_tool() -> None:
+    whole = html.render(Migration(report=replace(READY, notes=(), incomplete=())))
+    (told,) = text_of(whole, "#unchecked")
+    assert told.startswith("What was checked") and "Everything that was asked for was checked." in told
+    (eyebrow,) = text_of(whole, ".eyebrow")
+    assert "requirements.txt" in eyebrow and eyebrow.endswith(f"ftaudit {__version__}")
+    assert text_of(html.render(migration()), "#unchecked h2") == ["What was not checked"]
 
 
 def test_it_says_how_to_make_it_again() -> None:

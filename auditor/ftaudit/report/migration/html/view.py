@@ -130,6 +130,8 @@ class View:
     """The page."""
 
     title: str
+    inputs: str
+    """The names of the input files."""
     headline: Headline
     lede: tuple[str, ...]
     counts: Mapping[Verdict, int]
@@ -175,8 +177,10 @@ def look(migration: Migration) -> View:
     blockers = tuple(_blockers(ordered, migration))
     blocked = [entry.package for entry in ordered if entry.package.verdict in BLOCKING]
     root = PurePath(report.inputs[0]).name if len(report.inputs) == 1 else counted(len(report.inputs), "input")
+    inputs = ", ".join(PurePath(path).name for path in report.inputs)
     return View(
-        title=f"Free-threading report: {', '.join(PurePath(path).name for path in report.inputs) or report.target}",
+        title=f"Free-threading report: {inputs or report.target}",
+        inputs=inputs,
         headline=headline(report),
         lede=tuple(sums(migration)),
         counts=counts,
