@@ -57,6 +57,10 @@ class Settings:
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    rate: float | None = None
+    """The most requests to one host in a second, of all processes that share the cache; `None` sets no limit."""
+    connections: int | None = None
+    """The most connections of this process to one host; `None` uses the usual number."""
     offline: bool = False
     no_cache: bool = False
     cache_dir: Path | None = None

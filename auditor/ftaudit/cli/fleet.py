@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ftaudit.fleet.schema import RunInfo
     from ftaudit.progress import ProgressListener
 
+CONNECTIONS: Final = 32
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 CHECK: Final = """\
 examples:
@@ -100,6 +101,10 @@ def _add_run(parser: Any) -> None:
     how.add_argument("--workers", type=int, metavar="N", help="local processes (default: one per core)")
     dask = f"the scheduler of a Dask cluster to run on (default: {SCHEDULER}, if it is set)"
     how.add_argument("--dask", metavar="ADDRESS", help=dask)
+    rate = "requests to one host in a second, of all workers together (default: no limit)"
+    how.add_argument("--rate", type=float, metavar="N", help=rate)
+    connections = f"connections to one host, of all workers together (default {CONNECTIONS})"
+    how.add_argument("--connections", type=int, default=CONNECTIONS, metavar="N", help=connections)
     add_facts(how)
     add_read_again(how)
     add_rules(how)
@@ -146,10 +151,13 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
     from ftaudit.fleet.executors import Executor, LocalWorkers
     from ftaudit.fleet.runs import FleetRun
 
-    if options.workers is not None and options.workers < 1:
-        raise UsageError("--workers takes a positive number")
-    settings = replace(settings_of(options), static=True, jobs=1)
+    for name in ("workers", "rate", "connections"):
+        if (value := getattr(options, name)) is not None and value <= 0:
+            raise UsageError(f"--{name} takes a positive number")
     workers = options.workers or count_cores()
+    # Each worker gets its share of the connections; the rate is shared through a file in the cache.
+    share = max(1, options.connections // workers)
+    settings = replace(settings_of(options), static=True, jobs=1, connections=share)
     address = options.dask or os.environ.get(SCHEDULER)
     executor: Executor = LocalWorkers(workers)
     if address:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from ftaudit.folders import temporary_folder
 from ftaudit.index import index_settings
 from ftaudit.index.client import Index
+from ftaudit.index.pace import Pace
 from ftaudit.registry import load_rules
 from ftaudit.rule import PackageRule, Rule
 from ftaudit.settings import Settings
@@ -28,7 +30,15 @@ def open_index(settings: Settings, said: Iterable[index_settings.IndexOptions] =
     found = index_settings.find_settings(
         options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline
     )
+    if settings.rate is not None or settings.connections is not None:
+        workers = found.workers if settings.connections is None else min(found.workers, _share(settings))
+        found = replace(found, pace=Pace(folder, settings.rate), workers=workers)
     return Index(found)
+
+
+def _share(settings: Settings) -> int:
+    """Return how many of the connections are for pages: the others are for wheels, which two pools of threads read."""
+    return max(1, (settings.connections or 0) // 4)
 
 
 @contextmanager

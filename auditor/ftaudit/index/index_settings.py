@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from ftaudit.cores import count_cores
 from ftaudit.errors import UsageError
+from ftaudit.index.pace import Pace
 from ftaudit.urls import public
 
 DEFAULT_TIMEOUT = 30.0
@@ -98,6 +99,8 @@ class IndexSettings:
     """Seconds, doubled after every retry."""
     keyring: str = "auto"
     workers: int = DEFAULT_WORKERS
+    pace: Pace | None = None
+    """When hosts may be asked, if there is a limit."""
 
     def __repr__(self) -> str:
         return f"IndexSettings(sources={self.sources!r}, find_links={self.find_links!r})"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import requests
@@ -24,8 +24,12 @@ from urllib3.util.ssl_ import create_urllib3_context
 from ftaudit.__about__ import __version__
 from ftaudit.errors import IndexUnreachable, NoConnection
 from ftaudit.index.index_settings import IndexSettings
+from ftaudit.index.pace import Pace
 from ftaudit.index.traffic import Traffic
 from ftaudit.urls import redact
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MAX_PAGE: Final = 128 * 1024 * 1024
 """Size limit of one page after decompression; the largest known page is a fifth of it."""
@@ -47,7 +51,28 @@ class HttpResponse:
 
 
 class _Patience(Retry):
-    """urllib3's retries, with an upper limit on Retry-After."""
+    """urllib3's retries, with an upper limit on Retry-After, which others are told of."""
+
+    pace: Pace | None = None
+
+    def new(self, **options: Any) -> Self:
+        following = super().new(**options)
+        following.pace = self.pace
+        return following
+
+    def increment(  # The signature is urllib3's.
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Self:
+        seconds = None if response is None else self.get_retry_after(response)
+        if self.pace is not None and seconds and _pool is not None:
+            self.pace.hold(_pool.host, seconds)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
 
     def parse_retry_after(self, retry_after: str) -> float:
         try:
@@ -110,6 +135,7 @@ class Session(requests.Session):
             backoff_jitter=settings.backoff,
             raise_on_status=False,
         )
+        retry.pace = settings.pace
         adapter = _SharedTrust(pool_connections=8, pool_maxsize=CONNECTIONS, max_retries=retry)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
@@ -140,6 +166,8 @@ class Session(requests.Session):
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (min(self._settings.connect_timeout, self._settings.timeout), self._settings.timeout)
         self._traffic.add(requests=1)
+        if self._settings.pace is not None:
+            self._settings.pace.wait(urlsplit(request.url or "").hostname or "")
         response = super().send(request, **kwargs)
         if not kwargs.get("stream"):
             self._traffic.add(received=response.raw.tell())

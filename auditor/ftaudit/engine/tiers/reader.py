@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 
 from ftaudit.binary.inspection import Inspector, InspectSettings, StoreUse, WheelRequest
 from ftaudit.engine.setup import cache_folder
@@ -91,6 +92,9 @@ class SharedWheelReader:
                 stores=self._stores,
                 read_again=0.0 if self._settings.offline else self._settings.read_again / 100,
             )
+            if self._settings.connections is not None:
+                share = max(1, self._settings.connections // 4)
+                settings = replace(settings, wheels=share, connections=share)
             self._inspector = self._stack.enter_context(Inspector(settings))
         return self._inspector
 
