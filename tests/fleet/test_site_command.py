@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from support.fleets import LINUX, Project, Release, write_fleet
 
 from ftaudit.cli import main
 from ftaudit.model import Verdict
+from ftaudit.report import changed_projects
 
 MAC = "macos-arm64"
 READY = Release(name="quick", verdict=Verdict.READY, platforms=(LINUX, MAC))
@@ -84,8 +87,29 @@ def test_the_changes_between_two_runs_are_those_of_each_project(run: Any) -> Non
     assert "quick 1.0 ready → 1.0 reenables-gil" in told and "stuck 1.0 source-only: 3.0 is the first good" in told
     assert "Added projects 1 new" in told and "Removed projects 1 gone" in told
     assert "changes.html" in Path("site/index.html").read_text()
+    for form, name in (("table", "news.txt"), ("json", "news.json"), ("markdown", "news.md")):
+        assert main(["fleet", "changes", "old", "new", "--format", form, "--output", name]) == 1
+    assert "CHANGED: 2 of 3 projects changed." in Path("news.txt").read_text()
+    assert "added: new" in Path("news.txt").read_text() and "**quick** 1.0 ready" in Path("news.md").read_text()
+    document = json.loads(Path("news.json").read_text())
+    jsonschema.Draft202012Validator(changed_projects.schema()).validate(document)
+    assert (document["quiet"], document["added"], document["removed"]) == (1, ["new"], ["gone"])
+    assert main(["fleet", "changes", "new", "new", "--quiet"]) == 0
     assert run("new", "--since", "new", "-o", "site")[0] == 0
     assert "Nothing has changed." in Path("site/changes.html").read_text()
     write_fleet(Path("survey"), (READY,))
     code, _, err = run("new", "--since", "survey", "-o", "site")
     assert code == 2 and "one run is a survey, the other one a check" in err
+
+
+def test_a_project_that_cannot_be_read_any_more_is_neither_gone_nor_unchanged(run: Any) -> None:
+    stuck = Project(id="b", pins=(STUCK,))
+    write_fleet(Path("old"), (READY, STUCK), (Project(id="a", pins=(READY,)), stuck))
+    write_fleet(Path("new"), (READY, STUCK), (Project(id="a", problem="uv.lock is empty"), stuck))
+    assert main(["fleet", "changes", "old", "new", "--format", "json", "--output", "news.json"]) == 3
+    document = json.loads(Path("news.json").read_text())
+    assert document["failed"] == [{"project": "a", "problem": "uv.lock is empty"}] and document["removed"] == []
+    assert main(["fleet", "changes", "new", "old", "--quiet"]) == 0, "it has no blocker when it is read again"
+    dark = Project(id="b", pins=(Release(name="stuck", verdict=Verdict.UNKNOWN),))
+    write_fleet(Path("dark"), (READY, *dark.pins), (Project(id="a", pins=(READY,)), dark))
+    assert main(["fleet", "changes", "old", "dark", "--quiet"]) == 3

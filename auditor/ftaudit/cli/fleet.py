@@ -1,4 +1,4 @@
-"""The commands `ftaudit fleet check`, `survey`, `status` and `report`: many projects or packages at once."""
+"""The commands `ftaudit fleet check`, `survey`, `status`, `report` and `changes`: many projects or packages at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import CommandAnswer, Screen
+from ftaudit.cli.fleet_changes import add_changes
 from ftaudit.cli.fleet_report import add_report
 from ftaudit.cli.options import (
     add_allow_unknown,
@@ -91,6 +92,7 @@ def add_parsers(commands: Any) -> None:
     status.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of the run")
     status.set_defaults(answer=run_status)
     add_report(actions)
+    add_changes(actions)
 
 
 def _add_run(parser: Any) -> None:

@@ -10,9 +10,9 @@ from ftaudit.compare.documents import Audit, ComparedPackage
 from ftaudit.compare.published import LaterAnswer, Published
 from ftaudit.compare.watching import WatchedChanges, WatchedTarget, find_changes, keep
 from ftaudit.errors import InputError
-from ftaudit.fleet.fleet_summary import FleetSummary, FleetTarget, JudgedRelease
+from ftaudit.fleet.fleet_summary import FleetProject, FleetSummary, FleetTarget, JudgedRelease
 from ftaudit.fleet.schema import Mode
-from ftaudit.model import Verdict
+from ftaudit.model import Verdict, worst_exit_code
 
 EVERYTHING: Final = ""
 """The id of the only project of a survey: all packages."""
@@ -29,7 +29,12 @@ class ProjectHistory:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing has changed as far as is known."""
-        return not self.changes.changes and not self.changes.upstream
+        return not self.number
+
+    @property
+    def number(self) -> int:
+        """How many changes there are."""
+        return len(self.changes.changes) + len(self.changes.upstream)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,11 +44,25 @@ class FleetHistory:
     old: FleetSummary
     new: FleetSummary
     came: tuple[str, ...]
-    """Projects that only the new run has."""
+    """Projects that only the new run has. Their blockers are listed as worse, as in a first run."""
     went: tuple[str, ...]
     """Projects that only the old run has."""
+    failed: tuple[FleetProject, ...]
+    """Projects that the new run could not read."""
     projects: tuple[ProjectHistory, ...]
-    """Every project of both runs, for each target of both."""
+    """Every project that the new run has judged, for each target that the old run has too."""
+
+    @property
+    def loud(self) -> tuple[ProjectHistory, ...]:
+        """The projects in which something has changed, those with most changes first."""
+        found = (one for one in self.projects if not one.is_quiet)
+        return tuple(sorted(found, key=lambda one: (-one.number, one.project, one.changes.target)))
+
+    @property
+    def exit_code(self) -> int:
+        """`1` something has changed that may need you, `3` nothing is known to, but not all is known, else `0`."""
+        code = worst_exit_code(one.changes.exit_code for one in self.projects)
+        return 3 if code == 0 and self.failed else code
 
 
 def find_history(old: FleetSummary, new: FleetSummary) -> FleetHistory:
@@ -53,19 +72,32 @@ def find_history(old: FleetSummary, new: FleetSummary) -> FleetHistory:
         raise InputError(what, hint="compare like with like")
     before = {(target.name, project): rows for target in old.targets for project, rows in _projects(target, old)}
     after = {(target.name, project): rows for target in new.targets for project, rows in _projects(target, new)}
-    both = [key for key in after if key in before]
-    if not both:
+    first, second = _ids(old), _ids(new)
+    targets = {target.name for target in old.targets}
+    if targets.isdisjoint(target.name for target in new.targets) or not (first & second or EVERYTHING in first):
         raise InputError("the two runs have no target and project in common", hint="compare like with like")
-    first, second = {project for _, project in before}, {project for _, project in after}
     return FleetHistory(
         old=old,
         new=new,
         came=tuple(sorted(second - first)),
         went=tuple(sorted(first - second)),
+        failed=tuple({one.id: one for target in new.targets for one in target.projects if one.problem}.values()),
         projects=tuple(
-            ProjectHistory(project=key[1], changes=find_changes(keep(None, before[key]), after[key])) for key in both
+            ProjectHistory(project=key[1], changes=find_changes(_known(before.get(key)), rows))
+            for key, rows in after.items()
+            if key[0] in targets
         ),
     )
+
+
+def _known(rows: WatchedTarget | None) -> WatchedTarget | None:
+    return None if rows is None else keep(None, rows)
+
+
+def _ids(summary: FleetSummary) -> set[str]:
+    if summary.info.mode is Mode.SURVEY:
+        return {EVERYTHING}
+    return {project.id for target in summary.targets for project in target.projects}
 
 
 def _projects(target: FleetTarget, summary: FleetSummary) -> Iterator[tuple[str, WatchedTarget]]:

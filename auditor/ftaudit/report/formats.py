@@ -13,6 +13,7 @@ from ftaudit.report.console import DEFAULT_WIDTH
 from ftaudit.rule import Rule
 
 if TYPE_CHECKING:
+    from ftaudit.fleet.history import FleetHistory
     from ftaudit.model.plans import Plan
     from ftaudit.report.migration.migration_contents import Migration
     from ftaudit.report.watched_changes import WatchAnswer
@@ -353,6 +354,21 @@ def render_watch(answer: WatchAnswer, form: Format, page: Medium) -> str:
             return watched_changes.render_markdown(answer)
         case _:
             raise ValueError(f"watch has no {form}")
+
+
+def render_fleet_changes(history: FleetHistory, form: Format, page: Medium) -> str:
+    """Return what has changed between two runs of a fleet. Raise `ValueError` for an unsupported format."""
+    from ftaudit.report import changed_projects
+
+    match form:
+        case Format.TABLE:
+            return changed_projects.render_table(history, width=page.width, color=page.color)
+        case Format.JSON:
+            return changed_projects.render_json(history)
+        case Format.MARKDOWN:
+            return changed_projects.render_markdown(history)
+        case _:
+            raise ValueError(f"changes have no {form}")
 
 
 def render_plan(plan: Plan, form: Format, page: Medium) -> str:

@@ -196,7 +196,7 @@ def render_json(answer: WatchAnswer) -> str:
         "inputs": list(answer.inputs),
         "last_run": answer.last_run,
         "exit_code": answer.exit_code,
-        "targets": [_target(each) for each in answer.targets],
+        "targets": [changes_as_dict(each) for each in answer.targets],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -208,7 +208,8 @@ def schema() -> dict[str, Any]:
     return loaded | {"$defs": loaded["$defs"] | {"diff-1.json": comparison.schema() | {"$id": "diff-1.json"}}}
 
 
-def _target(each: WatchedChanges) -> dict[str, Any]:
+def changes_as_dict(each: WatchedChanges) -> dict[str, Any]:
+    """Return the changes of one target as plain JSON values."""
     return {
         "target": each.target,
         "exit_code": each.exit_code,

@@ -22,7 +22,7 @@ from ftaudit.fleet.fleet_summary import (
     grouped,
 )
 from ftaudit.fleet.freeing import Freeing, find_freeing
-from ftaudit.fleet.history import EVERYTHING, FleetHistory, ProjectHistory
+from ftaudit.fleet.history import EVERYTHING, FleetHistory
 from ftaudit.fleet.schema import Mode
 from ftaudit.judge.table import rank
 from ftaudit.model import BLOCKING, Verdict
@@ -327,15 +327,11 @@ class ChangesView:
     of_survey: bool
 
 
-def _loudness(one: ProjectHistory) -> tuple[int, str]:
-    return -len(one.changes.changes) - len(one.changes.upstream), one.project
-
-
 def look_back(history: FleetHistory) -> ChangesView:
     """Return the page of changes, the projects with most changes first."""
     before = {target.name: headline(target) for target in history.old.targets}
     names = {project.id: project.name for target in history.new.targets for project in target.projects}
-    loud = [one for one in history.projects if not one.is_quiet]
+    loud = history.loud
     return ChangesView(
         old=history.old.info.ended,
         new=history.new.info.ended,
@@ -350,7 +346,7 @@ def look_back(history: FleetHistory) -> ChangesView:
                 changes=one.changes,
                 groups=tuple(change_groups((one.changes,))),
             )
-            for one in sorted(loud, key=_loudness)
+            for one in loud
         ),
         quiet=len(history.projects) - len(loud),
         came=tuple(project for project in history.came if project != EVERYTHING),
