@@ -302,6 +302,15 @@ def test_an_absent_module_may_be_in_a_package_that_could_not_be_read(tmp_path: P
     assert [site.package for site in reach.open_sites] == ["other-dist"]
 
 
+def test_a_package_without_files_is_found_by_its_name(tmp_path: Path) -> None:
+    code = "import dark_matter\ndef f():\n    import grey\ntry:\n    import other\nexcept ImportError:\n    pass"
+    found = ask(tmp_path, {"app.py": code}, unread=("dark-matter", "grey", "unused"))
+    modules = {each.module: each for each in found.modules}
+    assert modules["dark_matter"].reached is START and modules["dark_matter"].cuts[0].line == 1
+    assert modules["grey"].reached is RUN
+    assert not {"other", "unused"} & modules.keys()
+
+
 def test_a_start_point_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     reach = ask(tmp_path, {"app.py": ""}, starts=(StartPoint(module="nope"),))
     assert [(site.kind, site.module) for site in reach.open_sites] == [(OpenKind.MISSING, "nope")]

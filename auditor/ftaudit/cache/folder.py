@@ -54,7 +54,7 @@ PARTS: Final = (
     ),
     CachePart(
         name="reach",
-        what="Python files and names of modules read from wheels",
+        what="Python files and names of modules read from wheels, and answers",
         patterns=("reach/*/[0-9a-f][0-9a-f]/*.zip", "reach/*/[0-9a-f][0-9a-f]/*.json"),
         days=60,
         most=1 << 30,

@@ -68,7 +68,8 @@ def _on_platform(
         unread=tuple(stack.unread),
         folders=(*stack.own, *stack.folders),
     )
-    answers = KeptAnswers(folder=session.folder) if len(key.wheels) == len(digests) else None
+    cached = store.use_cache and len(key.wheels) == len(digests)
+    answers = KeptAnswers(folder=session.folder) if cached else None
     if answers is not None and (kept := answers.find(key)) is not None:
         return kept
     wheels, failed = _load(stack.wheels)

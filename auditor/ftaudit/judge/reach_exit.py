@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from packaging.utils import canonicalize_name
+
 from ftaudit.judge.gil import Gil, gil_of
 from ftaudit.model import Package, Report, StrEnum, Verdict
 from ftaudit.model.reachability import BlockerReach, ModuleReach, OpenKind, ReachAnswer, ReachClass
@@ -56,6 +58,8 @@ def blocker_reach(package: Package, report: Report) -> BlockerReach | None:
     found = relevant_modules(package, reach)
     if reach is None or not (found or _is_unread(package, reach)):
         return None
+    # Without files, the name that the code imports is known if it is the package's own.
+    found = found or tuple(each for each in reach.modules if canonicalize_name(each.module) == facts.pin.name)
     version = None if facts.pin.version is None else str(facts.pin.version)
     return BlockerReach(name=str(facts.pin.name), version=version, platform=facts.platform, modules=found)
 

@@ -170,7 +170,7 @@ class ReachAnswer:
     platform: str
     starts: tuple[str, ...]
     modules: tuple[ModuleReach, ...]
-    """Every extension module of the packages, by name."""
+    """Every extension module of the packages, by name; then the imported names of packages without files."""
     open_sites: tuple[OpenSite, ...] = ()
     """Everything that could not be followed."""
     files: int = 0

@@ -221,19 +221,13 @@ class AbstractRun:
             if found.kind is FoundKind.ABSENT:
                 return self._absent(name)
             if found.kind is FoundKind.UNSURE:
+                self._add_load(name, scope, line)
                 self.may_fail("ModuleNotFoundError", name)
                 return UNKNOWN
             module = self._new(name, found)
         if module.found.kind is FoundKind.STDLIB:
             return module
-        self.unit.add(
-            ModuleLoad(
-                target=name,
-                site=self.site(scope, line),
-                conditions=tuple(self.conditions),
-                guarded=any(each.catches_imports for each in self.handlers),
-            )
-        )
+        self._add_load(name, scope, line)
         if module.scope.names.get("\0new"):
             del module.scope.names["\0new"]
             self._run(module)
@@ -243,6 +237,16 @@ class AbstractRun:
         if parent is not None and parent is not module:
             parent.scope.names[name.rpartition(".")[2]] = module
         return module if module.replacement is None else module.replacement
+
+    def _add_load(self, name: str, scope: Scope, line: int) -> None:
+        self.unit.add(
+            ModuleLoad(
+                target=name,
+                site=self.site(scope, line),
+                conditions=tuple(self.conditions),
+                guarded=any(each.catches_imports for each in self.handlers),
+            )
+        )
 
     def _absent(self, name: str) -> Value:
         parent = self.modules.get(name.rpartition(".")[0])

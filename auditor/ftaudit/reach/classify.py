@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from packaging.utils import canonicalize_name
+
 from ftaudit.model.reachability import ImportSite, ModuleReach, OpenKind, OpenSite, ReachClass, ReachStep
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.finder import Found, FoundKind
@@ -61,7 +63,19 @@ def classify(
         if found.tree is not None and found.tree.own:
             continue
         answers.append(_answer(machine, found, ways, before, sites))
+    unread = (Found(kind=FoundKind.UNSURE, name=name) for name in _unread_names(machine, ways))
+    answers.extend(_answer(machine, found, ways, before, sites) for found in unread)
     return tuple(answers), sites
+
+
+def _unread_names(machine: AbstractRun, ways: _Ways) -> list[str]:
+    """Return the imported names of packages without files, if they are named like the package."""
+    unread = set(machine.finder.unread)
+    return sorted(
+        name
+        for name in ways.cost
+        if name and "." not in name and name not in machine.modules and canonicalize_name(name) in unread
+    )
 
 
 def _find_ways(bodies: Mapping[str, Sequence[ModuleLoad]], functions: Mapping[str, Sequence[ModuleLoad]]) -> _Ways:
