@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 
 from ftaudit.binary.emulator.attach import attach, cover
 from ftaudit.binary.emulator.branches import Block, candidates, patched
@@ -20,6 +21,7 @@ from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slo
 from ftaudit.binary.stubs.capi.attributes import SPEC
 from ftaudit.binary.stubs.capi.emulated_python import Python, new_python
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
+from ftaudit.binary.stubs.capi.values_and_errors import ERROR_OCCURRED, invert_error
 from ftaudit.binary.stubs.certain import CERTAIN
 from ftaudit.binary.stubs.symbols import foreign, resolve
 from ftaudit.cpython.layouts import DEFINITION
@@ -187,6 +189,7 @@ def run(
         if turned is not None:
             flow = attach(python.process, python.objects.known, turned, joins or Joins())
             flow.merges = merges or {}
+            flow.inverted = partial(_invert, python)
             python.seals = subject.seals
         if subject.null_objects:
             python.objects.map_null()
@@ -253,6 +256,11 @@ def run(
     finally:
         if python is not None:
             python.process.machine.close()
+
+
+def _invert(python: Python, name: str) -> None:
+    if name == ERROR_OCCURRED:
+        invert_error(python)
 
 
 def _guesses(python: Python) -> tuple[str, ...]:
@@ -345,6 +353,9 @@ def _finished(
         )
         idle = takes_nothing and process.calls == calls and not notes and process.machine.missed is None
         return ended(RunEnding.FAILED, problem=problem, declared=_declared(python), idle=idle)
+    if python.error and flow is not None and (flow.turned or overrides):
+        # CPython refuses it: "raised unreported exception" (Python/import.c, `_PyImport_RunModInitFunc`).
+        return ended(RunEnding.FAILED, problem="the initialisation returns with an exception set")
     if subject.hook.startswith("PyModExport"):
         slots = read_exported_slots(process.machine, result, subject.layout)
         constant, origin = _is_constant(python, slots), _origin(python, returned, slots)

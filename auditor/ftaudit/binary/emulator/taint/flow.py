@@ -8,13 +8,22 @@ from typing import Any
 
 from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.instruction_effects import Decoder, InstructionEffect, InstructionKind, MemoryOperand
+from ftaudit.binary.emulator.taint.instruction_effects import (
+    FLAGS,
+    Decoder,
+    InstructionEffect,
+    InstructionKind,
+    MemoryOperand,
+)
+from ftaudit.binary.emulator.taint.null_checks import forget_pointer
 from ftaudit.binary.image.mapped import AARCH64
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LINE = 6
 """Memory is looked up in lines of 64 bytes first."""
 _MOST_REPEATED = 1 << 16
+_NEAR = 4
+"""Instructions before a branch among which the one is that sets the flags."""
 _STEPS = 150_000
 _LONGEST = 48
 """Decisions in a row of one branch in one way."""
@@ -110,6 +119,8 @@ class Flow:
     joins: Joins = field(default_factory=Joins)
     journal: list[tuple[int, bytes]] | None = None
     """The memory before it was written, outside the stack, if it must be restored."""
+    inverted: Callable[[str], None] = lambda _name: None
+    """Called when a decision is inverted that only one answer, with this name, made."""
     kept: Callable[[int], bool] = lambda _address: True
     """Whether the memory at an address must be restored."""
     _scopes: list[_Scope] = field(default_factory=list)
@@ -392,6 +403,18 @@ class Flow:
         order = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
         return int(self.engine.reg_read(getattr(x86_const, f"UC_X86_REG_{order[high + (code[1] & 7)]}")))
 
+    def _compared(self) -> list[bytes]:
+        """Return the instructions before the current one, the last one first, up to the one that sets the flags."""
+        flags, found = self.decoder.family(FLAGS), []
+        for address in self.trace[-2 : -2 - _NEAR : -1]:
+            effect = self._effects.get(address)
+            if effect is None:
+                return []
+            found.append(bytes(self.engine.mem_read(address, effect.length)))
+            if flags in effect.writes:
+                return found
+        return []
+
     def _decide(self, address: int, size: int, effect: InstructionEffect, labels: int) -> None:
         """Note a branch that an unknown decides, and invert it if that is wanted."""
         number = len(self.decisions)
@@ -405,6 +428,11 @@ class Flow:
             taken = not taken
             self._streaks[address] = (taken, 1)
             self.engine.reg_write(self.program, address + (effect.target or 0) if taken else address + size)
+            if number in self.turned:
+                code = bytes(self.engine.mem_read(address, size))
+                forget_pointer(self.engine, self.machine, self._compared(), code, taken=taken)
+            if number in self.turned and (own := self.strong(labels)) and not own & own - 1:
+                self.inverted(self.name(own))
         self.decisions.append(Decision(address, taken, labels, len(self.trace), len(self.questions)))
         stack = int(self.engine.reg_read(self.stack))
         before = self._seen.get(address)

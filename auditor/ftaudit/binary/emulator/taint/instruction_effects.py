@@ -68,6 +68,8 @@ class InstructionEffect:
     """The target of a conditional branch, relative to its own address."""
     repeats: bool
     """An x86 string instruction with a repetition prefix."""
+    length: int
+    """Bytes of the instruction."""
 
 
 _SOURCES = {
@@ -149,7 +151,7 @@ class Decoder:
         name = instruction.mnemonic.rpartition(" ")[2]
         group = self._capstone
         if name in _IGNORED:
-            return InstructionEffect(InstructionKind.PLAIN, name, (), (), (), (), None, False)
+            return InstructionEffect(InstructionKind.PLAIN, name, (), (), (), (), None, False, instruction.size)
         reads, writes = instruction.regs_access()
         operands = instruction.operands
         names = self._names
@@ -215,7 +217,9 @@ class Decoder:
         if kind is InstructionKind.SOURCE:
             read = set()
         repeats = not self.arm and instruction.prefix[0] in _REPEATED and name.startswith(_STRINGS)
-        return InstructionEffect(kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats)
+        return InstructionEffect(
+            kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats, instruction.size
+        )
 
     def _is_conditional(self, name: str) -> bool:
         if self.arm:

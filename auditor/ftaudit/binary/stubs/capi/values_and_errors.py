@@ -20,17 +20,24 @@ def _signed(value: int) -> int:
 
 # Errors
 
+ERROR_OCCURRED = "PyErr_Occurred()"
+
+
+def invert_error(python: Python) -> None:
+    """Set an exception where none is set, and the reverse: the code takes the path of the other answer."""
+    python.error = 0 if python.error else python.objects.new("object", name="exception")
+
 
 @answers("PyErr_Occurred")
 def _error_occurred(python: Python) -> int:
     calls = python.process.calls_flow
     if calls is not None and calls.flow.turned:
         # The inverted branch may be one that leaves an exception.
-        python.process.guess("PyErr_Occurred()")
+        python.process.guess(ERROR_OCCURRED)
     return python.objects.type_of(python.error) if python.error else 0
 
 
-@answers("PyErr_Clear")
+@answers("PyErr_Clear", "PyErr_Print", "PyErr_PrintEx", "PyErr_WriteUnraisable", "PyErr_FormatUnraisable")
 def _error_clear(python: Python) -> int:
     python.error = 0
     return 0
