@@ -68,6 +68,15 @@ def compiled(case: Case, shape: int, *, honest: bool, optimize: str = "-O1") -> 
         return image.read_bytes()
 
 
+def compiled_file(source: Path, *flags: str) -> bytes:
+    """Return the image of a C file. Raise `CalledProcessError` if the compiler refuses it."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "subject.so"
+        command = ["gcc", "-shared", "-fPIC", *flags, f"-I{_include()}", source, "-o", image]
+        subprocess.run(command, check=True, capture_output=True)
+        return image.read_bytes()
+
+
 def turns_gil_on(image: bytes) -> bool | None:
     """Return whether importing the module turns the GIL on here; `None` if it cannot be imported."""
     with tempfile.TemporaryDirectory() as folder:

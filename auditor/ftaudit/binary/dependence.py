@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 
+from ftaudit.binary.emulator.attach import dead_ends_of
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.flow import Decision, named
+from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
+from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
+from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 from ftaudit.binary.image.call_sites import call_sites
 
@@ -48,6 +52,8 @@ class _Path:
     """Whether the difference is an answer of the C API."""
     label: str
     """The difference from the run that it comes from."""
+    contrary: frozenset[str] = frozenset()
+    """The fields of which every decision is inverted."""
 
 
 def depends(subject: Subject, best: HookRun) -> str:
@@ -64,18 +70,28 @@ def depends(subject: Subject, best: HookRun) -> str:
     seen: dict[tuple[int, bool], int] = {}
     asked: set[tuple[str, int]] = set()
     known: dict[tuple[tuple[int, int], ...], Joins] = {}
+    effects: dict[int, InstructionEffect | None] = {}
+    dead_ends = dead_ends_of(subject.image, subject.hook)
     left = subject.budget.proofs
     while waiting:
         path = waiting.pop(0)
         if left <= 0:
             # Every way that was tried agrees, those whose branches come last before the declaration first.
             return ""
-        joins = known.setdefault(path.overrides, Joins())
-        other = run(subject, dict(path.overrides), turned=path.turned, joins=joins, merges=dict(path.merges))
+        joins = known.setdefault(path.overrides, Joins(effects=effects))
+        follow = partial(
+            run,
+            overrides=dict(path.overrides),
+            turned=path.turned,
+            joins=joins,
+            merges=dict(path.merges),
+            contrary=path.contrary,
+        )
+        other = follow(subject)
         if other.faulted and path.parent is not None:
             # On an inverted path, the run may meet a null pointer that is valid on any machine that takes the path.
-            lenient = replace(subject, null_objects=True)
-            other = run(lenient, dict(path.overrides), turned=path.turned, joins=joins, merges=dict(path.merges))
+            other = follow(replace(subject, null_objects=True))
+            left -= 1
         left -= 1
         if joins.wanted:
             waiting.insert(0, path)
@@ -85,7 +101,7 @@ def depends(subject: Subject, best: HookRun) -> str:
             return ""
         if (reason := _contradiction(best, other, path)) is not None:
             return reason
-        waiting += _following(other, path, seen, asked, joins)
+        waiting += _following(other, path, seen, asked, joins, dead_ends)
     return ""
 
 
@@ -103,7 +119,12 @@ def _contradiction(best: HookRun, other: HookRun, path: _Path) -> str | None:
 
 
 def _following(
-    other: HookRun, path: _Path, seen: dict[tuple[int, bool], int], asked: set[tuple[str, int]], joins: Joins
+    other: HookRun,
+    path: _Path,
+    seen: dict[tuple[int, bool], int],
+    asked: set[tuple[str, int]],
+    joins: Joins,
+    dead_ends: DeadEnds,
 ) -> list[_Path]:
     """Return the runs that differ from this one in one more decision or answer, those not made yet."""
     found: list[_Path] = []
@@ -113,20 +134,31 @@ def _following(
     # Decisions of the parent run were inverted from there. The writes of an inverted branch are labelled,
     # so that a decision that this changes is one more.
     before = {decision.address for decision in path.parent.decisions} if path.parent is not None else set()
+    counting = sum(1 << index for index, name in enumerate(other.labels) if name in COUNTING)
     for number, decision in enumerate(other.decisions):
         seen.setdefault((decision.address, decision.taken), 1)
         if number <= last:
+            continue
+        if dead_ends.leads_to_null(decision.address, decision.other):
             continue
         way = (decision.address, not decision.taken)
         if seen.get(way, 0) >= _SAME_BRANCH or decision.address in before:
             continue
         if path.turned and other.hooked is not None and number >= other.hooked:
             continue
+        if decision.labels and not decision.labels & ~counting:
+            continue  # They are inverted together.
         seen[way] = seen.get(way, 0) + 1
         overrides = tuple(pair for pair in path.overrides if pair[0] < decision.asked)
         merges = (*path.merges, (number, frozenset(other.trace[decision.at :])))
         by_python = not _own(other, decision.labels)
-        found.append(_Path(overrides, (*path.turned, number), other, merges, by_python, _name(other, decision)))
+        name = _name(other, decision)
+        found.append(_Path(overrides, (*path.turned, number), other, merges, by_python, name))
+    if path.parent is None:
+        found += [
+            _Path(path.overrides, (), other, (), True, name, contrary=frozenset({name}))
+            for name in sorted(COUNTING & set(other.labels))
+        ]
     by_api = {name for index, name in enumerate(other.labels) if other.by_python >> index & 1}
     first = max((number for number, _ in path.overrides), default=-1) + 1
     deciding = {

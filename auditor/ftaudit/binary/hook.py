@@ -174,6 +174,7 @@ def run(
     turned: Collection[int] | None = None,
     joins: Joins | None = None,
     merges: Mapping[int, Collection[int]] | None = None,
+    contrary: Collection[str] = (),
 ) -> HookRun:
     """Run the hook once, with other answers to the questions that `overrides` numbers.
 
@@ -189,6 +190,7 @@ def run(
         if turned is not None:
             flow = attach(python.process, python.objects.known, turned, joins or Joins())
             flow.merges = merges or {}
+            flow.contrary = contrary
             flow.inverted = partial(_invert, python)
             python.seals = subject.seals
         if subject.null_objects:

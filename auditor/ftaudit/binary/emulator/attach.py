@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.emulator.taint.constructor_state import Joins
+from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import Flow
 from ftaudit.binary.emulator.taint.instruction_effects import Decoder
-from ftaudit.binary.image.mapped import AARCH64
+from ftaudit.binary.image.mapped import AARCH64, Image
 
 if TYPE_CHECKING:
     from ftaudit.binary.emulator.emulated_process import Process
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 @functools.cache
 def _decoder(machine: str) -> Decoder:
     return Decoder(machine)
+
+
+def dead_ends_of(image: Image, hook: str) -> DeadEnds:
+    """Return the places of a hook from which it returns null."""
+    decoder = _decoder(image.machine)
+    result = decoder.family("x0" if image.machine == AARCH64 else "ax")
+    return DeadEnds(image=image, hook=image.exports[hook], decoder=decoder, result=result)
 
 
 def attach(process: Process, objects: Collection[int], turned: Collection[int], joins: Joins) -> Flow:
@@ -31,8 +39,10 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         decoder=decoder,
         stack=machine.convention.stack,
         program=machine.convention.program,
+        read_register=machine.read_register,
         turned=turned,
         clean=objects,
+        unsure=process.unsure,
         joins=joins,
         kept=lambda address: not process.on_stack(address),
         questions=process.oracle.questions,

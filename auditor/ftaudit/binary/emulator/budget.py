@@ -21,7 +21,7 @@ class Budget:
     """Calls of imported functions of all the static constructors of an image: protobuf's make 50,000 of them."""
     tries: int = 24
     """Runs of the hook, including the first, with other answers if those of the first run fail."""
-    proofs: int = 64
+    proofs: int = 24
     """Further runs that check whether a machine-specific unknown leads to another declaration."""
     branches: int = 32
     """Runs in which a branch that led to a failure is made to go the other way."""

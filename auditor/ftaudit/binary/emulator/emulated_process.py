@@ -112,6 +112,8 @@ class Process:
     """The names of the imported functions that were called, in order."""
     blocks: dict[int, int] = field(default_factory=dict)
     """Sizes of what `allocate` gave out."""
+    unsure: set[int] = field(default_factory=set)
+    """The addresses of what another package's functions returned: objects, if their types are not."""
     jumps: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """The state that `setjmp` saved, by the address of its buffer."""
     constructed: int = 0

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ftaudit.binary.emulator.register_reads import register_reader
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.image.mapped import AARCH64, X86_64
 from ftaudit.errors import EngineMissing
@@ -38,6 +39,10 @@ def _asks_arm(code: bytes | bytearray) -> bool:
         (word & 0xFFF0_0000 == 0xD530_0000 and word & 0xFFFF_FF00 != 0xD53B_D000) or word & 0xFFE0_001F == 0xD400_0001
         for (word,) in words
     )
+
+
+def _closed(_number: int) -> int:
+    raise RuntimeError("the engine is closed")
 
 
 class MemoryFault(Exception):
@@ -125,6 +130,7 @@ class Machine:
             self.engine = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
         else:
             raise ValueError(f"no emulator for {machine}")
+        self.read_register = register_reader(self.engine)
         self._invalid_instruction: int = unicorn.UC_ERR_INSN_INVALID
         self._failure: type[Exception] = unicorn.UcError
         self._code_hook: int = unicorn.UC_HOOK_CODE
@@ -270,13 +276,9 @@ class Machine:
 
         self.engine.hook_add(self._code_hook, on_code, begin=start, end=end)
 
-    def step(self, start: int, end: int, callback: Callable[[int, int], None]) -> None:
-        """Call `callback(address, size)` before each instruction in the range is executed."""
-
-        def on_code(_engine: object, address: int, size: int, _data: object) -> None:
-            callback(address, size)
-
-        self.engine.hook_add(self._code_hook, on_code, begin=start, end=end - 1)
+    def step(self, start: int, end: int, callback: Callable[[object, int, int, object], None]) -> None:
+        """Call `callback(engine, address, size, data)` before each instruction in the range is executed."""
+        self.engine.hook_add(self._code_hook, callback, begin=start, end=end - 1)
 
     def follow(self, start: int, end: int, blocks: list[tuple[int, int]], limit: int) -> None:
         """Append address and size of each basic block in the range on entry; only the last `limit` are kept."""
@@ -341,6 +343,7 @@ class Machine:
         Only the collector ends that, and every engine holds a GiB of address space: it runs for every fourth engine.
         """
         self.engine = None
+        self.read_register = _closed
         self._buffers.clear()
         if next(_CLOSED) % 4 == 0:
             gc.collect()
@@ -442,7 +445,7 @@ class Machine:
         return self.read_word(start + 8 * above)
 
     def _register(self, number: int) -> int:
-        return int(self.engine.reg_read(number))
+        return self.read_register(number)
 
     def result(self) -> int:
         """Return the result of the function that just returned."""

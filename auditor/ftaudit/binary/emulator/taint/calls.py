@@ -23,7 +23,7 @@ _MADE = re.compile(
 )
 """Functions that return something new, or null when memory runs out: a new object is not a guess."""
 _DONE = re.compile(
-    r"^_?Py_?(?:Module_Add|Dict_Set|Object_SetAttr|List_(?:Append|SetItem|Insert)|Tuple_SetItem|Type_Ready|Err_|IncRef|"
+    r"^_?Py_?(?:Module_Add|Dict_Set|Object_SetAttr|List_(?:Append|SetItem|Insert)|Tuple_SetItem|Type_Ready|Err_(?!Occurred|ExceptionM|GivenE)|IncRef|"
     r"DecRef|Dealloc|Set_Add|State_Add|Capsule_Set|Mutex|CriticalSection|GC_|Module_Set|Object_GC_|Mem_Free|"
     r"Object_Free|Unstable_Module|Eval_RestoreThread|GILState_Release|Unicode_InternInPlace)|^free$|^pthread_mutex_(?:init|lock|unlock|destroy)|^_ZdlP|^_ZdaP|"
     r"^__cxa_(?:atexit|guard)"
@@ -165,7 +165,7 @@ class Calls:
 
     def _write(self, address: int, size: int, labels: int) -> None:
         """Label bytes, except the reference counts at the head of an object."""
-        if address in self.flow.clean:
+        if address in self.flow.clean or address in self.flow.unsure:
             self.flow.mark(address, min(size, _CONTENT), 0)
             if size > _CONTENT:
                 self.flow.mark(address + _CONTENT, size - _CONTENT, labels)

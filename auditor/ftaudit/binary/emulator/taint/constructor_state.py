@@ -1,14 +1,18 @@
-"""The facts about the static constructors of a module in which unknowns decide."""
+"""Facts that the followed runs of a module share: its instructions, and the constructors that unknowns decide."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
+
 
 @dataclass(slots=True)
 class Joins:
-    """The facts about the constructors of one module, by their number in the order of the run."""
+    """The facts about one module; those about its constructors by their number in the order of the run."""
 
+    effects: dict[int, InstructionEffect | None] = field(default_factory=dict)
+    """The effects of the module's instructions, by address."""
     wanted: set[int] = field(default_factory=set)
     """Those in which unknowns decide, and that have not yet run along all their paths."""
     open: dict[int, tuple[tuple[tuple[int, int], ...] | None, tuple[tuple[str, bool], ...]]] = field(

@@ -37,6 +37,10 @@ def named(names: Sequence[str], labels: int) -> str:
     return next((name for name in found if name.startswith(f"{found[0]} ")), found[0]) if found else ""
 
 
+OWNER, COUNT = "the owner of an object", "the number of references to an object"
+COUNTING = frozenset({OWNER, COUNT})
+_COUNTS = {0: (8, OWNER), 12: (4, COUNT), 16: (8, COUNT)}
+"""Fields of a free-threaded build's objects that count references: bytes and name by offset (Include/object.h)."""
 _LARGE = 8_000
 """Different instructions from which on an initialization is a large one, and not a short one that repeats itself."""
 
@@ -58,6 +62,8 @@ class Decision:
     """How many instructions were followed before."""
     asked: int
     """How many questions were asked before."""
+    other: int
+    """The address at which the path that was not taken begins."""
 
 
 @dataclass(slots=True)
@@ -81,6 +87,8 @@ class Flow:
     stack: int
     """Unicorn's number of the stack pointer."""
     program: int
+    read_register: Callable[[int], int]
+    """Reads a register by Unicorn's number."""
     merges: Mapping[int, Collection[int]] = field(default_factory=dict)
     """The continuation of the original path of each inverted decision: both paths meet there again."""
     by_python: int = 0
@@ -106,6 +114,10 @@ class Flow:
     """The parts of the images that stay writable."""
     clean: Collection[int] = ()
     """The addresses of Python objects, whose reference counts are never unknown."""
+    unsure: Collection[int] = ()
+    """The addresses of what may be Python objects: another package's function returned them."""
+    contrary: Collection[str] = ()
+    """The names of fields of those: every decision that follows only from them is inverted."""
     registers: dict[int, int] = field(default_factory=dict)
     """Labels by family, without families that have no label."""
     memory: dict[int, int] = field(default_factory=dict)
@@ -119,6 +131,8 @@ class Flow:
     joins: Joins = field(default_factory=Joins)
     journal: list[tuple[int, bytes]] | None = None
     """The memory before it was written, outside the stack, if it must be restored."""
+    may_have_failed: bool = False
+    """Whether the C API may have left an exception: a decision that its answer made was inverted since."""
     inverted: Callable[[str], None] = lambda _name: None
     """Called when a decision is inverted that only one answer, with this name, made."""
     kept: Callable[[int], bool] = lambda _address: True
@@ -129,7 +143,6 @@ class Flow:
     _streaks: dict[int, tuple[bool, int]] = field(default_factory=dict)
     """How many times in a row a branch was decided in one way."""
     _seen: dict[int, int] = field(default_factory=dict)
-    _effects: dict[int, InstructionEffect | None] = field(default_factory=dict)
     _last: InstructionEffect | None = None
 
     def snapshot(self) -> tuple[dict[int, int], dict[int, int], set[int], int, int]:
@@ -253,7 +266,7 @@ class Flow:
 
     def _leave_scopes(self, address: int) -> None:
         """Drop the scopes that end at an address."""
-        stack = int(self.engine.reg_read(self.stack))
+        stack = int(self.read_register(self.stack))
         self._scopes = [
             scope
             for scope in self._scopes
@@ -274,16 +287,17 @@ class Flow:
 
     # Instructions
 
-    def step(self, address: int, size: int) -> None:
-        """Follow the instruction that is about to be executed."""
+    def step(self, _engine: object, address: int, size: int, _data: object) -> None:
+        """Follow the instruction that is about to be executed: Unicorn calls this."""
         if self.paused:
             return
         self.steps += 1
         if self.steps > _STEPS:
-            raise TooLong(len(self._effects) > _LARGE)
-        effect = self._effects.get(address)
-        if effect is None and address not in self._effects:
-            effect = self._effects[address] = self.decoder.effect(bytes(self.engine.mem_read(address, size)), address)
+            raise TooLong(len(set(self.trace)) > _LARGE)
+        effects = self.joins.effects
+        effect = effects.get(address)
+        if effect is None and address not in effects:
+            effect = effects[address] = self.decoder.effect(bytes(self.engine.mem_read(address, size)), address)
         registers = self.registers
         self.trace.append(address)
         if self._scopes:
@@ -342,7 +356,9 @@ class Flow:
             return 0
         where = self._address(place, address)
         found = self.of_memory(where, self._size(place, effect))
-        return found if not pointer or self._is_header(where) else found | pointer
+        if not pointer or self._is_header(where):
+            return found
+        return found | (self._of_counts(where, place.size) or pointer)
 
     def _store(self, place: MemoryOperand, address: int, effect: InstructionEffect, labels: int) -> None:
         registers = self.registers
@@ -359,25 +375,41 @@ class Flow:
             return place.size
         from unicorn import x86_const
 
-        return min(place.size * int(self.engine.reg_read(x86_const.UC_X86_REG_RCX)), _MOST_REPEATED) or 1
+        return min(place.size * int(self.read_register(x86_const.UC_X86_REG_RCX)), _MOST_REPEATED) or 1
 
     def _address(self, place: MemoryOperand, address: int) -> int:
-        read = self.engine.reg_read
+        read = self.read_register
         where = place.displacement
         if place.relative:
             where += address
         elif place.base:
-            where += int(read(place.base))
+            where += read(place.base)
         if place.index:
-            where += int(read(place.index)) * place.scale
+            where += read(place.index) * place.scale
         if place.segment:
-            where += int(read(place.segment))
+            where += read(place.segment)
         return where & _MASK
 
     def _is_header(self, address: int) -> bool:
         """Return whether an address is in the reference counts of a Python object."""
         clean = self.clean
         return any(address - offset in clean for offset in range(0, 24, 4))
+
+    def _of_counts(self, address: int, size: int) -> int:
+        """Return the label of the fields that count references, if bytes are those of what may be an object."""
+        for offset, (length, name) in _COUNTS.items():
+            if length == size and address - offset in self.unsure:
+                label = self.label(name, weak=True)
+                self.by_python |= label
+                return label
+        return 0
+
+    def _is_contrary(self, labels: int) -> bool:
+        """Return whether a decision follows only from fields of which every decision is inverted."""
+        wanted = 0
+        for name in self.contrary:
+            wanted |= self.label(name, weak=True)
+        return bool(wanted) and not labels & ~wanted
 
     def _jump(self, effect: InstructionEffect, address: int, labels: int) -> None:
         """Follow a jump to a place that an unknown decided: into the module's own code it can lead anywhere."""
@@ -394,26 +426,26 @@ class Flow:
             from unicorn import arm64_const
 
             number = int.from_bytes(code, "little") >> 5 & 31
-            return int(self.engine.reg_read(getattr(arm64_const, f"UC_ARM64_REG_X{number}")))
+            return int(self.read_register(getattr(arm64_const, f"UC_ARM64_REG_X{number}")))
         from unicorn import x86_const
 
         code = code.lstrip(b"\x3e\xf2\xf3")
         high = 8 if code[0] & 0xF0 == 0x40 and code[0] & 1 else 0
         code = code[1:] if code[0] & 0xF0 == 0x40 else code
         order = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
-        return int(self.engine.reg_read(getattr(x86_const, f"UC_X86_REG_{order[high + (code[1] & 7)]}")))
+        return int(self.read_register(getattr(x86_const, f"UC_X86_REG_{order[high + (code[1] & 7)]}")))
 
-    def _compared(self) -> list[bytes]:
-        """Return the instructions before the current one, the last one first, up to the one that sets the flags."""
-        flags, found = self.decoder.family(FLAGS), []
+    def _forget_pointer(self, branch: bytes, *, taken: bool) -> None:
+        """Let a pointer be null where the inverted branch says so."""
+        flags = self.decoder.family(FLAGS)
         for address in self.trace[-2 : -2 - _NEAR : -1]:
-            effect = self._effects.get(address)
-            if effect is None:
-                return []
-            found.append(bytes(self.engine.mem_read(address, effect.length)))
-            if flags in effect.writes:
-                return found
-        return []
+            effect = self.joins.effects.get(address)
+            if effect is not None and flags in effect.writes:
+                compare = bytes(self.engine.mem_read(address, effect.length))
+                place = self._address(effect.loads[0], address) if effect.loads else None
+                forget_pointer(self.engine, self.machine, compare, place, branch, taken=taken)
+                return
+        forget_pointer(self.engine, self.machine, b"", None, branch, taken=taken)
 
     def _decide(self, address: int, size: int, effect: InstructionEffect, labels: int) -> None:
         """Note a branch that an unknown decides, and invert it if that is wanted."""
@@ -423,18 +455,19 @@ class Flow:
         streak = streak + 1 if last is taken else 1
         self._streaks[address] = (taken, streak)
         # A loop that only an unknown ends is left after a while: its count and its results are unknown.
-        turned = number in self.turned or streak >= _LONGEST
+        turned = number in self.turned or streak >= _LONGEST or self._is_contrary(labels)
         if turned:
             taken = not taken
             self._streaks[address] = (taken, 1)
             self.engine.reg_write(self.program, address + (effect.target or 0) if taken else address + size)
             if number in self.turned:
-                code = bytes(self.engine.mem_read(address, size))
-                forget_pointer(self.engine, self.machine, self._compared(), code, taken=taken)
+                self._forget_pointer(bytes(self.engine.mem_read(address, size)), taken=taken)
+            self.may_have_failed |= bool(labels & self.by_python)
             if number in self.turned and (own := self.strong(labels)) and not own & own - 1:
                 self.inverted(self.name(own))
-        self.decisions.append(Decision(address, taken, labels, len(self.trace), len(self.questions)))
-        stack = int(self.engine.reg_read(self.stack))
+        stack = self.read_register(self.stack)
+        other = address + (size if taken else effect.target or 0)
+        self.decisions.append(Decision(address, taken, labels, len(self.trace), len(self.questions), other))
         before = self._seen.get(address)
         self._seen[address] = len(self.trace)
         if number in self.turned:

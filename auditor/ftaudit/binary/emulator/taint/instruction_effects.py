@@ -65,7 +65,7 @@ class InstructionEffect:
     loads: tuple[MemoryOperand, ...]
     stores: tuple[MemoryOperand, ...]
     target: int | None
-    """The target of a conditional branch, relative to its own address."""
+    """The target of a direct jump, branch or call, relative to its own address."""
     repeats: bool
     """An x86 string instruction with a repetition prefix."""
     length: int
@@ -125,6 +125,11 @@ class Decoder:
         effect = self._read(instruction, address) if instruction is not None else None
         self._known[code] = effect
         return effect
+
+    def effect_at(self, code: bytes, address: int) -> InstructionEffect | None:
+        """Return the effect of the first instruction of some code, or `None` if it is unknown."""
+        instruction = next(self._engine.disasm(code, address, 1), None)
+        return None if instruction is None else self.effect(bytes(instruction.bytes), address)
 
     def _of(self, register: int) -> int:
         known = self._by_register.get(register)
@@ -203,8 +208,9 @@ class Decoder:
             immediates = [operand.imm for operand in operands if operand.type == immediate_kind]
             if not immediates:
                 kind = InstructionKind.INDIRECT
-            elif self._is_conditional(name):
-                kind, target = InstructionKind.BRANCH, immediates[-1] - address
+            else:
+                target = immediates[-1] - address
+                kind = InstructionKind.BRANCH if self._is_conditional(name) else kind
         if group.CS_GRP_CALL in groups or name in ("ret", "call", "bl", "blr"):
             written = set()
         if name == "push" and not self.arm:

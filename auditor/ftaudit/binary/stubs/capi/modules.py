@@ -304,6 +304,7 @@ def _entry(process: Process) -> int:
     if choice in (1, 2):
         return choice - 1
     result = process.handle(512)
+    process.unsure.add(result)
     if choice == 0:
         inner = process.handle(1024)
         process.machine.write(inner, bytes(8))

@@ -25,21 +25,28 @@ ERROR_OCCURRED = "PyErr_Occurred()"
 
 def invert_error(python: Python) -> None:
     """Set an exception where none is set, and the reverse: the code takes the path of the other answer."""
-    python.error = 0 if python.error else python.objects.new("object", name="exception")
+    _set(python, 0 if python.error else python.objects.new("object", name="exception"))
+
+
+def _set(python: Python, error: int) -> None:
+    """Let this be the exception that is set, or 0 for none, whatever was set before."""
+    python.error = error
+    if python.process.calls_flow is not None:
+        python.process.calls_flow.flow.may_have_failed = False
 
 
 @answers("PyErr_Occurred")
 def _error_occurred(python: Python) -> int:
     calls = python.process.calls_flow
-    if calls is not None and calls.flow.turned:
-        # The inverted branch may be one that leaves an exception.
+    if calls is not None and calls.flow.may_have_failed:
+        # The inverted branch may be one that an exception leads to.
         python.process.guess(ERROR_OCCURRED)
     return python.objects.type_of(python.error) if python.error else 0
 
 
 @answers("PyErr_Clear", "PyErr_Print", "PyErr_PrintEx", "PyErr_WriteUnraisable", "PyErr_FormatUnraisable")
 def _error_clear(python: Python) -> int:
-    python.error = 0
+    _set(python, 0)
     return 0
 
 
@@ -51,8 +58,8 @@ def _error_set(python: Python) -> int:
     exception = python.argument(0)
     if python.process.current.startswith("PyErr_SetImportError"):
         exception = python.objects.type("PyExc_ImportError")
+    _set(python, 0)
     if not exception:
-        python.error = 0
         return 0
     known = python.objects.get(exception)
     text = known.name if known else "exception"
@@ -94,13 +101,14 @@ def _error_fetch(python: Python) -> int:
     for index, value in enumerate((kind, python.error, 0)):
         if python.argument(index):
             machine.write_word(python.argument(index), value)
-    python.error = 0
+    _set(python, 0)
     return 0
 
 
 @answers("PyErr_GetRaisedException")
 def _error_take(python: Python) -> int:
-    error, python.error = python.error, 0
+    error = python.error
+    _set(python, 0)
     return error
 
 

@@ -1,0 +1,127 @@
+"""Places in a hook from which it returns null, whatever the state: paths that lead there need no run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ftaudit.binary.emulator.taint.instruction_effects import Decoder, InstructionEffect, InstructionKind
+from ftaudit.binary.image.mapped import Image
+
+_MOST: Final = 20_000
+"""Instructions of the hook that are looked at."""
+_LONGEST: Final = 400
+"""Instructions after one place that are looked at."""
+_CATCHES: Final = frozenset(
+    {"__gxx_personality_v0", "__CxxFrameHandler3", "__CxxFrameHandler4", "__C_specific_handler"}
+)
+_PRESERVED: Final = ("bx", "bp", "r12", "r13", "r14", "r15")
+"""Registers that calls on x86-64 leave alone."""
+_UNKNOWN: Final = frozenset({InstructionKind.SOURCE, InstructionKind.SYSTEM})
+_CALLS: Final = frozenset({"call", "bl"})
+
+
+@dataclass(kw_only=True, slots=True)
+class DeadEnds:
+    """The answers for one hook, each found once."""
+
+    image: Image
+    hook: int
+    """The address of the hook."""
+    decoder: Decoder
+    result: int
+    """The family of the register in which functions return integers."""
+    _hook_code: frozenset[int] | None = None
+    _known: dict[int, bool] = field(default_factory=dict)
+
+    def leads_to_null(self, branch: int, start: int) -> bool:
+        """Return whether a branch is one of the hook's own, and the path that begins at `start` returns null."""
+        if self._hook_code is None:
+            self._hook_code = frozenset() if _CATCHES & self.image.imports else self._own_code()
+        if branch not in self._hook_code:
+            return False
+        known = self._known.get(start)
+        if known is None:
+            known = self._known[start] = self._returns_null(start)
+        return known
+
+    def _own_code(self) -> frozenset[int]:
+        """Return the addresses of the hook's instructions: jumps are followed, calls are not."""
+        waiting = [self.hook]
+        seen: set[int] = set()
+        while waiting and len(seen) < _MOST:
+            address = waiting.pop()
+            effect = None if address in seen else self._effect(address)
+            if effect is None:
+                continue
+            seen.add(address)
+            if effect.target is not None and effect.name not in _CALLS:
+                waiting.append(address + effect.target)
+            ends = effect.name in ("ret", "jmp") or (
+                effect.kind is InstructionKind.INDIRECT and effect.name not in _CALLS
+            )
+            if not ends:
+                waiting.append(address + effect.length)
+        return frozenset(seen)
+
+    def _returns_null(self, start: int) -> bool:
+        """Return whether each path from an address returns null.
+
+        That is so if the register of the result is zero at each return: an instruction clears it, or it receives the
+        value of one that was cleared. Only calls of imported functions may be on the way.
+        """
+        preserved = frozenset(map(self.decoder.family, _PRESERVED))
+        waiting: list[tuple[int, frozenset[int]]] = [(start, frozenset())]
+        seen = set()
+        while waiting:
+            address, zero = waiting.pop()
+            if (address, zero) in seen:
+                continue
+            seen.add((address, zero))
+            effect = self._effect(address)
+            if effect is None or len(seen) > _LONGEST or effect.kind in _UNKNOWN:
+                return False
+            if effect.name == "ret":
+                if self.result not in zero:
+                    return False
+                continue
+            if effect.name in _CALLS:
+                if not self._is_import(address, effect):
+                    return False
+                zero &= preserved
+            elif effect.kind is InstructionKind.INDIRECT:
+                return False
+            else:
+                zero = _zero_after(effect, zero)
+            if effect.target is not None and effect.name not in _CALLS:
+                waiting.append((address + effect.target, zero))
+            if effect.name != "jmp":
+                waiting.append((address + effect.length, zero))
+        return True
+
+    def _effect(self, address: int) -> InstructionEffect | None:
+        if not self.image.in_code(address):
+            return None
+        start = address - self.image.base
+        return self.decoder.effect_at(bytes(self.image.memory[start : start + 16]), address)
+
+    def _is_import(self, address: int, call: InstructionEffect) -> bool:
+        """Return whether a call leads to an imported function: through a fixed pointer, or a stub of the linker."""
+        if call.target is None:
+            return _is_fixed(call)
+        address += call.target
+        effect = self._effect(address)
+        if effect is not None and effect.name == "endbr64":
+            effect = self._effect(address + effect.length)
+        return effect is not None and effect.kind is InstructionKind.INDIRECT and _is_fixed(effect)
+
+
+def _is_fixed(effect: InstructionEffect) -> bool:
+    return bool(effect.loads) and all(place.relative for place in effect.loads)
+
+
+def _zero_after(effect: InstructionEffect, zero: frozenset[int]) -> frozenset[int]:
+    """Return the families of the registers that are zero after an instruction, by those before it."""
+    written = frozenset(effect.writes)
+    copies = effect.name == "mov" and not effect.loads and len(effect.reads) == 1 and effect.reads[0] in zero
+    return zero | written if copies or effect.kind is InstructionKind.CLEAR else zero - written

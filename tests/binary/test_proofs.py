@@ -1,0 +1,31 @@
+"""Shapes of real init functions that ask before they declare: decided where no answer changes the declaration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.unknowns import compiled_file
+
+from ftaudit.binary.declaration import read_declaration
+from ftaudit.model import GilDeclaration
+
+pytestmark = pytest.mark.interpreter
+
+SOURCES = sorted((Path(__file__).parents[2] / "fixtures" / "proofs").glob("*.c"))
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-O2"])
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_a_path_that_makes_no_module_does_not_count(source: Path, optimize: str) -> None:
+    image = compiled_file(source, optimize)
+    answer = read_declaration(image, module_name="subject", path="subject.so", target_version=(3, 14))
+    assert answer.declaration is GilDeclaration.NOT_USED, answer.how
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-O2"])
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_a_path_that_makes_another_module_counts(source: Path, optimize: str) -> None:
+    image = compiled_file(source, optimize, "-DGUILTY")
+    answer = read_declaration(image, module_name="subject", path="subject.so", target_version=(3, 14))
+    assert answer.declaration is GilDeclaration.UNDETERMINED, answer.how
