@@ -10,6 +10,8 @@ import stat
 import sys
 import time
 from concurrent.futures import CancelledError
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,14 @@ def work(task: str) -> object:
         case _:
             pass
     return task.upper()
+
+
+def fail_first(folder: str, failures: int) -> None:
+    """End the process as long as it is one of the first."""
+    number = len(list(Path(folder).iterdir()))
+    if number < failures:
+        (Path(folder) / str(number)).touch()
+        os._exit(1)
 
 
 def measure(task: bytes, shared: bytes | None) -> list[int]:
@@ -138,6 +148,19 @@ def test_a_fresh_interpreter_works_as_a_copy_does() -> None:
         futures = [future for _ in range(3) for future in pool.submit(["-", "+"], "1-2", at_once=True)]
         told = [future.result() for future in futures]
     assert told[0::2] == [["1", "2"]] * 3 and all(died.how is TaskEnding.RAISED for died in told[1::2])
+
+
+@pytest.mark.parametrize("fork", [False, True])
+@pytest.mark.parametrize(("failures", "answers"), [(1, [[1, 0, 97], [1, 0, 98]]), (100, [TaskEnding.NOT_STARTED] * 2)])
+def test_a_worker_that_does_not_start_is_replaced_once(
+    tmp_path: Path, fork: bool, failures: int, answers: list[object]
+) -> None:
+    """The first starts fail; if the second does too, the tasks are reported as not done."""
+    with WorkerPool(
+        measure, workers=1, seconds=60, memory=4 << 30, prepare=partial(fail_first, str(tmp_path), failures), fork=fork
+    ) as pool:
+        told = [future.result() for future in pool.submit([b"a", b"b"])]
+    assert [answer.how if isinstance(answer, Died) else answer for answer in told] == answers
 
 
 def test_closing_cancels_what_waits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import threading
@@ -12,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.frames import Packed, pack
 from ftaudit.workers.worker_child import Work
 from ftaudit.workers.worker_process import WorkerProcess, start_copy, start_fresh
@@ -61,6 +63,7 @@ class WorkerPool:
         self._processes: set[WorkerProcess] = set()
         self._state = threading.Condition()
         self._clock = threading.Condition()
+        self._starting = threading.Lock()
         self._wakes = math.inf
         self._waiting = 0
         self._closed = False
@@ -125,14 +128,18 @@ class WorkerPool:
     def _serve(self, process: WorkerProcess | None) -> None:
         """Run batches with one process, which is replaced whenever it is lost."""
         try:
-            process = self._alive(process)
+            with contextlib.suppress(OSError):  # The next attempt is made when there is a task.
+                process = self._alive(process)
             while (batch := self._batches.get()) is not None:
                 waiting = deque(zip(batch.tasks, batch.futures, strict=True))
                 while waiting:
                     if self._closed:
                         waiting.popleft()[1].cancel()
                         continue
-                    process = self._alive(process)
+                    process = self._ready(process)
+                    if process is None:
+                        waiting.popleft()[1].set_result(Died(how=TaskEnding.NOT_STARTED))
+                        continue
                     sent = [task for task, _ in waiting] if batch.at_once else [waiting[0][0]]
                     for answer in process.answers(sent, batch.shared):
                         waiting.popleft()[1].set_result(answer)
@@ -142,6 +149,27 @@ class WorkerPool:
         finally:
             if process is not None:
                 self._discard(process)
+
+    def _ready(self, process: WorkerProcess | None) -> WorkerProcess | None:
+        """Return a process that is ready, or `None` if none can be started.
+
+        One that fails to start is replaced once, while no other one starts: a busy machine must not change an answer.
+        """
+        try:
+            process = self._alive(process)
+            if process.starts():
+                return process
+        except OSError:
+            process = None
+        with self._starting:
+            try:
+                process = self._alive(process)
+            except OSError:
+                return None
+            if process.starts():
+                return process
+        self._discard(process)
+        return None
 
     def _alive(self, process: WorkerProcess | None) -> WorkerProcess:
         """Return the process if it lives, else a new one."""

@@ -64,12 +64,19 @@ class WorkerProcess:
             with contextlib.suppress(OSError):  # Data that is still buffered for a dead process is useless.
                 stream.close()
 
+    def starts(self) -> bool:
+        """Wait until it is ready; return whether it is. One that is not is lost."""
+        if not self._ready and not self.is_lost:
+            self._ready = self._within(STARTUP, lambda: receive_answer(self.stdout)) is not None
+            if not self._ready:
+                self._lost(Died(how=TaskEnding.NOT_STARTED))
+        return self._ready
+
     def answers(self, tasks: Sequence[Packed], shared: Packed) -> Iterator[Any]:
         """Yield the answer to each task, in order; `Died` is the last if the process is lost."""
-        if not self._ready and self._within(STARTUP, lambda: receive_answer(self.stdout)) is None:
-            yield self._lost(Died(how=TaskEnding.NOT_STARTED))
+        if not self.starts():
+            yield Died(how=TaskEnding.NOT_STARTED)
             return
-        self._ready = True
         known, self._shared = shared is self._shared, shared
         sent = self._within(self.seconds, lambda: send_tasks(self.stdin, tasks, None if known else shared))
         for _ in tasks:
