@@ -250,3 +250,49 @@ def test_the_page_of_the_schema_is_made_from_it() -> None:
     page = Path(__file__).parents[2] / "docs" / "fleet-schema.md"
     script = runpy.run_path(str(page.parents[1] / "scripts" / "make_fleet_docs.py"))
     assert page.read_text("utf-8") == script["render"]()
+
+
+DEADLY = """
+import os, signal
+from pathlib import Path
+
+from ftaudit.model import Confidence, Severity
+from ftaudit.rule import PackageRule, RuleInfo
+
+
+class Deadly(PackageRule):
+    \"\"\"Ends the process that judges one package.\"\"\"
+
+    info = RuleInfo(
+        code="FT999", name="deadly", summary="It ends its worker.", severity=Severity.WARNING,
+        confidence=Confidence.HIGH, since="1.0", remedy="None.",
+    )
+    VALID = ()
+    INVALID = ()
+
+    def check(self, facts):
+        if str(facts.pin.name) == "NAME":
+            with Path(__file__).with_name("deaths").open("a") as deaths:
+                deaths.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ()
+"""
+
+
+def test_a_task_that_kills_its_worker_three_times_is_a_row_and_the_rest_is_judged(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
+    """A rule of the user ends the process each time, as a fault in native code would."""
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "deadly.py").write_text(DEADLY.replace("NAME", project_name(GUILTY)))
+    lock = fleet.repositories / "team" / "first" / "uv.lock"
+    where = ("--cache-dir", fleet.cache, "--offline", "--rules", rules, *WHERE)
+    assert run("fleet", "check", lock, "-o", tmp_path / "data", *where)[0] == 3
+    rows = {row["package"]: row for row in read_rows(tmp_path / "data", PACKAGES)}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        project_name(GOOD): "ready",
+        project_name(GUILTY): "unknown",
+    }
+    assert rows[project_name(GUILTY)]["died"] == "judging it ended its worker 3 times"
+    assert (rules / "deaths").read_text() == "xxx"
