@@ -113,22 +113,25 @@ class _Older(libcst.CSTTransformer):
     ) -> libcst.BaseExpression:
         return _call_of(original_node, updated_node.parts)
 
+    def visit_ConcatenatedString(self, node: libcst.ConcatenatedString) -> bool:
+        # Its parts are rewritten below: libcst refuses a concatenation with anything but strings.
+        return False
+
     def leave_ConcatenatedString(
         self, original_node: libcst.ConcatenatedString, updated_node: libcst.ConcatenatedString
     ) -> libcst.BaseExpression:
-        if isinstance(updated_node.left, libcst.SimpleString) and isinstance(
-            updated_node.right, (libcst.SimpleString, libcst.ConcatenatedString)
+        left, right = original_node.left.visit(self), original_node.right.visit(self)
+        if isinstance(left, libcst.SimpleString) and isinstance(
+            right, (libcst.SimpleString, libcst.ConcatenatedString)
         ):
+            return updated_node
+        if not isinstance(left, libcst.BaseExpression) or not isinstance(right, libcst.BaseExpression):
             return updated_node
         plus = libcst.Add(
             whitespace_before=updated_node.whitespace_between, whitespace_after=libcst.SimpleWhitespace(" ")
         )
         return libcst.BinaryOperation(
-            left=updated_node.left,
-            operator=plus,
-            right=updated_node.right,
-            lpar=updated_node.lpar,
-            rpar=updated_node.rpar,
+            left=left, operator=plus, right=right, lpar=updated_node.lpar, rpar=updated_node.rpar
         )
 
 
