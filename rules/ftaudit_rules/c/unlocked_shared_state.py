@@ -43,6 +43,36 @@ class UnlockedSharedState(SharedStateRule):
     VALID = (
         SourceExample(
             code="""\
+#include <pybind11/pybind11.h>
+#include <mutex>
+#include "slots.h"
+static std::unique_ptr<Slots> slots;
+void Slots::start(int id) { std::lock_guard<std::mutex> guard(mutex); contexts.push_back(id); }
+int Slots::first() { std::lock_guard<std::mutex> guard(mutex); return contexts[0]; }
+PYBIND11_MODULE(tracking, m, pybind11::mod_gil_not_used()) {
+    m.def("start", [](int id) { slots->start(id); });
+    m.def("first", []() { return slots->first(); });
+}
+""",
+            path="tracking.cpp",
+            others=(
+                (
+                    "slots.h",
+                    """\
+class Slots {
+  public:
+    void start(int id);
+    int first();
+  private:
+    std::mutex mutex;
+    std::vector<int> contexts;
+};
+""",
+                ),
+            ),
+        ),
+        SourceExample(
+            code="""\
 #include <Python.h>
 typedef struct { PyObject_HEAD PyObject *hook; Py_ssize_t calls; } Ctl;
 static int set_hook(PyObject *op, PyObject *value, void *closure) {
@@ -102,6 +132,35 @@ PYBIND11_MODULE(bags, m, pybind11::mod_gil_not_used()) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include "slots.h"
+static std::unique_ptr<Slots> slots;
+void Slots::start(int id) { contexts.push_back(id); }
+int Slots::first() { return contexts[0]; }
+PYBIND11_MODULE(tracking, m, pybind11::mod_gil_not_used()) {
+    m.def("start", [](int id) { slots->start(id); });
+    m.def("first", []() { return slots->first(); });
+}
+""",
+            lines=(4,),
+            path="tracking.cpp",
+            others=(
+                (
+                    "slots.h",
+                    """\
+class Slots {
+  public:
+    void start(int id);
+    int first();
+  private:
+    std::vector<int> contexts;
+};
+""",
+                ),
+            ),
+        ),
         SourceExample(
             code="""\
 #include <Python.h>

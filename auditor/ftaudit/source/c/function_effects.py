@@ -131,6 +131,7 @@ _NO_HANDLE: Final = re.compile(r"\bconst\b|\bPy\w*|\bFILE\b|\b\w+Object\b|\(\*\)
 """Types of fields that are not a library's handle: constants, objects, files (which lock themselves), text."""
 _NO_ARGUMENTS: Final = re.compile(r"([A-Za-z_]\w*)\s*\(\s*\)\s*\Z")
 _EMPTY: Final = frozenset({"NULL", "nullptr", "0"})
+_MOST_ALIASES: Final = 100
 _NEAR_ALIAS: Final = 4_000
 """How many characters before a bound lambda are searched for the alias of a type."""
 _LONGEST_VALUE: Final = 300
@@ -192,11 +193,10 @@ class _FunctionWalk:
         """Return the type that a name means in this function: `using Self = Batch;` stands before it."""
         if kind in self.objects or not self.function.bound:
             return kind
-        at = self.function.start
         last = None
-        alias = re.compile(rf"\busing\s+{re.escape(kind)}\s*=\s*(?:\w+\s*::\s*)*(\w+)\s*;") if kind else None
-        for found in alias.finditer(self.code, max(0, at - _NEAR_ALIAS), at) if alias else ():
-            last = found[1]
+        for at, name, meant in type_aliases(self.unit):
+            if name == kind and self.function.start - _NEAR_ALIAS < at < self.function.start:
+                last = meant
         return last if last in self.objects and last is not None else kind
 
     def _single_objects(self) -> None:
@@ -664,6 +664,19 @@ def plain_type(kind: str) -> str:
     text = re.sub(r"\b(?:const|struct|volatile|register|class|restrict)\b|<[^<>]*>|[*&\[\]]", " ", kind)
     words = text.split()
     return words[-1].rpartition("::")[2] if words else ""
+
+
+_USING: Final = re.compile(r"\busing\s+([A-Za-z_]\w*)\s*=\s*(?:\w+\s*::\s*)*(\w+)\s*;")
+
+
+def type_aliases(unit: CUnit) -> list[tuple[int, str, str]]:
+    """Return the places of `using Self = Batch;` in a file, with both names; one list for the file."""
+    known: list[tuple[int, str, str]] | None = unit.memory.get("type aliases")  # type: ignore[assignment]
+    if known is None:
+        found = _USING.finditer(unit.code) if "using " in unit.code else ()
+        known = [(one.start(), one[1], one[2]) for one in found][:_MOST_ALIASES]
+        unit.memory["type aliases"] = known
+    return known
 
 
 _RETURNS: Final = re.compile(r"\breturn\s+&?\s*([A-Za-z_]\w*)\s*->\s*([A-Za-z_]\w*)\s*;")

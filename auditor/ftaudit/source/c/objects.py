@@ -29,14 +29,16 @@ _CLASS: Final = re.compile(
     r"\b(?:class|struct)\s+(?:alignas\s*\([^()]*\)\s*)?(?:\w+\s+)??([A-Za-z_]\w*)\s*(?:final\s*)?(?::[^{};()]{0,200})?\{"
 )
 _GLOBAL: Final = re.compile(
-    r"^(?:(?:extern|static|inline)\s+)*(?:std\s*::\s*)?(?:unique_ptr|shared_ptr)\s*<\s*(?:\w+\s*::\s*)*(\w+)\s*>\s+(\w+)\s*[;={]"
-    r"|^(?:(?:extern|static|inline)\s+)+(?:\w+\s*::\s*)*(\w+)\s*(?:\*\s*|\s)(\w+)\s*(?:;|=|\{)",
+    r"^(?=extern\b|static\b|inline\b|std\b|unique_ptr\b|shared_ptr\b)(?:(?:extern|static|inline)\s+)*"
+    r"(?:(?:std\s*::\s*)?(?:unique_ptr|shared_ptr)\s*<\s*(?:\w+\s*::\s*)*(\w+)\s*>\s+(\w+)\s*[;={]"
+    r"|(?<=\s)(?:\w+\s*::\s*)*(\w+)\s*(?:\*\s*|\s)(\w+)\s*[;={])",
     re.MULTILINE,
 )
 _ACCESSOR: Final = re.compile(
-    r"\b(\w+)\s*\(\s*(?:void\s*)?\)\s*(?:noexcept\s*)?\{\s*static\s+(?:const\s+)?(?:\w+\s*::\s*)*(?:NoDestructor\s*<\s*(?:\w+\s*::\s*)*(\w+)\s*>"
-    r"|(\w+))\s*[*&]?\s*(?:const\s+)?\w+\s*[;={(]"
+    r"\)\s*(?:noexcept\s*)?\{\s*static\s+(?:const\s+)?(?:\w+\s*::\s*)*"
+    r"(?:NoDestructor\s*<\s*(?:\w+\s*::\s*)*(\w+)\s*>|(\w+))\s*[*&]?\s*(?:const\s+)?\w+\s*[;={(]"
 )
+_ACCESSOR_NAME: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(\s*(?:void\s*)?\Z")
 _MOST_CLASSES: Final = 200
 """How many classes of one header are read."""
 _LONGEST: Final = 20_000
@@ -83,7 +85,12 @@ def find_global_objects(code: str) -> dict[str, str]:
 
 def find_accessors(code: str) -> dict[str, str]:
     """Return the functions without arguments that keep an object in a static variable, with its class."""
-    return {found[1]: found[2] or found[3] for found in _ACCESSOR.finditer(code)}
+    accessors: dict[str, str] = {}
+    for found in _ACCESSOR.finditer(code):
+        name = _ACCESSOR_NAME.search(code, max(0, found.start() - 80), found.start())
+        if name is not None:
+            accessors[name[1]] = found[1] or found[2]
+    return accessors
 
 
 def class_fields(code: str, start: int, end: int) -> dict[str, str]:
