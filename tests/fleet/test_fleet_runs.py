@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -296,3 +297,25 @@ def test_a_task_that_kills_its_worker_three_times_is_a_row_and_the_rest_is_judge
     }
     assert rows[project_name(GUILTY)]["died"] == "judging it ended its worker 3 times"
     assert (rules / "deaths").read_text() == "xxx"
+
+
+def test_a_survey_since_a_day_has_the_releases_of_that_time_and_when_they_came(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
+    times = {"1.0": "2025-12-31T23:59:59.5Z", "2.0": "2026-01-01T00:00:00Z", "3.0": "2026-05-05T10:00:00.123456Z"}
+    files = [
+        {"filename": f"aged-{version}.tar.gz", "url": "http://files.example/x", "hashes": {}, "upload-time": when}
+        for version, when in times.items()
+    ]
+    body = json.dumps({"meta": {"api-version": "1.1"}, "name": "aged", "files": files})
+    fleet.server.add_page("/simple/aged/", body, form="json")
+    index = ("--index-url", fleet.server.simple_url, "--cache-dir", tmp_path / "cache")
+    survey = ("fleet", "survey", "aged", *index, *WHERE, "--since")
+    run(*survey, "2026-01-01", "-o", tmp_path / "data")
+    found = {row["version"]: (row["newest"], row["released"]) for row in read_rows(tmp_path / "data", PACKAGES)}
+    assert found == {
+        "2.0": (False, datetime(2026, 1, 1, tzinfo=timezone.utc)),
+        "3.0": (True, datetime(2026, 5, 5, 10, tzinfo=timezone.utc)),
+    }
+    code, said = run(*survey, "yesterday", "-o", tmp_path / "other")
+    assert (code, "is not a date" in said) == (2, True)

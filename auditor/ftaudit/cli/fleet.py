@@ -6,6 +6,7 @@ import argparse
 import os
 from collections import Counter
 from dataclasses import replace
+from datetime import date, datetime, time, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,6 +81,8 @@ def add_parsers(commands: Any) -> None:
     named = "a file with one name on each line (repeatable)"
     what.add_argument("--names", action="append", default=[], type=Path, metavar="FILE", help=named)
     what.add_argument("--newest", type=int, default=1, metavar="N", help="releases of each package (default 1)")
+    since = "the releases since this day (2026-01-31), and the newest one"
+    what.add_argument("--since", metavar="DATE", help=since)
     _add_run(survey)
     survey.set_defaults(answer=run_survey)
 
@@ -135,9 +138,17 @@ def run_survey(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
     if options.newest < 1:
         raise UsageError("--newest takes a positive number")
+    try:
+        since = (
+            None
+            if options.since is None
+            else datetime.combine(date.fromisoformat(options.since), time.min, timezone.utc)
+        )
+    except ValueError as error:
+        raise UsageError(f"--since {options.since} is not a date", hint="write it as 2026-01-31") from error
     names = [*options.package_names, *(name for path in options.names for name in _names(path))]
     with on_stderr(wanted=not options.quiet, estimate=True) as progress:
-        info = survey_fleet(names, _run(options, progress), newest=options.newest)
+        info = survey_fleet(names, _run(options, progress), newest=options.newest, since=since)
     return _answer(options, info)
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -134,6 +135,8 @@ def _cell(column: Column, value: Any) -> Any:
     if value is None and not column.nullable:
         raise ValueError(f"the column {column.name} has no value")
     match value:
+        case str() if column.type is ColumnType.TIME:
+            return datetime.fromisoformat(value)
         case str():  # A name of a file is not always valid text.
             return value.encode("utf-8", "backslashreplace").decode()
         case list() | tuple():

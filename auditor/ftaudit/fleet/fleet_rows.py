@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, WHEELS, DataTable
@@ -22,7 +23,7 @@ TableRow: TypeAlias = "tuple[str, dict[str, Any]]"
 """The name of a table, and a row of it."""
 
 
-def rows_of_package(key: str, row: Package, *, newest: bool) -> Iterable[TableRow]:
+def rows_of_package(key: str, row: Package, *, newest: bool, released: datetime | None = None) -> Iterable[TableRow]:
     """Yield the rows of a judged package, its wheel, the wheel's modules, and the findings."""
     facts = row.facts
     index, binary = facts.index, facts.binary
@@ -32,7 +33,7 @@ def rows_of_package(key: str, row: Package, *, newest: bool) -> Iterable[TableRo
         PACKAGES.name,
         {
             **judged,
-            "released": None,
+            "released": None if released is None else released.isoformat(),
             "newest": newest,
             "verdict": row.verdict.value,
             "blocks": row.blocks,

@@ -10,6 +10,7 @@ import threading
 import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +57,8 @@ class JudgeTask:
     platforms: tuple[Platform, ...]
     newest: int = 0
     """For a survey: each question is about so many of the newest releases of its package."""
+    since: datetime | None = None
+    """Only about releases since then, and the newest one; in UTC."""
 
     @property
     def key(self) -> str:
@@ -151,11 +154,13 @@ def _answers(task: JudgeTask) -> dict[str, Any]:
             platforms = {platform.name: platform for platform in task.platforms}
             pins = [_Asked(question=question, pin=question.pin, key=question.key) for question in asked]
             if task.newest:
-                pins = [pin for question in asked for pin in _newest(question, session, task.newest)]
+                pins = [pin for question in asked for pin in _newest(question, session, task)]
             keys = [[(each.pin, platforms[name]) for name in each.question.platforms] for each in pins]
             for each, judged in zip(pins, judge_pins(session, keys), strict=True):
                 answers.setdefault(each.question.key, []).extend(
-                    told for row in judged.rows for told in rows_of_package(each.key, row, newest=each.newest)
+                    told
+                    for row in judged.rows
+                    for told in rows_of_package(each.key, row, newest=each.newest, released=each.released)
                 )
         opened.answered += len(questions)
         for name, count in opened.sessions[0].reader.answers_of_stores.items():
@@ -171,22 +176,29 @@ class _Asked:
     pin: Pin
     key: str
     newest: bool = False
+    released: datetime | None = None
 
 
-def _newest(question: Question, session: AuditSession, count: int) -> list[_Asked]:
+def _newest(question: Question, session: AuditSession, task: JudgeTask) -> list[_Asked]:
     """Return the newest releases of the package that a question is about, or why there are none."""
     project = session.index.find_project(question.pin.name)
     if project.status is not Status.DONE or not project.versions:
         gap = project.reason or Gap(kind=GapKind.NO_RELEASE, detail="its page lists no files of it")
         pins = [replace(question.pin, problem=gap_phrase(gap), obstacle=gap.kind)]
     else:
-        pins = [replace(question.pin, version=each) for each in preferred_versions(project.versions)[:count]]
+        versions = preferred_versions(project.versions)
+        recent = versions[: task.newest]
+        if task.since is not None:
+            released = project.released
+            recent = tuple(each for each in versions if each in released and released[each] >= task.since)
+        pins = [replace(question.pin, version=each) for each in recent or versions[:1]]
     return [
         _Asked(
             question=question,
             pin=pin,
             key=question_of(pin, question.target, question.platforms, question.index).key,
             newest=number == 0 and pin.version is not None,
+            released=None if pin.version is None else project.released.get(pin.version),
         )
         for number, pin in enumerate(pins)
     ]

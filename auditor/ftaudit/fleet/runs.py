@@ -69,19 +69,22 @@ def check_fleet(paths: Sequence[Path], manifests: Sequence[Path], run: FleetRun)
         return _finish(journal, run, Mode.CHECK)
 
 
-def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int) -> RunInfo:
-    """Judge the newest releases of packages by their names, and write the data set. Errors as in `check_fleet`."""
+def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int, since: datetime | None = None) -> RunInfo:
+    """Judge the newest releases of packages by their names, or those `since` a time in UTC, and write the data set.
+
+    A package without a release since then has its newest one. Errors as in `check_fleet`.
+    """
     wanted = sorted({canonicalize_name(name) for name in names})
     if not wanted:
         raise InputError("there is no name", hint="name packages, or a file of names with --names")
-    with _open(run, Mode.SURVEY, {"names": wanted, "newest": newest}) as journal:
+    with _open(run, Mode.SURVEY, {"names": wanted, "newest": newest, "since": str(since)}) as journal:
         platforms = [platform.name for platform in run.platforms]
         journal.add_questions(
             question_of(Pin(name=name, version=None), target, platforms, IndexOptions())
             for name in wanted
             for target in run.targets
         )
-        _judge(journal, run, newest=newest)
+        _judge(journal, run, newest=newest, since=since)
         return _finish(journal, run, Mode.SURVEY)
 
 
@@ -160,8 +163,9 @@ class _Judging(Iterator[JudgeTask]):
     journal: Journal
     run: FleetRun
     newest: int
+    since: datetime | None
     parts: deque[tuple[str, ...]]
-    size: int
+    size: int = 1
     again: deque[Question] = field(default_factory=deque)
 
     def __next__(self) -> JudgeTask:
@@ -182,10 +186,11 @@ class _Judging(Iterator[JudgeTask]):
             targets=run.targets,
             platforms=run.platforms,
             newest=self.newest,
+            since=self.since,
         )
 
 
-def _judge(journal: Journal, run: FleetRun, *, newest: int) -> None:
+def _judge(journal: Journal, run: FleetRun, *, newest: int, since: datetime | None = None) -> None:
     """Judge the questions without an answer: those about files of this machine here, the others by the executor."""
     _begin(journal, "judging")
     parts = journal.open_parts()
@@ -197,15 +202,15 @@ def _judge(journal: Journal, run: FleetRun, *, newest: int) -> None:
     others = [keys for _, is_local, keys in parts if not (is_local and elsewhere)]
     if local:
         with LocalWorkers(run.workers) as workers:
-            _ask(journal, run, workers, local, newest)
+            _ask(run, workers, _Judging(journal, run, newest, since, deque(local)))
     if others:
         with run.executor:
-            _ask(journal, run, run.executor, others, newest)
+            _ask(run, run.executor, _Judging(journal, run, newest, since, deque(others)))
 
 
-def _ask(journal: Journal, run: FleetRun, executor: Executor, parts: list[tuple[str, ...]], newest: int) -> None:
-    size = max(1, min(MOST_IN_TASK, sum(map(len, parts)) // (4 * run.workers)))
-    tasks = _Judging(journal=journal, run=run, newest=newest, parts=deque(parts), size=size)
+def _ask(run: FleetRun, executor: Executor, tasks: _Judging) -> None:
+    journal = tasks.journal
+    tasks.size = max(1, min(MOST_IN_TASK, sum(map(len, tasks.parts)) // (4 * run.workers)))
     deaths: dict[str, int] = {}
     for task, outcome in executor.run(judge_task, tasks):
         if not isinstance(outcome, Died) and "raised" in outcome:

@@ -126,6 +126,7 @@ class Index:
             readers = [reader for reader in self._consult(name, index_url) if reader.exists]
             files = [reader.all_files(name) if after is None else reader.later_files(name, after) for reader in readers]
             found = [pair for pairs in files for pair in pairs]
+            times = {name: when for reader in readers for name, when in reader.upload_times().items()}
             self._rest(readers)
         except Exception as error:
             return ProjectFiles(status=Status.FAILED, reason=_gap(error))
@@ -138,6 +139,11 @@ class Index:
             status=Status.DONE,
             origin=readers[-1].origin,
             versions={v: tuple(versions[v].values()) for v in sorted(versions, reverse=True)},
+            released={
+                version: min(times[name] for name in files if name in times)
+                for version, files in versions.items()
+                if any(name in times for name in files)
+            },
             page=readers[-1].entry.url,
             age=readers[-1].age,
             warnings=_warnings(readers),

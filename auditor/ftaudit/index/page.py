@@ -8,10 +8,12 @@ pypi-simple parse the rest. A page with unusual markup is parsed as a whole.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import functools
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -71,6 +73,17 @@ class Page:
             parsed = self._version(package, name)
             if parsed is not None and version in (None, parsed) and (after is None or parsed > after):
                 found.append((parsed, _as_file(package)))
+        return found
+
+    def upload_times(self) -> dict[str, datetime]:
+        """Return when the index received each file, by file name, in UTC (PEP 700); HTML pages do not say it."""
+        found: dict[str, datetime] = {}
+        for entry in (self._json or {}).get("files", ()):
+            told = (entry.get("filename"), entry.get("upload-time")) if isinstance(entry, dict) else (None, None)
+            if isinstance(told[0], str) and isinstance(told[1], str):
+                with contextlib.suppress(ValueError):
+                    when = datetime.fromisoformat(re.sub(r"\.\d+", "", told[1]).replace("Z", "+00:00"))
+                    found[told[0]] = when.astimezone(timezone.utc) if when.tzinfo else when.replace(tzinfo=timezone.utc)
         return found
 
     def _version(self, package: DistributionPackage, name: NormalizedName) -> Version | None:

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -280,6 +281,11 @@ class PageReader:
         """Return the files of the project's later versions that the page lists."""
         with self._lock:
             return self.page().files(name, after=version) if self.exists else []
+
+    def upload_times(self) -> dict[str, datetime]:
+        """Return when the index received the files that the page lists, by file name."""
+        with self._lock:
+            return self.page().upload_times() if self.exists else {}
 
     def all_files(self, name: NormalizedName) -> Found:
         """Return every file of the project that the page lists."""

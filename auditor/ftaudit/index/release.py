@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -47,6 +48,8 @@ class ProjectFiles:
     reason: Gap | None = None
     origin: str | None = None
     versions: dict[Version, tuple[DistributionFile, ...]] = field(default_factory=dict)
+    released: dict[Version, datetime] = field(default_factory=dict)
+    """When the index received the first file of a version, in UTC, for versions where it says so."""
     page: str | None = None
     age: float | None = None
     warnings: tuple[str, ...] = ()
