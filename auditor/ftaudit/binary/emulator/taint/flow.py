@@ -22,6 +22,8 @@ _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LINE = 6
 """Memory is looked up in lines of 64 bytes first."""
 _MOST_REPEATED = 1 << 16
+_FRAME = 1 << 16
+"""Bytes above the stack pointer in which a write to a function's own array is."""
 _NEAR = 4
 """Instructions before a branch among which the one is that sets the flags."""
 _STEPS = 150_000
@@ -367,8 +369,18 @@ class Flow:
         if place.index_family >= 0 and not self.opaque:
             chosen = self.strong(registers.get(place.index_family, 0))
             if chosen:
-                self.opaque = f"a place in memory that depends on {self.name(chosen)}"
+                self._open_around(self._address(place, address), self.name(chosen))
         self.mark(self._address(place, address), self._size(place, effect), labels)
+
+    def _open_around(self, address: int, name: str) -> None:
+        """Label the memory that a write with an unknown index may reach: the images' data, or the function's frame."""
+        stack = self.read_register(self.stack)
+        if any(start <= address < end for start, end in self.data):
+            self.open(self.data, name)
+        elif stack <= address < stack + _FRAME:
+            self.open([(stack, stack + _FRAME)], name)
+        else:
+            self.opaque = f"a place in memory that depends on {name}"
 
     def _size(self, place: MemoryOperand, effect: InstructionEffect) -> int:
         if not effect.repeats:
