@@ -24,6 +24,8 @@ _LINE = 6
 _MOST_REPEATED = 1 << 16
 _FRAME = 1 << 16
 """Bytes above the stack pointer in which a write to a function's own array is."""
+_INDEX = 1 << 20
+"""Values below which a register is an index, and not an address."""
 _NEAR = 4
 """Instructions before a branch among which the one is that sets the flags."""
 _STEPS = 150_000
@@ -368,6 +370,9 @@ class Flow:
             return
         if place.index_family >= 0 and not self.opaque:
             chosen = self.strong(registers.get(place.index_family, 0))
+            base = self.strong(registers.get(place.base_family, 0))
+            if base and self.read_register(place.base) < _INDEX:
+                chosen |= base  # The other register holds the address.
             if chosen:
                 self._open_around(self._address(place, address), self.name(chosen))
         self.mark(self._address(place, address), self._size(place, effect), labels)
