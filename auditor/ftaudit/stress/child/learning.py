@@ -295,6 +295,7 @@ def by_call(text: str) -> str | None:
 def unit_of(subject: SharedType, kind: str, texts: list[str], names: list[str], **options: Any) -> ThreadedUnit:
     """Return a unit on one shared object."""
     text = " ".join((*texts, options.get("state") or ""))
+    by_recipe = bool(options.pop("by_recipe", False))
     return ThreadedUnit(
         kind=kind,
         target=subject.type,
@@ -302,6 +303,6 @@ def unit_of(subject: SharedType, kind: str, texts: list[str], names: list[str], 
         shared=subject.shared(text),
         operations=tuple(texts),
         subjects=tuple(dict.fromkeys(names)),
-        recipe=subject.recipe or options.pop("by_recipe", False),
+        recipe=by_recipe or subject.recipe,
         **options,
     )
