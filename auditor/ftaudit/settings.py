@@ -66,7 +66,7 @@ class Settings:
     cache_dir: Path | None = None
     """`None` is the user's cache folder."""
     facts: tuple[Path, ...] = ()
-    """Facts stores to ask before a wheel is read, besides those that are imported or installed."""
+    """Facts stores to ask before a wheel is read, in addition to those that are imported or installed."""
     read_again: float = DEFAULT_READ_AGAIN
     """The share of the stores' answers, in percent, that are compared with the wheel."""
     jobs: int | None = None

@@ -352,7 +352,7 @@ def _content(archive: WheelArchive, member: ArchiveMember) -> bytes:
 
 
 def facts_key(request: WheelRequest, *, record: bool = False) -> str:
-    """Return what facts are stored under, besides the digest of the wheel."""
+    """Return what facts are stored under, in addition to the digest of the wheel."""
     return "-".join(
         part
         for part in (

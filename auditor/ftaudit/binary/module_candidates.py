@@ -33,7 +33,7 @@ class Candidates:
     held_back: tuple[ModuleMember, ...] = ()
     """Large shared libraries, which are read last: often a module needs them, and they are read with it."""
     left_out: tuple[ModuleMember, ...] = ()
-    """Files with other names that are beyond the limits, so that nobody looked at them."""
+    """Files with other names that are beyond the limits, so that they were not read."""
 
 
 def find_candidates(archive: WheelArchive, *, fetchers: Executor | None = None) -> Candidates:

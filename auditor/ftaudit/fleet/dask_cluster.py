@@ -19,7 +19,7 @@ from ftaudit.fleet.executors import K, Outcome
 from ftaudit.workers import Died, TaskEnding
 
 IN_FLIGHT: Final = 2
-"""Tasks for each thread of the cluster that are submitted at a time: what is submitted is in memory."""
+"""Tasks for each thread of the cluster that are submitted at a time: submitted ones are in memory."""
 ABSENCE: Final = 300.0
 """Seconds without a scheduler after which the run ends; the same command resumes it."""
 _COUNT: Final = 5.0

@@ -229,7 +229,7 @@ def _counts(data: sqlite3.Connection) -> Counts:
 
 
 def read_progress(folder: Path) -> tuple[Counts, dict[str, str]]:
-    """Return how far an unfinished run is, and the facts about it; raise `InputError` if there is none."""
+    """Return how far an unfinished run is, and the facts about it; raise `InputError` without one."""
     path = folder / JOURNAL
     if not path.is_file():
         raise InputError(f"{folder} has no run", hint="name the folder of `ftaudit fleet check` or `fleet survey`")

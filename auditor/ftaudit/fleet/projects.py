@@ -32,7 +32,7 @@ class FoundProject:
 def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> list[FoundProject]:
     """Return the projects, each once; a repository without an input is a project too, and its reading fails.
 
-    Raise `InputError` for a path that does not exist, a malformed manifest, and if there is no project at all.
+    Raise `InputError` for a path that does not exist, a malformed manifest, and without any project.
     """
     found: dict[str, FoundProject] = {}
     for manifest in manifests:
@@ -54,7 +54,7 @@ def _project(place: Path) -> FoundProject:
 
 
 def _repositories(folder: Path) -> Iterator[Path]:
-    """Yield a folder if it is a project, or else the projects below it; itself if there are none."""
+    """Yield a folder if it is a project, or else the projects below it; or the folder itself."""
     below = list(_below(folder, DEEPEST))
     yield from below or (folder,)
 

@@ -37,7 +37,7 @@ class Pace:
                 return  # The slot is ours, unless a pause came meanwhile: then the next request waits.
 
     def hold(self, host: str, seconds: float) -> None:
-        """Let nobody ask the host for so long: it said so (`Retry-After`)."""
+        """Send the host no request for so long: it asks for that (`Retry-After`)."""
         self._reserve(host, 0.0, min(seconds, _LONGEST))
 
     def _reserve(self, host: str, gap: float, hold: float) -> float:
@@ -59,7 +59,7 @@ class Pace:
             return slot
 
     def _open(self, stack: contextlib.ExitStack) -> sqlite3.Connection | None:
-        """Return the file, locked until the stack is left; `None` if there is no file, or it cannot be used."""
+        """Return the file, locked until the stack is left; `None` without a usable file."""
         if self._path is None:
             return None
         try:

@@ -11,7 +11,7 @@ class GapKind(StrEnum):
     """Why a tier has no answer. The first kinds are choices and circumstances, the others are failures."""
 
     NO_WHEEL = "no-wheel"
-    """There is no wheel to read."""
+    """No wheel exists that could be read."""
     NOTHING_COMPILED = "nothing-compiled"
     NOT_OPENED = "not-opened"
     """The wheel's tags promise no compiled code, and it could not be fetched to see whether that is true."""

@@ -9,9 +9,9 @@ from ftaudit.binary.emulator.taint.instruction_effects import Decoder, Instructi
 from ftaudit.binary.image.mapped import Image
 
 _MOST: Final = 20_000
-"""Instructions of the hook that are looked at."""
+"""Instructions of the hook that are examined."""
 _LONGEST: Final = 400
-"""Instructions after one place that are looked at."""
+"""Instructions after one place that are examined."""
 _CATCHES: Final = frozenset(
     {"__gxx_personality_v0", "__CxxFrameHandler3", "__CxxFrameHandler4", "__C_specific_handler"}
 )
