@@ -50,7 +50,7 @@ _LOOKS: Final = re.compile(
 
 
 _CHANGES: Final = re.compile(
-    r"(?:set|Set|add|Add|push|Push|insert|Insert|remove|Remove|erase|Erase|clear|Clear|reset|Reset|release|Release"
+    r"(?:set|Set|add|Add|push|Push|insert|Insert|remove|Remove|erase|Erase|clear|Clear|Reset|Release"
     r"|close|Close|update|Update|append|Append|assign|Assign|write|Write|delete|Delete|pop|Pop)(?:$|_|[A-Z])"
 )
 
