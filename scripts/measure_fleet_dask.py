@@ -173,6 +173,7 @@ def _kill(options: argparse.Namespace, names: Path, place: Path, url: str, wante
         _wait(cluster.address, 2)
 
         def murder() -> None:
+            ended.wait(8)  # The run must find its scheduler once; from then on it waits for it.
             while len(killed) < options.kills and not ended.wait(chance.uniform(1, 4)):
                 killed.append(cluster.kill(chance))
 
