@@ -29,7 +29,7 @@ PAGES = [
 NOT_RUN = {
     "scripts/test": "this test is run by it",
     ".ci/run": "this test is run by it",
-    "pip install 'ftaudit[all]'": "it is not on an index yet, and the tests run an installed one",
+    "pip install ftaudit": "it is not on an index yet, and the tests run an installed one",
     "ftaudit stress ujson==6.1.0": "it takes a minute of processor time",
     "ftaudit stress ujson==6.1.0 --budget 15 --report failures/": "the same",
     "python3.14t failures/ujson-6.1.0-1.py": "what it runs is written by the command before",

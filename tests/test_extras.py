@@ -110,6 +110,9 @@ def test_the_extras_are_what_the_code_needs_and_what_the_hooks_install() -> None
     names = {extra: {line.partition(">=")[0].replace("-", "_") for line in extras[extra]} for extra in extras}
     assert names["binary"] == {*EMULATOR, *IMAGES} and names["source"] == {*SOURCE_ENGINES}
     assert extras["all"] == ["ftaudit[binary,conda,source]"]
+    conditional = [line.partition(";") for line in project["dependencies"] if ";" in line]
+    assert [name for name, _, _ in conditional] == [*extras["binary"], *extras["source"]]
+    assert len({marker for _, _, marker in conditional}) == 1, "all engines come together or not at all"
     hooks = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))}
     wanted = [*extras["binary"], *extras["source"]]
     assert all(hook["additional_dependencies"] == wanted for hook in hooks.values()), "they share one environment"
