@@ -198,7 +198,7 @@ FINDINGS: Final = DataTable(
         _column("platform", _S, "`packages.platform`"),
         _column("package", _S, "the normalized name"),
         _maybe("version", _S, "the version"),
-        _column("code", _S, "the code of the rule, `FT101`"),
+        _column("code", _S, "the code of the rule: letters and digits"),
         _column("rule", _S, "the name of the rule"),
         _column("severity", _S, "`error`, `warning`, `info` or `pedantic`"),
         _column("confidence", _S, "`high`, `medium` or `low`"),
