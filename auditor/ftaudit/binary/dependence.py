@@ -99,6 +99,8 @@ def depends(subject: Subject, best: HookRun) -> str:
         if other.too_large and path.parent is None:
             # NumPy 2.3's hundreds of thousands of instructions cannot be followed, and no other way can be tried.
             return ""
+        if other.fast_fails and subject.image.format == "pe":
+            continue  # Windows ends the process there (__fastfail), and nothing can catch it: no module is made.
         if (reason := _contradiction(best, other, path)) is not None:
             return reason
         waiting += _following(other, path, seen, asked, joins, dead_ends)
