@@ -22,12 +22,11 @@ from ftaudit.source.run_rules import check_texts
 from ftaudit.target import parse_target
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from support.hostile_text import C_PIECES, nested, repeated  # type: ignore[import-not-found]
+from support.hostile_text import C_BRACKETS, C_PIECES, nested, repeated  # type: ignore[import-not-found]
 
 RULES = tuple(
     rule for rule in load_rules().rules if isinstance(rule, SourceRule) and rule.languages & {Language.C, Language.CPP}
 )
-BRACKETS = (("(", ")"), ("{", "}"), ("[", "]"), ("<", ">"), ("f(", ")"))
 USUAL = "int f_{}(PyObject *self) {{ int count = 0; if (self != NULL) {{ count += 1; }} return count; }}\n"
 TIMES = 4
 
@@ -49,8 +48,8 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=16_000, metavar="CHARACTERS")
     parser.add_argument("--rows", type=int, default=10)
     options = parser.parse_args()
-    texts = dict((*repeated(C_PIECES, options.size), *nested(BRACKETS, options.size)))
-    longer = dict((*repeated(C_PIECES, TIMES * options.size), *nested(BRACKETS, TIMES * options.size)))
+    texts = dict((*repeated(C_PIECES, options.size), *nested(C_BRACKETS, options.size)))
+    longer = dict((*repeated(C_PIECES, TIMES * options.size), *nested(C_BRACKETS, TIMES * options.size)))
     usual = "".join(map(USUAL.format, range(1 + options.size // len(USUAL))))[: options.size]
     peer = seconds(usual)
     costs = {piece: seconds(text) for piece, text in texts.items()}

@@ -164,6 +164,7 @@ C_PIECES = (
     "a[b] = c;\n",
 )
 """Tokens and prefixes at the start of a pattern of the C room, or for which a parser keeps a stack."""
+C_BRACKETS = (("(", ")"), ("{", "}"), ("[", "]"), ("<", ">"), ("f(", ")"))
 
 
 def repeated(pieces: tuple[str, ...], size: int) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from support.hostile_text import C_PIECES, nested, repeated
+from support.hostile_text import C_BRACKETS, C_PIECES, nested, repeated
 
 from ftaudit.model import Severity
 from ftaudit.registry import load_rules
@@ -23,7 +23,6 @@ RULES = tuple(
 )
 SIZE = 4_000
 """Characters: four times as many show a quadratic step, and are few enough for all pieces to be tried."""
-BRACKETS = (("(", ")"), ("{", "}"), ("[", "]"), ("<", ">"), ("f(", ")"))
 TIMES = 4
 LIMIT = 10
 """Half way between four times the calls, of a linear reading, and sixteen times, of a quadratic one."""
@@ -54,8 +53,8 @@ def test_four_times_the_text_is_about_four_times_the_calls(path: str) -> None:
     growth = {
         piece: calls(longer, path) / calls(text, path)
         for (piece, text), (_, longer) in zip(
-            (*repeated(C_PIECES, SIZE), *nested(BRACKETS, SIZE)),
-            (*repeated(C_PIECES, TIMES * SIZE), *nested(BRACKETS, TIMES * SIZE)),
+            (*repeated(C_PIECES, SIZE), *nested(C_BRACKETS, SIZE)),
+            (*repeated(C_PIECES, TIMES * SIZE), *nested(C_BRACKETS, TIMES * SIZE)),
             strict=True,
         )
     }
