@@ -1,8 +1,14 @@
 #!/usr/bin/env python3
-"""Write docs/fleet-schema.md from `ftaudit.fleet.schema`."""
+"""Writes docs/fleet-schema.md from `ftaudit.fleet.schema`.
+
+scripts/make_fleet_docs.py            write the page
+scripts/make_fleet_docs.py --check    write nothing; exit 1 if the page is stale
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +38,20 @@ def _table(table: DataTable) -> str:
     )
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Write the page, or report that it is stale."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    if PAGE.exists() and PAGE.read_text("utf-8") == render():
+        return 0
+    if check:
+        print(f"{PAGE.name} is stale: run scripts/make_fleet_docs.py")
+        return 1
     PAGE.write_text(render(), "utf-8")
     print(f"wrote {PAGE.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
