@@ -15,7 +15,9 @@ from support.index_server import IndexServer
 
 from ftaudit.binary.facts_cache import render_facts
 from ftaudit.cli import main
+from ftaudit.errors import InputError
 from ftaudit.facts import facts_store
+from ftaudit.facts.facts_store import FactsStore
 
 
 @dataclass
@@ -163,6 +165,29 @@ def test_a_file_that_is_no_store_is_a_clear_error(run: Run, team: Team, tmp_path
     bad.write_bytes(content)
     code, _, said = check(run, team, tmp_path / "cache", "--facts", bad, "--offline")
     assert (code, "is not a facts store" in said) == (2, True)
+
+
+def test_no_damaged_byte_and_no_truncation_is_more_than_a_clear_error(team: Team, tmp_path: Path) -> None:
+    data, hurt = team.store.read_bytes(), tmp_path / "hurt.ftfacts"
+    changed = [bytes((*data[:at], data[at] ^ 0xFF, *data[at + 1 :])) for at in range(len(data))]
+    whole = answers_of(team.store)
+    refused = 0
+    lzma = data.replace(b"\x08\x00\x00\x00\x21\x00", b"\x0e\x00\x00\x00\x21\x00")  # The method, before the date.
+    for content in (*changed, *(data[:end] for end in range(0, len(data), 7)), lzma):
+        hurt.write_bytes(content)
+        try:
+            assert answers_of(hurt) == whole
+        except InputError:
+            refused += 1
+    assert refused > len(data) // 2
+
+
+def answers_of(path: Path) -> list[Any]:
+    store = FactsStore(path)
+    try:
+        return list(store.check())
+    finally:
+        store.close()
 
 
 def test_a_store_of_another_analysis_is_not_used_and_the_report_says_so(run: Run, team: Team, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ _WHEELS_IN_PART: Final = 24
 _PARTS_IN_MEMORY: Final = 64
 _LARGEST_PART: Final = 64 << 20
 _LARGEST_HEAD: Final = 16 << 20
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError)
+"""What `zipfile` raises for a damaged archive; `RuntimeError` is for one that is encrypted or too new."""
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the same facts give the same parts."""
 
@@ -70,7 +72,7 @@ class FactsStore:
             head = _parse(self._member(HEAD, _LARGEST_HEAD))
         except OSError as error:
             raise InputError(f"the facts store {path} cannot be read: {error.strerror or error}") from error
-        except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        except _UNREADABLE as error:
             raise InputError(f"{path} is not a facts store", hint="make one with `ftaudit facts export`") from error
         form = head.get("format")
         if isinstance(form, int) and form > FORMAT:
@@ -138,14 +140,16 @@ class FactsStore:
                     if hashlib.sha256(data).hexdigest() != self._parts[part]:
                         raise self._damaged(part)
                     known = self._read[part] = _parse(data)
-                except (zipfile.BadZipFile, zlib.error, OSError, KeyError, ValueError, NotImplementedError) as error:
+                except (OSError, *_UNREADABLE) as error:
                     raise self._damaged(part) from error
                 if len(self._read) > _PARTS_IN_MEMORY:
                     self._read.popitem(last=False)
             return known
 
     def _member(self, name: str, most: int) -> bytes:
-        """Return a member; raise `ValueError` for one that inflates to more than `most` bytes."""
+        """Return a member; raise `ValueError` for one that `write_store` does not write or that has over `most` bytes."""
+        if self._archive.getinfo(name).compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+            raise ValueError("another compression")
         with self._archive.open(name) as file:
             data = file.read(most + 1)
         if len(data) > most:
