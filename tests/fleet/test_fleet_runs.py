@@ -21,7 +21,7 @@ from support.index_server import IndexServer
 
 from ftaudit.cli import main
 from ftaudit.fleet.dataset import read_rows, read_run
-from ftaudit.fleet.journal import Journal
+from ftaudit.fleet.journal import Journal, is_running
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS
 
 pytest.importorskip("pyarrow")
@@ -194,8 +194,25 @@ def test_two_runs_into_one_folder_are_an_error(fleet: Fleet, run: Run, tmp_path:
     with sqlite3.connect(tmp_path / "lock.sqlite3") as other:
         other.execute("BEGIN EXCLUSIVE")
         code, said = run(*fleet.check(tmp_path))
+        assert is_running(tmp_path)
     other.close()
     assert (code, "another run writes to" in said) == (2, True)
+    assert not is_running(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("lock.sqlite3", "cannot write to"), ("journal.sqlite3", "is damaged")],
+)
+def test_a_damaged_file_of_a_run_is_a_clear_error(
+    fleet: Fleet, run: Run, tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / name).write_bytes(b"not a database" * 400)
+    code, said = run(*fleet.check(tmp_path))
+    assert (code, message in said, name in said) == (2, True, True)
+    assert not is_running(tmp_path)
+    assert (tmp_path / name).read_bytes() == b"not a database" * 400
+    assert run("fleet", "status", tmp_path)[0] == 2
 
 
 def test_a_survey_of_names_has_a_row_for_a_name_that_does_not_exist_and_for_a_poisoned_page(

@@ -147,7 +147,7 @@ class FactsStore:
             return known
 
     def _member(self, name: str, most: int) -> bytes:
-        """Return a member; raise `ValueError` for one that `write_store` does not write or that has over `most` bytes."""
+        """Return a member; raise `ValueError` for one that is not deflated, or has more than `most` bytes."""
         if self._archive.getinfo(name).compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
             raise ValueError("another compression")
         with self._archive.open(name) as file:

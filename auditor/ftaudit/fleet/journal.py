@@ -24,6 +24,8 @@ from ftaudit.fleet.schema import TABLES, DataTable
 JOURNAL: Final = "journal.sqlite3"
 _LOCK: Final = "lock.sqlite3"
 _FORMAT: Final = "1"
+_BUSY: Final = 5
+"""SQLite's result code for a lock that another process holds; an extended code has it in its lowest byte."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS projects (project TEXT PRIMARY KEY, name TEXT, owner TEXT, path TEXT, body BLOB);
@@ -59,31 +61,41 @@ class Journal:
             self._lock.execute("BEGIN EXCLUSIVE")
         except OSError as error:
             raise UsageError(f"cannot write to {folder}: {error.strerror}", hint="name another folder") from error
-        except sqlite3.OperationalError as error:
-            raise UsageError(
-                f"another run writes to {folder} ({error})", hint="wait for it, or name another folder with --output"
-            ) from error
+        except sqlite3.Error as error:
+            self._lock.close()
+            if _is_locked(error):
+                hint = "wait for it, or name another folder with --output"
+                raise UsageError(f"another run writes to {folder} ({error})", hint=hint) from error
+            hint = "name another folder with --output"
+            raise UsageError(f"cannot write to {folder / _LOCK}: {error}", hint=hint) from error
         self._data = sqlite3.connect(folder / JOURNAL, isolation_level=None, check_same_thread=False)
-        with self._telling():
-            self._data.execute("PRAGMA journal_mode = WAL")
-            self._data.execute("PRAGMA synchronous = NORMAL")
-            self._data.executescript(_TABLES)
-        before = self.recall("told")
-        wanted = json.dumps(told, sort_keys=True)
-        if before is not None and (before != wanted or self.recall("format") != _FORMAT):
+        try:
+            with self._telling():
+                self._begin(json.dumps(told, sort_keys=True))
+        except BaseException:
             self.close()
+            raise
+
+    def _begin(self, told: str) -> None:
+        self._data.execute("PRAGMA journal_mode = WAL")
+        self._data.execute("PRAGMA synchronous = NORMAL")
+        self._data.executescript(_TABLES)
+        before = self.recall("told")
+        if before is not None and (before != told or self.recall("format") != _FORMAT):
             raise UsageError(
-                f"{folder} has a run with other inputs or options, or of another version of ftaudit",
+                f"{self.folder} has a run with other inputs or options, or of another version of ftaudit",
                 hint="repeat its command to resume it, or name another folder with --output",
             )
-        self.remember("told", wanted)
+        self.remember("told", told)
         self.remember("format", _FORMAT)
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise self._problem(error) from error
 
     def close(self) -> None:
         """Close the journal, and let another process write to the folder."""
@@ -105,10 +117,15 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise FtauditError(
-                f"cannot write to {self.folder / JOURNAL}: {error}",
-                hint="make room on the disk, then repeat the command: it resumes",
-            ) from error
+            raise self._problem(error) from error
+
+    def _problem(self, error: sqlite3.Error) -> FtauditError:
+        path = self.folder / JOURNAL
+        if isinstance(error, sqlite3.OperationalError):
+            hint = "make room on the disk, then repeat the command: it resumes"
+            return FtauditError(f"cannot write to {path}: {error}", hint=hint)
+        hint = "remove it to start again, or name another folder with --output"
+        return FtauditError(f"{path} is damaged: {error}", hint=hint)
 
     @contextlib.contextmanager
     def _at_once(self) -> Iterator[None]:
@@ -246,9 +263,14 @@ def is_running(folder: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as lock:
-            lock.execute("BEGIN EXCLUSIVE")
-            lock.execute("ROLLBACK")
-    except sqlite3.Error:
-        return True
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0)) as lock:
+            lock.execute("SELECT name FROM sqlite_master")
+    except sqlite3.Error as error:
+        return _is_locked(error)
     return False
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    """Return whether another process holds the lock; any other error is about the file."""
+    # Python 3.10 does not say the code.
+    return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", _BUSY) % 256 == _BUSY

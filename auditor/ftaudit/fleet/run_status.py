@@ -34,6 +34,8 @@ def describe(folder: Path) -> str:
 
 def _rate(facts: dict[str, str], *, done: int, left: int) -> list[str]:
     """Return the rate of the current stage, and when it ends at that rate."""
+    if "since" not in facts:
+        return []
     now = datetime.now(timezone.utc)
     seconds = (now - datetime.fromisoformat(facts["since"])).total_seconds()
     recent = done - int(facts.get("before", "0"))
