@@ -98,6 +98,9 @@ def _unpack(archive: Path, folder: Path) -> list[Skipped]:
 
 
 def _tar_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | None]]:
+    if not tarfile.is_tarfile(archive):
+        # The error of `open` has a line for each compression that it tried.
+        raise ArchiveError(f"{archive.name} cannot be unpacked: it is not a tar archive")
     with tarfile.open(archive, mode="r:*") as tar:
         for member in tar:
             if member.isdir() or (member.issym() and _stays(member.name, member.linkname)):
