@@ -166,6 +166,27 @@ def test_a_named_file_in_no_language_that_is_read_is_not_called_clean(
     assert [(skip["path"], "no language" in skip["reason"]) for skip in report["skipped"]] == [(name, True)]
 
 
+def test_files_around_a_named_file_that_cannot_be_read_are_among_those_that_are_counted(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "setup.py").write_text("")
+    (tree / "blob.c").write_bytes(b"\0" * 10)
+    (tree / "clean.py").write_text("")
+    assert main(["scan", "clean.py"]) == 3
+    assert "nothing found · 1/2 files" in capsys.readouterr().out
+    code, report = scan_as_json(capsys, "clean.py")
+    assert (code, report["summary"]["files"], report["summary"]["skipped"]) == (3, 2, 1)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x8f\x01" * 500])
+def test_what_is_not_an_archive_is_reported_in_one_line(
+    tree: Path, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "demo-1.0.tar.gz").write_bytes(data)
+    assert main(["scan", "demo-1.0.tar.gz"]) == 3
+    assert capsys.readouterr().err == ("ftaudit: error: demo-1.0.tar.gz cannot be unpacked: it is not a tar archive\n")
+
+
 def test_a_script_without_a_suffix_is_python(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "tool").write_text(f"#!/usr/bin/env python3\n{COUNTER}")
     code, report = scan_as_json(capsys, "tool")

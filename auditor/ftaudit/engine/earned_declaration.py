@@ -52,7 +52,7 @@ def judge_declaration(result: ScanResult, *, whole: bool = True) -> EarnedDeclar
         standing=tuple(
             finding for finding in result.findings if finding.severity in STANDING and finding.code not in declaring
         ),
-        unread=sum(not skip.read_anyway for skip in result.skipped),
+        unread=result.unread,
         whole=whole,
         silent=silent,
         without_edit=tuple(finding for finding in silent if not _is_edited(finding)),

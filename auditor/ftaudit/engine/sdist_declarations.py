@@ -52,13 +52,12 @@ def judge_scan(sdist: str, result: ScanResult, *, whole: bool = True) -> InSourc
     """
     said = [finding for finding in (*result.findings, *result.silenced) if finding.declares is not None]
     declares = next((one for one in WORST_FIRST if any(finding.declares is one for finding in said)), None)
-    unread = sum(not skipped.read_anyway for skipped in result.skipped)
-    if declares is GilDeclaration.NOT_USED and (unread or not whole):
+    if declares is GilDeclaration.NOT_USED and (result.unread or not whole):
         declares = GilDeclaration.UNDETERMINED
     places = (finding.location for finding in said if finding.declares is declares and finding.location is not None)
     return InSource(
         sdist=sdist,
         declares=declares or GilDeclaration.UNDETERMINED,
         places=tuple(dict.fromkeys(places)),
-        unread=unread,
+        unread=result.unread,
     )

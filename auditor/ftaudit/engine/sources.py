@@ -72,7 +72,7 @@ def _scan(session: AuditSession, name: str, version: Version, rules: Sequence[So
         reason=None,
         sdist=archive.name,
         findings=tuple(result.findings),
-        unread=sum(not skipped.read_anyway for skipped in result.skipped),
+        unread=result.unread,
     )
 
 

@@ -68,7 +68,16 @@ class ScanResult:
         order = list(Severity)
         if any(order.index(finding.severity) <= order.index(fail_on) for finding in self.findings):
             return 1
-        return 3 if any(not skip.read_anyway for skip in self.skipped) else 0
+        return 3 if self.unread else 0
+
+    @property
+    def unread(self) -> int:
+        """The number of files that could not be checked."""
+        return len(_unread(self.skipped))
+
+
+def _unread(skipped: Iterable[Skipped]) -> set[str]:
+    return {skip.path for skip in skipped if not skip.read_anyway}
 
 
 LOCAL_PREFIX: Final = "ftaudit_local_rules."
@@ -156,6 +165,7 @@ def scan(
     whole = check_project(
         Project(context=context, target=target, findings=shown, roles=roles, accesses=accesses), rules
     )
+    skipped += whole.skipped
     focus = {file.shown for file in found.files if not file.context_only}
     kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores, markers)
     unwanted = _unwanted_codes(rules)
@@ -176,8 +186,8 @@ def scan(
     return ScanResult(
         findings=tuple(findings),
         silenced=tuple(sorted((*silenced, *silenced_whole), key=_order)),
-        skipped=tuple(sorted(dict.fromkeys((*skipped, *whole.skipped)), key=lambda skip: (skip.path, skip.line or 0))),
-        files=len(focus | {skip.path for skip in found.skipped}),
+        skipped=tuple(sorted(dict.fromkeys(skipped), key=lambda skip: (skip.path, skip.line or 0))),
+        files=len(focus | _unread(skipped)),
         lines=sum(int(rows.first[path].get("lines", 0)) for path in focus if path in rows.first),
         lines_by_language=_lines_by_language(rows, focus),
         left_out=found.left_out,

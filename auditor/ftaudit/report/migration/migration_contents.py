@@ -45,7 +45,7 @@ class Migration:
     def exit_code(self) -> int:
         """The exit code of `ftaudit check`; also `3` if a source file of the project could not be read."""
         code = self.report.exit_code
-        unread = self.scan is not None and any(not skip.read_anyway for skip in self.scan.skipped)
+        unread = self.scan is not None and self.scan.unread
         return 3 if code == 0 and (unread or self.incomplete) else code
 
 

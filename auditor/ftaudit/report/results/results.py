@@ -197,8 +197,7 @@ def scan_sentence(scan: ScanResult) -> str:
         for severity in Severity
         if counts[severity]
     )
-    missed = sum(not skip.read_anyway for skip in scan.skipped)
-    tail = f"; {missed} of them could not be read" if missed else ""
+    tail = f"; {scan.unread} of them could not be read" if scan.unread else ""
     return f"{found or 'nothing found'} in {counted(scan.files, 'file')} and {scan.lines:,} lines{tail}."
 
 

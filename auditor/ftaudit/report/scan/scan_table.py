@@ -150,7 +150,7 @@ def _order(console: Console, result: ScanResult) -> None:
     from rich.text import Text
 
     todo = tasks(result)
-    if not todo and any(not skip.read_anyway for skip in result.skipped):
+    if not todo and result.unread:
         return
     console.print(Text("Porting order" if todo else "What comes next", style="bold"))
     for number, task in enumerate(todo, 1):
@@ -220,10 +220,9 @@ def _coverage(console: Console, result: ScanResult) -> None:
         for severity in Severity
         if severities[severity]
     )
-    missed = sum(not skip.read_anyway for skip in result.skipped)
     parts = [
         found or "nothing found",
-        f"{result.files - missed}/{result.files} files",
+        f"{result.files - result.unread}/{result.files} files",
         f"{result.lines:,} lines",
         f"{len(result.rules)} rule" + ("s" if len(result.rules) != 1 else ""),
         f"target {result.target}",
