@@ -201,14 +201,13 @@ def _faults(unit: RustUnit, function: Node, text: str) -> Iterator[tuple[int, st
             if "unsafe" in text[max(0, found.start() - 200) : found.start()]:
                 yield found.start(), "The bytes of a bytearray move when another thread makes it grow.", None
                 break
-    if "Py_buffer" in unit.text or "PyBuffer" in unit.text:
-        slice_ = _SLICE.search(text)
-        if slice_ is not None:
-            yield (
-                slice_.start(),
-                "The memory of a buffer belongs to another object too: a thread can write it meanwhile.",
-                "Copy the bytes, or document that no thread may write the object during the call.",
-            )
+    slice_ = _SLICE.search(text)
+    if slice_ is not None and ("Py_buffer" in unit.text or "PyBuffer" in unit.text):
+        yield (
+            slice_.start(),
+            "The memory of a buffer belongs to another object too: a thread can write it meanwhile.",
+            "Copy the bytes, or document that no thread may write the object during the call.",
+        )
     asked, stored = text.find("PyDict_Contains("), text.find("PyDict_SetItem(")
     if 0 <= asked < stored:
         yield (

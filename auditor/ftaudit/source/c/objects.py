@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from ftaudit.source.c.text import closing
@@ -71,8 +72,8 @@ def find_bound_classes(code: str) -> frozenset[str]:
 def find_classes(code: str) -> dict[str, dict[str, str]]:
     """Return the data members of the C++ classes that a header defines, by class. `code` is masked."""
     found: dict[str, dict[str, str]] = {}
-    for count, head in enumerate(_CLASS.finditer(code)):
-        end = closing(code, head.end() - 1, head.end() + _LONGEST) if count < _MOST_CLASSES else -1
+    for head in islice(_CLASS.finditer(code), _MOST_CLASSES):
+        end = closing(code, head.end() - 1, head.end() + _LONGEST)
         if end > 0 and (fields := class_fields(code, head.end() - 1, end)):
             found.setdefault(head[1], {}).update(fields)
     return found

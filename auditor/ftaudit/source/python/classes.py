@@ -185,14 +185,13 @@ class Classes(Scopes):
                     made[name].append(call)
                 case _:
                     pass
-        found: dict[str, str] = {}
-        for name, statements in self.module_bindings.items():
-            for statement in statements:
-                value = getattr(statement, "value", None)
-                for owner, calls in made.items():
-                    if len(calls) == 1 and calls[0] is value:
-                        found[name] = owner
-        return found
+        only = {calls[0]: owner for owner, calls in made.items() if len(calls) == 1}
+        return {
+            name: only[value]
+            for name, statements in self.module_bindings.items()
+            for statement in statements
+            if (value := getattr(statement, "value", None)) in only
+        }
 
     def first_argument(self, node: ast.AST) -> tuple[str, ast.ClassDef, bool] | None:
         """Return the name of `self` or `cls` in a node's method, the method's class, and whether it names the class."""

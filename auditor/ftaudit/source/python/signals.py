@@ -64,6 +64,7 @@ _CLASS_ATTRIBUTE: Final = re.compile(
     r"\n[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]"
 )
 _SINGLETON: Final = re.compile(r"\n\w+[ \t]*(?::[^=\n]+)?=[ \t]*(_*[A-Z]\w*)\(")
+_CLASS: Final = re.compile(r"\nclass[ \t]+(\w+)")
 _ASKED: Final = re.compile(r"\bhasattr\(([A-Za-z_]\w*),")
 _MODULE_PUT: Final = re.compile(r"\bsys\.modules\[[^\]\n]{1,200}\][ \t]*=[^=]|\bdel[ \t]+sys\.modules\[")
 _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback", "ingleton")
@@ -78,7 +79,7 @@ def may_share_objects(text: str) -> bool:
 
 def _has_single_object(lines: str) -> bool:
     """Return whether a text that begins with a line end makes an object of one of its classes at module level."""
-    return "class " in lines and any(f"\nclass {name}" in lines for name in {*_SINGLETON.findall(lines)})
+    return "\nclass " in lines and not {*_SINGLETON.findall(lines)}.isdisjoint(_CLASS.findall(lines))
 
 
 def find_signals(text: str) -> Signal:
