@@ -117,6 +117,21 @@ void Spans::reset() {
     INVALID = (
         SourceExample(
             code="""\
+Entry *Table::fresh(int key) {
+    std::lock_guard<std::mutex> lock(mutex);
+    entries.erase(key);
+    return &entries[key];
+}
+void Table::drop(int key) {
+    std::lock_guard<std::mutex> lock(mutex);
+    entries.erase(key);
+}
+""",
+            lines=(4,),
+            path="table.cpp",
+        ),
+        SourceExample(
+            code="""\
 void *get(Cache *cache, const Key &key) {
     {
         absl::MutexLock lock(&cache->mutex);
@@ -226,8 +241,10 @@ void Table::drop(int key) {
             if not unit.sections(function).at(at) or unit.is_local(function, container):
                 continue
             name = re.split(r"\.|->", container)[-1].strip()
-            removal = re.compile(_REMOVES.replace("{name}", rf"(?:\w+\s*(?:\.|->)\s*)*{re.escape(name)}")).search(code)
-            if removal is None or function.start <= removal.start() < function.end:
+            removes = re.compile(_REMOVES.replace("{name}", rf"(?:\w+\s*(?:\.|->)\s*)*{re.escape(name)}"))
+            others = (each for each in removes.finditer(code) if not function.start <= each.start() < function.end)
+            removal = next(others, None)
+            if removal is None:
                 continue
             yield self.finding(
                 f"the caller gets a pointer into `{name}` without its lock: line {unit.line_at(removal.start())} "

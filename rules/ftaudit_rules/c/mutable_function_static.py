@@ -154,9 +154,9 @@ void convert() {
             owner = variable.function
             return owner is not None and crowded[owner] < _MOST and not holds_objects(variable)
 
-        told: set[int] = set()
+        reported: set[int] = set()
         for shared in find_shared_writes(unit, is_one_of_few):
-            told.add(shared.variable.start)
+            reported.add(shared.variable.start)
             use, function = shared.first
             crowded[shared.variable.function or 0] += 1
             yield self.finding(
@@ -167,7 +167,7 @@ void convert() {
                 confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
             )
         for variable in unit.syntax.variables if unit.cpp else ():
-            if variable.function is None or variable.start in told or not _may_be_filled(unit, variable):
+            if variable.function is None or variable.start in reported or not _may_be_filled(unit, variable):
                 continue
             around = unit.function_at(variable.start)
             at = None if around is None else _filled_if_empty(unit, variable, around)
