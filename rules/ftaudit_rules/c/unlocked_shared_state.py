@@ -43,6 +43,92 @@ class UnlockedSharedState(SharedStateRule):
     VALID = (
         SourceExample(
             code="""\
+#include <Python.h>
+typedef struct { PyObject_HEAD PyObject *hook; } Ctl;
+typedef struct { Ctl *main; } State;
+static Ctl *main_of(PyObject *m) {
+    State *state = PyModule_GetState(m);
+    return state->main;
+}
+static PyObject *set_hook(PyObject *m, PyObject *value) {
+    Ctl *ctl = main_of(m);
+    Py_BEGIN_CRITICAL_SECTION(ctl);
+    Py_XSETREF(ctl->hook, Py_NewRef(value));
+    Py_END_CRITICAL_SECTION();
+    Py_RETURN_NONE;
+}
+static PyObject *get_hook(PyObject *m, PyObject *unused) {
+    Ctl *ctl = main_of(m);
+    PyObject *hook;
+    Py_BEGIN_CRITICAL_SECTION(ctl);
+    hook = Py_XNewRef(ctl->hook);
+    Py_END_CRITICAL_SECTION();
+    return hook;
+}
+static PyMethodDef methods[] = {{"set_hook", set_hook, METH_O}, {"get_hook", get_hook, METH_NOARGS}, {0}};
+""",
+        ),
+        SourceExample(
+            code="""\
+#include <Python.h>
+typedef struct { PyObject_HEAD PyObject *hook; } Ring;
+typedef struct { PyObject_HEAD Ring *ring; } View;
+static void attach(Ring *ring, PyObject *hook) { Py_XSETREF(ring->hook, Py_NewRef(hook)); }
+static PyObject *view(PyObject *op, PyObject *hook) {
+    View *made = PyObject_New(View, &ViewType);
+    made->ring = PyObject_New(Ring, &RingType);
+    attach(made->ring, hook);
+    return (PyObject *)made;
+}
+static PyObject *get_hook(PyObject *op, PyObject *unused) { return Py_XNewRef(((Ring *)op)->hook); }
+static PyMethodDef methods[] = {{"view", view, METH_O}, {"hook", get_hook, METH_NOARGS}, {0}};
+""",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+struct Batch {
+    std::mutex mutex;
+    std::vector<int> items;
+};
+PYBIND11_MODULE(batches, m, pybind11::mod_gil_not_used()) {
+    using Self = Batch;
+    pybind11::class_<Batch>(m, "Batch")
+        .def("add", [](Self &self, int item) {
+            std::lock_guard<std::mutex> guard(self.mutex);
+            self.items.push_back(item);
+        })
+        .def("first", [](Self &self) { std::lock_guard<std::mutex> guard(self.mutex); return self.items[0]; });
+}
+""",
+            path="batches.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include "counter.h"
+static std::unique_ptr<Counter> counter;
+PYBIND11_MODULE(tracking, m, pybind11::mod_gil_not_used()) {
+    m.def("start", []() { counter->Size(); });
+    m.def("value", []() { return counter->value(); });
+}
+""",
+            path="tracking.cpp",
+            others=(
+                (
+                    "counter.h",
+                    """\
+class Counter : public Base {
+  public:
+    int value() { return total; }
+    int total = 0;
+};
+""",
+                ),
+            ),
+        ),
+        SourceExample(
+            code="""\
 #include <pybind11/pybind11.h>
 #include <mutex>
 #include "slots.h"
@@ -132,6 +218,89 @@ PYBIND11_MODULE(bags, m, pybind11::mod_gil_not_used()) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#include <Python.h>
+typedef struct { PyObject_HEAD PyObject *hook; } Ctl;
+typedef struct { Ctl *main; } State;
+static Ctl *main_of(PyObject *m) {
+    State *state = PyModule_GetState(m);
+    return state->main;
+}
+static PyObject *set_hook(PyObject *m, PyObject *value) {
+    Ctl *ctl = main_of(m);
+    Py_XSETREF(ctl->hook, Py_NewRef(value));
+    Py_RETURN_NONE;
+}
+static PyObject *get_hook(PyObject *m, PyObject *unused) {
+    Ctl *ctl = main_of(m);
+    PyObject *hook;
+    hook = Py_XNewRef(ctl->hook);
+    return hook;
+}
+static PyMethodDef methods[] = {{"set_hook", set_hook, METH_O}, {"get_hook", get_hook, METH_NOARGS}, {0}};
+""",
+            lines=(10,),
+        ),
+        SourceExample(
+            code="""\
+#include <Python.h>
+typedef struct { PyObject_HEAD PyObject *hook; } Ring;
+typedef struct { PyObject_HEAD Ring *ring; } View;
+static void attach(Ring *ring, PyObject *hook) { Py_XSETREF(ring->hook, Py_NewRef(hook)); }
+static PyObject *view(PyObject *op, PyObject *hook) {
+    View *made = PyObject_New(View, &ViewType);
+    made->ring = (Ring *)op;
+    attach(made->ring, hook);
+    return (PyObject *)made;
+}
+static PyObject *get_hook(PyObject *op, PyObject *unused) { return Py_XNewRef(((Ring *)op)->hook); }
+static PyMethodDef methods[] = {{"view", view, METH_O}, {"hook", get_hook, METH_NOARGS}, {0}};
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+struct Batch {
+    std::mutex mutex;
+    std::vector<int> items;
+};
+PYBIND11_MODULE(batches, m, pybind11::mod_gil_not_used()) {
+    using Self = Batch;
+    pybind11::class_<Batch>(m, "Batch")
+        .def("add", [](Self &self, int item) { self.items.push_back(item); })
+        .def("first", [](Self &self) { return self.items[0]; });
+}
+""",
+            lines=(9,),
+            path="batches.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include "counter.h"
+static std::unique_ptr<Counter> counter;
+PYBIND11_MODULE(tracking, m, pybind11::mod_gil_not_used()) {
+    m.def("start", []() { counter->Reset(); });
+    m.def("value", []() { return counter->value(); });
+}
+""",
+            lines=(5,),
+            path="tracking.cpp",
+            others=(
+                (
+                    "counter.h",
+                    """\
+class Counter : public Base {
+  public:
+    int value() { return total; }
+    int total = 0;
+};
+""",
+                ),
+            ),
+        ),
         SourceExample(
             code="""\
 #include <pybind11/pybind11.h>

@@ -50,6 +50,40 @@ class UnlockedObjectState(PythonRule):
     VALID = (
         SourceExample(
             code="""\
+class Counts:
+    def __init__(self):
+        self.n = {}
+    def add(self, key):
+        self.n[key] = read(key)
+counts = Counts()
+""",
+        ),
+        SourceExample(
+            code="""\
+class Counts(dict):
+    def add(self, key):
+        self[key] = read(key)
+counts = Counts()
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
+from dataclasses import dataclass, field
+@dataclass
+class Registry:
+    items: dict = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    def add(self, key, value):
+        with self.lock:
+            self.items[key] = value
+    def names(self):
+        with self.lock:
+            return [name for name in self.items]
+""",
+        ),
+        SourceExample(
+            code="""\
 import threading
 class Client:
     def __init__(self):
@@ -162,6 +196,42 @@ class Plain:
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+class Counts:
+    def __init__(self):
+        self.n = {}
+    def add(self, key):
+        self.n[key] = self.n[key] + 1
+counts = Counts()
+""",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="""\
+class Counts(dict):
+    def add(self, key):
+        self[key] = self[key] + 1
+counts = Counts()
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import threading
+from dataclasses import dataclass, field
+@dataclass
+class Registry:
+    items: dict = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    def add(self, key, value):
+        with self.lock:
+            self.items[key] = value
+    def names(self):
+        return [name for name in self.items]
+""",
+            lines=(11,),
+        ),
         SourceExample(
             code="""\
 import threading

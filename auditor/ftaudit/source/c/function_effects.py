@@ -190,7 +190,7 @@ class _FunctionWalk:
                 self.types[name] = cast or self.types[meant]
 
     def _meant(self, kind: str) -> str:
-        """Return the type that a name means in this function: `using Self = Batch;` stands before it."""
+        """Return the type that a name means in this function, after `using Self = Batch;`."""
         if kind in self.objects or not self.function.bound:
             return kind
         last = None

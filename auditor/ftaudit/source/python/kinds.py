@@ -117,7 +117,7 @@ def kind_of(value: ast.expr | None, annotation: ast.expr | None = None) -> Kind:
         case ast.Call(func=ast.Name(id="cast") | ast.Attribute(attr="cast"), args=[_, inner]):
             return kind_of(inner, annotation)
         case ast.Call(func=func, keywords=keywords) if (made := _factory(func, keywords)) is not None:
-            return _CALLS.get(last_name(made) or "", Kind.OTHER)
+            return _kind_of_call(made)
         case ast.Call(func=func):
             return _kind_of_call(func)
         case ast.BinOp(left=left, op=ast.Mult()):

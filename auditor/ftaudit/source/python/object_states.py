@@ -340,8 +340,7 @@ class _SharedClass:
         """Return what a method of a container's subclass does to the items of its object."""
         match parent:
             case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if value is node:
-                counts = isinstance(self.module.tree.parents.get(parent), ast.AugAssign)
-                return AttributeUse("", AccessKind.COUNT if counts else AccessKind.CHANGE, node, held)
+                return AttributeUse("", AccessKind.COUNT if self._counts(node) else AccessKind.CHANGE, node, held)
             case ast.Attribute(value=value, attr=called) if value is node and called not in self.names:
                 if called in _CHANGES:
                     return AttributeUse("", AccessKind.CHANGE, node, held, empties=called == "clear")

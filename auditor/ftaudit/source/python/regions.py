@@ -63,9 +63,9 @@ def _in_function(function: ast.FunctionDef, regions: list[tuple[ast.With, str]])
 
 
 def _is_cached_value(asked: ast.AST, change: ast.stmt) -> bool:
-    """Return whether a look-up with `get` found nothing and the change stores what was computed for the key.
+    """Return whether a look-up with `get` found nothing and the change stores a value computed for the key.
 
-    Two threads compute the value, and the later one replaces the earlier one's: work is lost, no state.
+    Two threads can compute the value, and the later one replaces the earlier one: work is lost, but no state.
     """
     match asked, change:
         case (
