@@ -53,12 +53,16 @@ def of_functions(functions: list[KnownCallable], chance: Chance) -> Iterator[Ite
 
 
 def _of_function(function: KnownCallable, chance: Chance) -> Iterator[ThreadedUnit]:
-    common: dict[str, Any] = {"target": function.name, "imports": tuple(function.imports), "subjects": (function.name,)}
+    common: dict[str, Any] = {
+        "target": function.name,
+        "imports": tuple(function.imports),
+        "subjects": (function.name,),
+        "recipe": function.recipe,
+    }
     changed = []
     for row in function.calls:
         text = _taken(row)
-        names = [name for name in arguments_to_try.SHARED if re.search(rf"\b{name}\b", text)]
-        shared = {name: arguments_to_try.SHARED[name] for name in names}
+        shared = _shared_in(text)
         stable = function.compiled and row.get("text") is not None and not row["iterator"]
         yield ThreadedUnit(
             kind="shared input",
@@ -66,37 +70,26 @@ def _of_function(function: KnownCallable, chance: Chance) -> Iterator[ThreadedUn
             operations=(text,),
             checked=(0,) if stable else (),
             expected=(row["text"],) if stable else None,
-            recipe=function.recipe,
             **common,
             **chance.options(2),
         )
-        changed += [(text, name) for name in names]
+        changed += [(text, name) for name in shared]
     for text, name in changed:
+        shared = _shared_in(text)
         if _CALLBACK.search(text):
             change = chance.random.choice(arguments_to_try.MUTATORS[name])
-            callback = f"(lambda *args, **options: ({change}, args[0] if args else 1)[1])"
             yield ThreadedUnit(
                 kind="callback",
-                shared={
-                    each: arguments_to_try.SHARED[each]
-                    for each in arguments_to_try.SHARED
-                    if re.search(rf"\b{each}\b", text)
-                },
-                operations=(text.replace(_CALLBACK.findall(text)[0], callback),),
-                recipe=function.recipe,
+                shared=shared,
+                operations=(_with_callback(text, change),),
                 **common,
                 **chance.options(2),
             )
         mutators = list(arguments_to_try.MUTATORS[name])
         yield ThreadedUnit(
             kind="changed input",
-            shared={
-                each: arguments_to_try.SHARED[each]
-                for each in arguments_to_try.SHARED
-                if re.search(rf"\b{each}\b", text)
-            },
+            shared=shared,
             operations=(text, *mutators[:2], text),
-            recipe=function.recipe,
             **common,
             **{**chance.options(4), "calls": 30},
         )
@@ -104,16 +97,23 @@ def _of_function(function: KnownCallable, chance: Chance) -> Iterator[ThreadedUn
         for mutator in mutators:
             yield ThreadedUnit(
                 kind="changed input",
-                shared={
-                    each: arguments_to_try.SHARED[each]
-                    for each in arguments_to_try.SHARED
-                    if re.search(rf"\b{each}\b", text)
-                },
+                shared=shared,
                 operations=(text, mutator),
-                recipe=function.recipe,
                 **common,
                 **chance.options(2),
             )
+
+
+def _shared_in(text: str) -> dict[str, str]:
+    """Return the shared objects that an operation uses, in the order of creation."""
+    return {name: made for name, made in arguments_to_try.SHARED.items() if re.search(rf"\b{name}\b", text)}
+
+
+def _with_callback(text: str, change: str) -> str:
+    """Return an operation whose callback makes a change, and returns its first argument."""
+    return text.replace(
+        _CALLBACK.findall(text)[0], f"(lambda *args, **options: ({change}, args[0] if args else 1)[1])"
+    )
 
 
 def _taken(row: dict[str, Any]) -> str:
@@ -133,11 +133,7 @@ def first_uses(functions: list[KnownCallable], chance: Chance) -> Iterator[Threa
             kind="first use",
             target=function.name,
             imports=tuple(function.imports),
-            shared={
-                name: arguments_to_try.SHARED[name]
-                for name in arguments_to_try.SHARED
-                if re.search(rf"\b{name}\b", text)
-            },
+            shared=_shared_in(text),
             operations=(text,),
             checked=(0,) if stable else (),
             expected=(row["text"],) if stable else None,
@@ -230,8 +226,7 @@ def of_callbacks(subject: SharedType, every: list[dict[str, Any]], chance: Chanc
     for each in every:
         if changes and _CALLBACK.search(each["text"]):
             change = chance.random.choice(changes)
-            callback = f"(lambda *args, **options: ({change}, args[0] if args else 1)[1])"
-            text = each["text"].replace(_CALLBACK.findall(each["text"])[0], callback)
+            text = _with_callback(each["text"], change)
             yield unit_of(subject, "callback", [text], [each["name"]], **chance.options(1))
             yield unit_of(subject, "callback", [text, change], [each["name"]], **chance.options(2))
 
@@ -239,10 +234,9 @@ def of_callbacks(subject: SharedType, every: list[dict[str, Any]], chance: Chanc
 def of_arguments(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
     """Yield units in which a method's argument is changed during use."""
     for each in every:
-        for name in arguments_to_try.SHARED:
-            if re.search(rf"\b{name}\b", each["text"]):
-                texts = [each["text"], *chance.random.sample(arguments_to_try.MUTATORS[name], 2)]
-                yield unit_of(subject, "changed argument", texts, [each["name"]], **chance.options(3))
+        for name in _shared_in(each["text"]):
+            texts = [each["text"], *chance.random.sample(arguments_to_try.MUTATORS[name], 2)]
+            yield unit_of(subject, "changed argument", texts, [each["name"]], **chance.options(3))
 
 
 def of_teardown(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
