@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ftaudit.model.reach_sentences import reach_summary
 from ftaudit.model.reachability import ModuleReach, OpenKind, ReachAnswer, ReachClass
 from ftaudit.reach.finder import Finder
 from ftaudit.reach.folder_tree import FolderTree
@@ -315,6 +316,19 @@ def test_a_start_point_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     reach = ask(tmp_path, {"app.py": ""}, starts=(StartPoint(module="nope"),))
     assert [(site.kind, site.module) for site in reach.open_sites] == [(OpenKind.MISSING, "nope")]
     assert fast(reach).reached is UNSURE
+
+
+def test_the_summary_says_what_could_not_be_found_read_parsed_or_followed(tmp_path: Path) -> None:
+    starts = tuple(StartPoint(module=name, text=name) for name in ("app", "nothing_there"))
+    own = {"app.py": "import bad\n__import__(input())", "bad.py": "def (:"}
+    reach = ask(tmp_path, own, starts=starts, unread=("gone", "lost"))
+    assert list(reach_summary(reach)) == [
+        "reach on linux-x86_64, from app, nothing_there: 1 Python file was followed",
+        "1 start point could not be found: nothing_there",
+        "2 packages could not be read: gone, lost",
+        "1 file in 1 package could not be parsed: bad.py:1",
+        "1 computed import in 1 package could not be followed: app.py:2",
+    ]
 
 
 def test_a_file_of_the_user_that_does_not_parse_could_load_anything(tmp_path: Path) -> None:

@@ -158,28 +158,32 @@ def reach_summary(reach: ReachAnswer) -> Iterator[str]:
     """Yield the facts that apply to all modules of a platform: the start points, and what could not be followed."""
     starts = ", ".join(reach.starts[:LISTED])
     more = f" and {len(reach.starts) - LISTED} more" if len(reach.starts) > LISTED else ""
-    yield f"reach on {reach.platform}, from {starts}{more}: {reach.files} Python files were followed"
-    for kind, noun in _NOUNS:
-        sites = [site for site in reach.open_sites if site.kind is kind]
+    files = f"{reach.files} Python {'file was' if reach.files == 1 else 'files were'} followed"
+    yield f"reach on {reach.platform}, from {starts}{more}: {files}"
+    for kind, in_file, noun, problem in _OPEN:
+        sites = [site for site in reach.open_sites if site.kind is kind and in_file in (None, bool(site.file))]
         if sites:
             packages = len({site.package for site in sites})
             number = f"{len(sites)} {noun if len(sites) == 1 else noun + 's'}"
-            where = f" in {packages} {'package' if packages == 1 else 'packages'}" if sites[0].package else ""
-            yield f"{number}{where} could not be followed: {_places(sites)}"
+            counts_packages = bool(sites[0].package) and noun != "package"
+            where = f" in {packages} {'package' if packages == 1 else 'packages'}" if counts_packages else ""
+            yield f"{number}{where} could not be {problem}: {_places(sites)}"
     if reach.proof is not None and not reach.differences:
         yield f"importing the start points with {reach.proof} showed no difference"
     yield from map(difference_sentence, reach.differences)
 
 
-_NOUNS: Final = (
-    (OpenKind.MISSING, "start point"),
-    (OpenKind.UNREAD, "unread file"),
-    (OpenKind.UNPARSED, "file"),
-    (OpenKind.COMPUTED, "computed import"),
-    (OpenKind.EXECUTED, "executed text"),
-    (OpenKind.BINARY, "binary module"),
-    (OpenKind.BUDGET, "long call"),
+_OPEN: Final = (
+    (OpenKind.MISSING, None, "start point", "found"),
+    (OpenKind.UNREAD, False, "package", "read"),
+    (OpenKind.UNREAD, True, "file", "read"),
+    (OpenKind.UNPARSED, None, "file", "parsed"),
+    (OpenKind.COMPUTED, None, "computed import", "followed"),
+    (OpenKind.EXECUTED, None, "executed text", "followed"),
+    (OpenKind.BINARY, None, "binary module", "read"),
+    (OpenKind.BUDGET, None, "long call", "followed"),
 )
+"""What could not be done, for each kind of site; `UNREAD` is a whole package if it names no file."""
 
 
 def _places(sites: Sequence[OpenSite]) -> str:
