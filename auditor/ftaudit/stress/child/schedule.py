@@ -111,9 +111,7 @@ def _shared_in(text: str) -> dict[str, str]:
 
 def _with_callback(text: str, change: str) -> str:
     """Return an operation whose callback makes a change, and returns its first argument."""
-    return text.replace(
-        _CALLBACK.findall(text)[0], f"(lambda *args, **options: ({change}, args[0] if args else 1)[1])"
-    )
+    return text.replace(_CALLBACK.findall(text)[0], f"(lambda *args, **options: ({change}, args[0] if args else 1)[1])")
 
 
 def _taken(row: dict[str, Any]) -> str:
