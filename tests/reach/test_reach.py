@@ -177,6 +177,34 @@ def test_what_a_package_does_decides_when_a_module_is_loaded(
     assert fast(ask(tmp_path, {"app.py": code}, package)).reached is reached
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "TABLE['f'] = other\nTABLE['f']()",
+        "TABLE.update(f=other)\nTABLE['f']()",
+        "TABLE.update({'f': other})\nTABLE['f']()",
+        "TABLE.update([('f', other)])\nTABLE['f']()",
+        "LIST[0] = other\nLIST[0]()",
+        "globals()['f'] = other\nf()",
+        "setattr(one, 'f', other)\none.f()",
+        "setattr(One, 'f', other)\nOne.f()",
+        "setattr(sys.modules[__name__], 'f', other)\nf()",
+        "two = one\nelse:\n    two = One()\ntwo.f = other\none.f()",
+    ],
+)
+def test_a_change_under_a_condition_leaves_the_old_value_possible(change: str, tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "def f():\n    import fast._c\n"
+        "def other():\n    pass\n"
+        "class One:\n    pass\n"
+        "one = One()\none.f = One.f = f\n"
+        "TABLE, LIST = {'f': f}, [f]\n"
+        f"if os.environ.get('X'):\n    {change}"
+    )
+    assert fast(ask(tmp_path, {"app.py": code})).reached is IF
+
+
 def test_a_way_has_every_step_with_file_and_line_and_names_the_lines_to_change(tmp_path: Path) -> None:
     own = {"app/__init__.py": "", "app/main.py": "\nfrom app import feed", "app/feed.py": "import lib\nimport lib2"}
     packages = {"lib.py": "import fast._c", "lib2.py": "\n\nfrom fast import _c"}

@@ -236,7 +236,7 @@ class AbstractRun:
         parent = self.modules.get(name.rpartition(".")[0])
         if parent is not None and parent is not module:
             parent.scope.names[name.rpartition(".")[2]] = module
-        return module if module.replacement is None else module.replacement
+        return module.value
 
     def _add_load(self, name: str, scope: Scope, line: int) -> None:
         self.unit.add(

@@ -192,6 +192,11 @@ class Module:
     """Lines of lazy imports (PEP 810)."""
 
     @property
+    def value(self) -> Value:
+        """The object that an import of the module binds."""
+        return self if self.replacement is None else self.replacement
+
+    @property
     def package(self) -> str:
         """Return the package that relative imports start from (`__package__`)."""
         return self.name if self.found.is_package else self.name.rpartition(".")[0]

@@ -133,7 +133,7 @@ def _of_known(machine: AbstractRun, owner: LibraryObject, name: str, scope: Scop
     made = VALUES.get(full)
     if made is not None:
         return made(machine, owner)
-    if owner.name in ("__spec__", "importlib.util.find_spec()") and isinstance(owner.about, Module):
+    if owner.name == "__spec__" and isinstance(owner.about, Module):
         spec = {"name": owner.about.name, "parent": owner.about.package}
         if name in spec:
             return spec[name]

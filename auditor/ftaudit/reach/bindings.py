@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import Any
 
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.abstract_values import (
@@ -20,9 +21,9 @@ from ftaudit.reach.abstract_values import (
     Scope,
     Value,
     choices_of,
-    is_constant,
     join,
 )
+from ftaudit.reach.iterating import to_key
 
 
 def is_weak(machine: AbstractRun, scope: Scope) -> bool:
@@ -83,48 +84,46 @@ def _unpack(machine: AbstractRun, targets: Sequence[ast.expr], value: Value, sco
 
 def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, scope: Scope) -> None:
     """Assign to an attribute."""
-    weak = bool(machine.conditions)
-    for each in choices_of(owner):
+    owners = choices_of(owner)
+    for each in owners:
         match each:
             case Module():
-                names = each.scope.names
-                if each is not scope.module or weak:
-                    value = join(names.get(name, UNSET), value)
-                names[name] = value
+                sure = each is scope.module and len(owners) == 1
+                put(machine, each.scope.names, name, value, sure=sure)
             case Instance(attributes=names) | FunctionValue(attributes=names) | Class(names=names):
-                names[name] = join(names.get(name, UNSET), value) if weak and name in names else value
+                put(machine, names, name, value, sure=len(owners) == 1)
             case _:
                 pass
 
 
+def put(machine: AbstractRun, table: dict[Any, Value], key: Value, value: Value, *, sure: bool = True) -> None:
+    """Put a value into a table; the old value stays possible under a condition, and if that is not `sure`."""
+    table[key] = value if sure and not machine.conditions else join(table.get(key, UNSET), value)
+
+
 def set_item(machine: AbstractRun, owner: Value, key: Value, value: Value, scope: Scope) -> None:
     """Assign to an item."""
-    for each in choices_of(owner):
+    owners = choices_of(owner)
+    for each in owners:
         if isinstance(each, Instance) and isinstance(each.payload, DictValue):
             each = each.payload
         match each:
             case DictValue(entries=entries):
-                if not _hashable(key) or len(entries) > MOST_ITEMS:
+                known = to_key(key)
+                if known is UNKNOWN or len(entries) > MOST_ITEMS:
                     each.complete = False
                 else:
-                    entries[_key(key)] = value
+                    put(machine, entries, known, value, sure=len(owners) == 1)
             case Items(items=items):
                 if isinstance(key, int) and -len(items) <= key < len(items):
-                    items[key] = value
+                    sure = len(owners) == 1 and not machine.conditions
+                    items[key] = value if sure else join(items[key], value)
                 else:
                     each.complete = False
             case LibraryObject(name="sys.modules"):
                 _put_module(machine, key, value, scope)
             case _:
                 pass
-
-
-def _hashable(key: Value) -> bool:
-    return is_constant(key) or (isinstance(key, Items) and key.complete and all(map(is_constant, key.items)))
-
-
-def _key(key: Value) -> Value:
-    return tuple(key.items) if isinstance(key, Items) else key
 
 
 def _put_module(machine: AbstractRun, key: Value, value: Value, scope: Scope) -> None:

@@ -130,7 +130,7 @@ for _each in ("items", "keys", "values"):
 def _dict_update(call: MethodCall) -> Value:
     for each in call.given:
         update(call.machine, call.owner, each)
-    call.owner.entries.update(call.keywords)
+    update(call.machine, call.owner, DictValue(dict(call.keywords)))
     return None
 
 

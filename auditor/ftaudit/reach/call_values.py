@@ -48,11 +48,6 @@ when the functions run separately.
 """
 
 
-def body_line(function: FunctionValue) -> int:
-    """Return the line at which a function is defined."""
-    return function.node.lineno
-
-
 def call(
     machine: AbstractRun,
     function: Value,
@@ -130,7 +125,7 @@ def call_function(
     if not machine.calls:
         machine.allowed = machine.steps + MOST_STEPS
     elif machine.steps > machine.allowed:
-        machine.note(OpenKind.BUDGET, function.scope, body_line(function))
+        machine.note(OpenKind.BUDGET, function.scope, function.node.lineno)
         return UNKNOWN
     machine.times[function.node] = count + 1
     body = function.node
@@ -256,8 +251,3 @@ def _payload(cls: Class, arguments: list[Value]) -> Value:
         if isinstance(base, Class) and (inherited := _payload(base, arguments)) is not None:
             return inherited
     return None
-
-
-def note_computed(machine: AbstractRun, scope: Scope, line: int, prefix: str = "") -> None:
-    """Record an import of an unknown name."""
-    machine.note(OpenKind.COMPUTED, scope, line, prefix)

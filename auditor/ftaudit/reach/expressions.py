@@ -34,7 +34,7 @@ from ftaudit.reach.abstract_values import (
 from ftaudit.reach.bindings import assign, bind
 from ftaudit.reach.comparisons import compare
 from ftaudit.reach.import_statements import attribute_for_import
-from ftaudit.reach.iterating import iterate
+from ftaudit.reach.iterating import iterate, to_key
 from ftaudit.reach.operator_values import combine_numbers, combine_sets, concatenate, formatted, is_set, only_text
 from ftaudit.reach.statements import make_function, text_of
 from ftaudit.reach.target_values import version_info
@@ -162,8 +162,6 @@ def _binary(machine: AbstractRun, node: ast.BinOp, scope: Scope) -> Value:
         return combine_sets(node.op, one, other)
     if isinstance(one, int) and isinstance(other, int):
         return combine_numbers(node.op, one, other)
-    if isinstance(node.op, ast.Div) and isinstance(one, (LibraryObject, Pattern)):
-        return UNKNOWN
     return UNKNOWN
 
 
@@ -249,13 +247,11 @@ def _dict(machine: AbstractRun, node: ast.Dict, scope: Scope) -> Value:
             else:
                 table.complete = False
             continue
-        name = evaluate(machine, key, scope)
-        if is_constant(name):
-            table.entries[name] = value
-        elif isinstance(name, Items) and name.complete and all(map(is_constant, name.items)):
-            table.entries[tuple(name.items)] = value
-        else:
+        name = to_key(evaluate(machine, key, scope))
+        if name is UNKNOWN:
             table.complete = False
+        else:
+            table.entries[name] = value
     return table
 
 
@@ -284,9 +280,9 @@ def get_item(machine: AbstractRun, owner: Value, key: Value, scope: Scope, node:
                 return result
             return UNKNOWN
         case DictValue(entries=entries, complete=complete):
-            key = tuple(key.items) if isinstance(key, Items) and all(map(is_constant, key.items)) else key
-            if (is_constant(key) or isinstance(key, tuple)) and key in entries:
-                return entries[key]
+            known = to_key(key)
+            if known is not UNKNOWN and known in entries:
+                return entries[known]
             if is_constant(key) and complete:
                 machine.fail("KeyError", repr(key))
             if key is UNKNOWN and complete and 0 < len(entries) <= 64:
@@ -298,7 +294,7 @@ def get_item(machine: AbstractRun, owner: Value, key: Value, scope: Scope, node:
         case LibraryObject(name="sys.modules") if isinstance(key, str):
             module = machine.modules.get(key)
             if module is not None:
-                return module if module.replacement is None else module.replacement
+                return module.value
             return machine.aliases.get(key, UNKNOWN)
         case str() if isinstance(key, int) and -len(owner) <= key < len(owner):
             return owner[key]

@@ -51,11 +51,7 @@ class FolderTree:
     def _walk(self) -> Iterator[str]:
         count = 0
         for folder, folders, names in os.walk(self.root, followlinks=False):
-            folders[:] = sorted(
-                name
-                for name in folders
-                if name not in _ASIDE and not name.startswith(".") and not self._skips(folder, name)
-            )
+            folders[:] = sorted(name for name in folders if not self._skips(folder, name))
             for name in names:
                 if not is_wanted(name):
                     continue

@@ -42,11 +42,8 @@ def bind_import(machine: AbstractRun, name: str, asname: str | None, scope: Scop
         bind(machine, scope, asname, module)
         return
     top = name.partition(".")[0]
-    value = machine.modules.get(top)
-    if value is None:
-        bind(machine, scope, top, machine.aliases.get(top, UNKNOWN))
-    else:
-        bind(machine, scope, top, value if value.replacement is None else value.replacement)
+    found = machine.modules.get(top)
+    bind(machine, scope, top, machine.aliases.get(top, UNKNOWN) if found is None else found.value)
 
 
 def run_import_from(machine: AbstractRun, node: ast.ImportFrom, scope: Scope) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftaudit.reach.abstract_run import AbstractRun
-from ftaudit.reach.abstract_values import DictValue, Instance, Items, OneOf, Value
+from ftaudit.reach.abstract_values import UNKNOWN, DictValue, Instance, Items, OneOf, Value, is_constant
 
 
 def iterate(machine: AbstractRun, value: Value) -> tuple[list[Value], bool]:
@@ -32,3 +32,12 @@ def _is_hidden(key: object) -> bool:
 def from_key(key: object) -> Value:
     """Return the value for a key of a table."""
     return Items("tuple", list(key)) if isinstance(key, tuple) else key
+
+
+def to_key(value: Value) -> Value:
+    """Return the key of a table for a value; `UNKNOWN` if the value is not fully known."""
+    match value:
+        case Items(items=items, complete=True) if all(map(is_constant, items)):
+            return tuple(items)
+        case _:
+            return value if is_constant(value) else UNKNOWN

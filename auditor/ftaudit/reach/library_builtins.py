@@ -28,7 +28,8 @@ from ftaudit.reach.abstract_values import (
     join,
     truth,
 )
-from ftaudit.reach.class_values import look_up
+from ftaudit.reach.bindings import put, set_attribute
+from ftaudit.reach.class_values import lineage, look_up
 from ftaudit.reach.iterating import iterate
 from ftaudit.reach.library_calls import LibraryCall, calls
 
@@ -53,7 +54,7 @@ def _getattr(call: LibraryCall) -> Value:
         else:
             result = join(result, UNKNOWN)
             if isinstance(owner, Module) and "__getattr__" in owner.scope.names:
-                call.machine.note(OpenKind.COMPUTED, call.scope, getattr(call.node, "lineno", 0), f"{owner.name}.")
+                call.machine.note(OpenKind.COMPUTED, call.scope, call.line, f"{owner.name}.")
     if len(call.given) > 2 and result is UNKNOWN:
         return join(UNKNOWN, call.given[2])
     return UNKNOWN if result is UNSET else result
@@ -80,16 +81,12 @@ def _setattr(call: LibraryCall) -> Value:
     if len(call.given) < 3:
         return None
     owner, name, value = call.given[:3]
+    if isinstance(name, str):
+        set_attribute(call.machine, owner, name, value, call.scope)
+        return None
     for each in choices_of(owner):
         if isinstance(each, Module):
-            if isinstance(name, str):
-                each.scope.names[name] = value
-            else:
-                each.is_open = True
-        elif isinstance(each, Instance) and isinstance(name, str):
-            each.attributes[name] = value
-        elif isinstance(each, Class) and isinstance(name, str):
-            each.names[name] = value
+            each.is_open = True
     return None
 
 
@@ -125,8 +122,6 @@ def _isinstance(call: LibraryCall) -> Value:
     names = {each.name.removeprefix("builtins.") for each in kinds if isinstance(each, LibraryObject)}
     if len(names) != len(kinds):
         if isinstance(value, Instance) and all(isinstance(each, Class) for each in kinds):
-            from ftaudit.reach.class_values import lineage
-
             line = list(lineage(value.cls))
             if any(each in line for each in kinds):
                 return True
@@ -208,7 +203,8 @@ def update(machine: AbstractRun, table: DictValue, value: Value) -> None:
     if isinstance(value, Instance) and value.payload is not None:
         value = value.payload
     if isinstance(value, DictValue):
-        table.entries.update(value.entries)
+        for key, each in value.entries.items():
+            put(machine, table.entries, key, each)
         table.complete = table.complete and value.complete
         return
     pairs, complete = iterate(machine, value)
@@ -216,7 +212,7 @@ def update(machine: AbstractRun, table: DictValue, value: Value) -> None:
     for pair in pairs:
         match pair:
             case Items(items=[key, each]) if is_constant(key):
-                table.entries[key] = each
+                put(machine, table.entries, key, each)
             case _:
                 table.complete = False
 
@@ -376,7 +372,7 @@ def _modules_get(call: LibraryCall) -> Value:
         return UNKNOWN
     module = call.machine.modules.get(name)
     if module is not None:
-        return module if module.replacement is None else module.replacement
+        return module.value
     if name in call.machine.aliases:
         return call.machine.aliases[name]
     if call.function.name.endswith("setdefault") and len(call.given) > 1:

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.reach.abstract_run import AbstractRun
-from ftaudit.reach.abstract_values import (
-    LibraryObject,
-    Scope,
-    Value,
-)
+from ftaudit.reach.abstract_values import LibraryObject, Scope, Value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +21,11 @@ class LibraryCall:
     keywords: dict[str, Value]
     scope: Scope
     node: ast.AST
+
+    @property
+    def line(self) -> int:
+        """The line of the call; 0 without one."""
+        return getattr(self.node, "lineno", 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

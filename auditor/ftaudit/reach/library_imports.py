@@ -58,9 +58,7 @@ def _import_module(call: LibraryCall) -> Value:
     names = tuple(_absolute(each, package) for each in choices_of(name))
     for each in names:
         result = join(result, each)
-    return import_value(
-        call.machine, UNKNOWN if result is UNSET else result, call.scope, getattr(call.node, "lineno", 0)
-    )
+    return import_value(call.machine, UNKNOWN if result is UNSET else result, call.scope, call.line)
 
 
 def _absolute(name: Value, package: Value) -> Value:
@@ -84,15 +82,14 @@ def _dunder_import(call: LibraryCall) -> Value:
     name = call.given[0] if call.given else call.keywords.get("name", UNKNOWN)
     names = call.given[3] if len(call.given) > 3 else call.keywords.get("fromlist")
     level = call.given[4] if len(call.given) > 4 else call.keywords.get("level", 0)
-    line = getattr(call.node, "lineno", 0)
     if isinstance(level, int) and level > 0:
         name = _absolute("." * level + name, call.scope.module.package) if isinstance(name, str) else UNKNOWN
-    module = import_value(call.machine, name, call.scope, line)
+    module = import_value(call.machine, name, call.scope, call.line)
     if truth(names):
         if isinstance(module, Module) and isinstance(names, Items):
             for each in names.items:
                 if isinstance(each, str) and call.machine.finder.find(f"{module.name}.{each}").kind in _FILES:
-                    call.machine.import_name(f"{module.name}.{each}", call.scope, line)
+                    call.machine.import_name(f"{module.name}.{each}", call.scope, call.line)
         return module
     if isinstance(name, str) and isinstance(module, Module):
         return call.machine.modules.get(name.partition(".")[0], UNKNOWN)
@@ -116,16 +113,12 @@ def _find_spec(call: LibraryCall) -> Value:
         return UNKNOWN
     parent = name.rpartition(".")[0]
     if parent:
-        call.machine.import_name(parent, call.scope, getattr(call.node, "lineno", 0))
+        call.machine.import_name(parent, call.scope, call.line)
     found = call.machine.finder.find(name)
     if found.kind is FoundKind.ABSENT:
         return None
-    return UNKNOWN if found.kind is FoundKind.UNSURE else Spec(name)
-
-
-def Spec(name: str) -> Value:  # It makes a value.
-    """Return the result of `find_spec` for an existing module: an object that is not `None`."""
-    return Items("tuple", [name])
+    # All that matters about a spec is that it is not `None`.
+    return UNKNOWN if found.kind is FoundKind.UNSURE else Items("tuple", [name])
 
 
 @calls("importlib.util.module_from_spec", "importlib.util.LazyLoader()")
@@ -173,7 +166,7 @@ def _load_entry_point(call: LibraryCall) -> Value:
     if call.function.name.endswith("require") or not isinstance(call.function.about, tuple):
         return UNKNOWN
     target, _, attribute = call.function.about[2].partition("[")[0].strip().partition(":")
-    value = call.machine.import_name(target.strip(), call.scope, getattr(call.node, "lineno", 0))
+    value = call.machine.import_name(target.strip(), call.scope, call.line)
     for part in filter(None, attribute.strip().split(".")):
         value = call.machine.language.attribute(call.machine, value, part, call.scope, call.node)
     return value
@@ -203,11 +196,10 @@ def _plain(name: str) -> str:
 
 @calls("builtins.exec", "builtins.eval")
 def _exec(call: LibraryCall) -> Value:
-    line = getattr(call.node, "lineno", 0)
     code = call.given[0] if call.given else UNKNOWN
     if not isinstance(code, str):
         if isinstance(code, Pattern) or call.function.name.endswith("exec"):
-            call.machine.note(OpenKind.EXECUTED, call.scope, line)
+            call.machine.note(OpenKind.EXECUTED, call.scope, call.line)
             call.scope.module.is_open = True
         return UNKNOWN
     try:

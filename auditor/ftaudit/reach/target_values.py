@@ -6,12 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ftaudit.reach.abstract_run import AbstractRun
-from ftaudit.reach.abstract_values import (
-    UNKNOWN,
-    Items,
-    LibraryObject,
-    Value,
-)
+from ftaudit.reach.abstract_values import UNKNOWN, Items, LibraryObject, Value
 from ftaudit.reach.library_calls import LibraryCall, calls
 
 
