@@ -270,6 +270,22 @@ def test_the_page_of_the_schema_is_made_from_it() -> None:
     assert page.read_text("utf-8") == script["render"]()
 
 
+def test_what_no_task_can_use_is_an_error_and_the_corrected_command_runs_in_the_same_folder(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
+    data, lock = tmp_path / "data", fleet.repositories / "team" / "second" / "uv.lock"
+    where = ("-o", data, "--cache-dir", fleet.cache, "--offline", *WHERE)
+    for wrong, message in (
+        (("nowhere",), "nowhere does not exist"),
+        ((lock, "--index-url", "nonsense"), "not a URL"),
+        ((lock, "--select", "no-such-rule"), "no-such-rule"),
+        ((lock, "--facts", tmp_path / "no.ftfacts"), "no.ftfacts cannot be read"),
+    ):
+        code, said = run("fleet", "check", *wrong, *where)
+        assert (code, message in said) == (2, True), said
+    assert run("fleet", "check", lock, *where)[0] == 0
+
+
 DEADLY = """
 import os, signal
 from pathlib import Path
@@ -293,7 +309,7 @@ class Deadly(PackageRule):
             with Path(__file__).with_name("deaths").open("a") as deaths:
                 deaths.write("x")
             os.kill(os.getpid(), signal.SIGKILL)
-        return ()
+        raise KeyError("ours")
 """
 
 
@@ -306,7 +322,9 @@ def test_a_task_that_kills_its_worker_three_times_is_a_row_and_the_rest_is_judge
     (rules / "deadly.py").write_text(DEADLY.replace("NAME", project_name(GUILTY)))
     lock = fleet.repositories / "team" / "first" / "uv.lock"
     where = ("--cache-dir", fleet.cache, "--offline", "--rules", rules, *WHERE)
-    assert run("fleet", "check", lock, "-o", tmp_path / "data", *where)[0] == 3
+    code, said = run("fleet", "check", lock, "-o", tmp_path / "data", *where)
+    failed = f"the rule deadly failed on {project_name(GOOD)} 1.0: KeyError: 'ours'"
+    assert (code, failed in said, read_run(tmp_path / "data").notes) == (3, True, (failed,))
     rows = {row["package"]: row for row in read_rows(tmp_path / "data", PACKAGES)}
     assert {name: row["verdict"] for name, row in rows.items()} == {
         project_name(GOOD): "ready",

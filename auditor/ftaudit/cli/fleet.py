@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ftaudit.progress import ProgressListener
 
 CONNECTIONS: Final = 32
+MOST_NOTES: Final = 20
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 CHECK: Final = """\
 examples:
@@ -207,7 +208,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
-    from ftaudit.fleet.dataset import read_rows
+    from ftaudit.fleet.dataset import RUN_FILE, read_rows
     from ftaudit.fleet.schema import PACKAGES, PROJECTS, Mode
 
     verdicts: Counter[tuple[str, str]] = Counter()
@@ -226,5 +227,8 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
         told = {0: "nothing blocks", 1: "something blocks", 2: "could not be read", 3: "not everything was checked"}
         lines.append("projects: " + ", ".join(f"{codes[code]} {what}" for code, what in told.items() if codes[code]))
     lines += [f"the facts store {name} answered for {count} wheels" for name, count in info.stores.items()]
-    code, notes = settle_exit(1 if blocks else 3 if unsure else 0, options)
-    return CommandAnswer(text="\n".join(lines) + "\n", exit_code=code, notes=notes)
+    notes = info.notes[:MOST_NOTES]
+    if len(info.notes) > MOST_NOTES:
+        notes += (f"{len(info.notes) - MOST_NOTES} more notes are in {options.output / RUN_FILE}",)
+    code, settled = settle_exit(1 if blocks else 3 if unsure else 0, options)
+    return CommandAnswer(text="\n".join(lines) + "\n", exit_code=code, notes=(*notes, *settled))

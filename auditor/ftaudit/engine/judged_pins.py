@@ -35,7 +35,7 @@ def judge_facts(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedPins:
-    """The rows of one question, on its platforms, and the rules that failed on them."""
+    """The rows of one question, on its platforms, and a sentence for each rule that failed on them."""
 
     rows: tuple[Package, ...]
     failures: tuple[str, ...]

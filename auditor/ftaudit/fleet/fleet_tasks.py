@@ -6,6 +6,7 @@ A task may be run twice: its answer depends only on what it says, and on the ind
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 import traceback
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from ftaudit.index.index_settings import IndexOptions
 from ftaudit.index.release import preferred_versions
 from ftaudit.model import Gap, GapKind, Pin, Status
 from ftaudit.model.sentences import gap_phrase
+from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Platform
 
@@ -127,7 +129,7 @@ def _said(selected: SelectedPins) -> dict[str, Any]:
 
 
 def judge_task(task: JudgeTask, _: object = None) -> dict[str, Any]:
-    """Return the rows of each question by its key, and what the facts stores answered.
+    """Return the rows of each question by its key, what the facts stores answered, and notes.
 
     `error` is a sentence if the run as a whole cannot go on: a facts store is damaged or wrong.
     """
@@ -146,6 +148,7 @@ def _answers(task: JudgeTask) -> dict[str, Any]:
     for question in task.questions:
         by_index.setdefault(question.index, []).append(question)
     stores: dict[str, int] = {}
+    notes: dict[str, None] = {}
     for index, questions in by_index.items():
         opened = _sessions(task, index)
         before = opened.sessions[0].reader.answers_of_stores
@@ -157,15 +160,18 @@ def _answers(task: JudgeTask) -> dict[str, Any]:
                 pins = [pin for question in asked for pin in _newest(question, session, task)]
             keys = [[(each.pin, platforms[name]) for name in each.question.platforms] for each in pins]
             for each, judged in zip(pins, judge_pins(session, keys), strict=True):
+                notes |= dict.fromkeys(judged.failures)
                 answers.setdefault(each.question.key, []).extend(
                     told
                     for row in judged.rows
                     for told in rows_of_package(each.key, row, newest=each.newest, released=each.released)
                 )
+            told = (session.rules(PackageRule)[1], session.index.notes, session.reader.store_notes)
+            notes |= dict.fromkeys(itertools.chain(*told))
         opened.answered += len(questions)
         for name, count in opened.sessions[0].reader.answers_of_stores.items():
             stores[name] = stores.get(name, 0) + count - before.get(name, 0)
-    return {"answers": answers, "stores": stores}
+    return {"answers": answers, "stores": stores, "notes": list(notes)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,9 +10,10 @@ import contextlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from ftaudit.errors import FtauditError, InputError, UsageError
@@ -208,8 +209,14 @@ class Journal:
             found.append(parse_question(key, zlib.decompress(body)))
         return tuple(found)
 
-    def add_answers(self, answers: dict[str, tuple[str, Sequence[TableRow]]], stores: dict[str, int]) -> None:
-        """Store the answers to questions: by key the target and the rows; and what facts stores contributed."""
+    def add_answers(
+        self,
+        answers: Mapping[str, tuple[str, Sequence[TableRow]]],
+        *,
+        stores: Mapping[str, int] = MappingProxyType({}),
+        notes: Iterable[str] = (),
+    ) -> None:
+        """Store the answers to questions, by key the target and the rows; what facts stores contributed; and notes."""
         tables = {table.name: table for table in TABLES}
         with self._at_once():
             for key, (target, rows) in answers.items():
@@ -219,6 +226,7 @@ class Journal:
                     ((name, target, row_key(tables[name], row), json.dumps(row, sort_keys=True)) for name, row in rows),
                 )
                 self._data.execute("UPDATE questions SET done = 1 WHERE key = ?", (key,))
+            self._data.executemany("INSERT OR IGNORE INTO facts VALUES (?, '')", ((f"note {each}",) for each in notes))
             for name, count in stores.items():
                 known = int(self.recall(f"store {name}") or 0)
                 self._data.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (f"store {name}", str(known + count)))
@@ -233,6 +241,11 @@ class Journal:
         """Return the number of wheels that each facts store answered for."""
         found = self._data.execute("SELECT name, value FROM facts WHERE name LIKE 'store %' ORDER BY name")
         return {name.partition(" ")[2]: int(value) for name, value in found}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the notes on the run, each once."""
+        found = self._data.execute("SELECT name FROM facts WHERE name LIKE 'note %' ORDER BY name")
+        return tuple(name.partition(" ")[2] for (name,) in found)
 
     def counts(self) -> Counts:
         """Return how far the run is."""

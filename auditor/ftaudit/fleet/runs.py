@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from ftaudit.__about__ import __version__
 from ftaudit.binary.facts_cache import analysis_version
 from ftaudit.engine.reproduce import present_time
+from ftaudit.engine.session import open_sessions_for_pins
 from ftaudit.errors import FtauditError, InputError, UsageError
 from ftaudit.fleet.dataset import RUN_FILE, require_pyarrow
 from ftaudit.fleet.executors import Executor, LocalWorkers
@@ -28,6 +29,7 @@ from ftaudit.fleet.schema import Mode, RunInfo
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.model import Pin
 from ftaudit.progress import ProgressListener
+from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, host_platform, parse_platform
 from ftaudit.workers import Died, TaskEnding
@@ -62,8 +64,9 @@ def check_fleet(paths: Sequence[Path], manifests: Sequence[Path], run: FleetRun)
     Raise `FtauditError` for a problem that the user must fix; what was finished before it stays.
     """
     told = {"paths": [str(path) for path in paths], "manifests": [str(path) for path in manifests]}
+    projects = find_projects(paths, manifests)
     with _open(run, Mode.CHECK, told) as journal:
-        journal.add_projects(find_projects(paths, manifests))
+        journal.add_projects(projects)
         _read(journal, run)
         _judge(journal, run, newest=0)
         return _finish(journal, run, Mode.CHECK)
@@ -92,6 +95,7 @@ def _open(run: FleetRun, mode: Mode, told: dict[str, Any]) -> Journal:
     require_pyarrow()
     if (run.output / RUN_FILE).exists():
         raise UsageError(f"{run.output} has the data set of a finished run", hint="name another folder with --output")
+    _check_options(run)
     settings = run.settings
     asked = {
         "mode": mode.value,
@@ -109,6 +113,15 @@ def _open(run: FleetRun, mode: Mode, told: dict[str, Any]) -> Journal:
         journal.remember("started", present_time().isoformat(timespec="seconds"))
     journal.remember("process", str(os.getpid()))
     return journal
+
+
+def _check_options(run: FleetRun) -> None:
+    """Raise `FtauditError` for options that no task can use: a folder with a run of them would refuse better ones."""
+    if not isinstance(run.executor, LocalWorkers):
+        return  # Workers elsewhere have rules and stores of their own.
+    with open_sessions_for_pins(run.settings, run.targets, run.platforms) as (session, *_):
+        session.rules(PackageRule)
+        session.reader.open_stores()
 
 
 def _begin(journal: Journal, stage: str) -> None:
@@ -232,7 +245,7 @@ def _ask(run: FleetRun, executor: Executor, tasks: _Judging) -> None:
         answers: dict[str, tuple[str, Sequence[TableRow]]] = {
             key: (targets[key], [(name, row) for name, row in rows]) for key, rows in outcome["answers"].items()
         }
-        journal.add_answers(answers, outcome["stores"])
+        journal.add_answers(answers, stores=outcome["stores"], notes=outcome["notes"])
         for question in task.questions:
             run.progress.done(question.pin.name)
 
@@ -243,7 +256,7 @@ def _bury(journal: Journal, question: Question, why: str) -> None:
     rows = [
         row_of_the_dead(question.key, platform, str(question.pin.name), version, why) for platform in question.platforms
     ]
-    journal.add_answers({question.key: (question.target, rows)}, {})
+    journal.add_answers({question.key: (question.target, rows)})
 
 
 def _finish(journal: Journal, run: FleetRun, mode: Mode) -> RunInfo:
@@ -259,6 +272,7 @@ def _finish(journal: Journal, run: FleetRun, mode: Mode) -> RunInfo:
         started=journal.recall("started") or "",
         ended=present_time().isoformat(timespec="seconds"),
         stores=journal.stores(),
+        notes=journal.notes(),
     )
     info = write_data_set(journal, run.output, info)
     journal.remove()

@@ -34,7 +34,8 @@ class SharedWheelReader:
         self._lock = threading.Lock()
         self._closed = False
         self._stores: tuple[FactsStore, ...] = ()
-        self._store_notes: tuple[str, ...] = ()
+        self.store_notes: tuple[str, ...] = ()
+        """Why facts stores are not used."""
 
     def __enter__(self) -> SharedWheelReader:
         return self
@@ -51,7 +52,7 @@ class SharedWheelReader:
         """Return which facts stores answered, for how many wheels, and which stores are not used."""
         used = {} if self._inspector is None else self._inspector.used
         told = tuple(stored_answers(store, used[store.name]) for store in self._stores if used[store.name].answers)
-        return (*told, *self._store_notes)
+        return (*told, *self.store_notes)
 
     @property
     def answers_of_stores(self) -> dict[str, int]:
@@ -78,11 +79,15 @@ class SharedWheelReader:
         future.add_done_callback(self._count)
         return future
 
+    def open_stores(self) -> None:
+        """Open the facts stores, unless they are open; raise `InputError` for one that cannot be used."""
+        if not self._stores and not self.store_notes:
+            cache = None if self._settings.no_cache else self._settings.cache
+            self._stores, self.store_notes = open_stores(self._settings.facts, cache)
+
     def _open(self) -> Inspector:
         if self._inspector is None:
-            if not self._stores and not self._store_notes:
-                cache = None if self._settings.no_cache else self._settings.cache
-                self._stores, self._store_notes = open_stores(self._settings.facts, cache)
+            self.open_stores()
             settings = InspectSettings(
                 cache_dir=self._stack.enter_context(cache_folder(self._settings)),
                 session=None if self._settings.offline else self._index.session,
