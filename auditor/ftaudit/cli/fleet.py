@@ -26,6 +26,7 @@ from ftaudit.cli.options import (
     targets_of,
 )
 from ftaudit.errors import InputError, UsageError
+from ftaudit.model import worst_exit_code
 
 if TYPE_CHECKING:
     from ftaudit.fleet.runs import FleetRun
@@ -209,6 +210,7 @@ def _names(path: Path) -> list[str]:
 
 def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
     from ftaudit.fleet.dataset import RUN_FILE, read_rows
+    from ftaudit.fleet.run_status import describe_rows
     from ftaudit.fleet.schema import PACKAGES, PROJECTS, Mode
 
     verdicts: Counter[tuple[str, str]] = Counter()
@@ -217,12 +219,15 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
         verdicts[row["target"], row["verdict"]] += 1
         blocks = blocks or row["blocks"]
         unsure = unsure or row["verdict"] == "unknown"
-    lines = [f"{options.output}: " + ", ".join(f"{count} {name}" for name, count in info.rows.items())]
+    lines = [f"{options.output}: {describe_rows(info)}"]
     for target in info.targets:
         found = ", ".join(f"{count} {name}" for (of, name), count in sorted(verdicts.items()) if of == target)
         lines.append(f"{target}: {found or 'no package'}")
     if info.mode is Mode.CHECK:
-        codes = Counter(row["exit_code"] for row in read_rows(options.output, PROJECTS))
+        of_projects: dict[str, list[int]] = {}
+        for row in read_rows(options.output, PROJECTS):
+            of_projects.setdefault(row["project"], []).append(row["exit_code"])
+        codes = Counter(2 if 2 in each else worst_exit_code(each) for each in of_projects.values())
         blocks, unsure = codes[1] > 0, codes[2] + codes[3] > 0
         told = {0: "nothing blocks", 1: "something blocks", 2: "could not be read", 3: "not everything was checked"}
         lines.append("projects: " + ", ".join(f"{codes[code]} {what}" for code, what in told.items() if codes[code]))

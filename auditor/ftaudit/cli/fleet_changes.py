@@ -29,7 +29,6 @@ def add_changes(commands: Any) -> None:
         help="report what has changed between two runs, project by project",
         description="Report what has changed between two runs, project by project, as `ftaudit watch` does for one.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     changes.add_argument("old", type=Path, metavar="OLD", help="the folder of the earlier run")
     changes.add_argument("new", type=Path, metavar="NEW", help="the folder of the later run")

@@ -29,7 +29,6 @@ def add_report(commands: Any) -> None:
         help="make a static site from the data set of a run",
         description="Make a static site from the data set of a run. It needs no server and no network.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     report.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
     report.add_argument("--since", type=Path, metavar="RUN", help="an earlier run: one page shows what has changed")

@@ -42,7 +42,6 @@ def add_parsers(commands: Any) -> None:
         help="report what has changed since the last run: new good releases, new blockers, new wheels",
         description="Report what has changed since the last run: in the project, and on the package index.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_audit(watch)
     answer = add_answer(watch, formats.OF_WATCH)
@@ -101,9 +100,6 @@ def run_watch(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
         exit_code=code,
         output=options.output,
         notes=notes,
-        also=tuple(
-            (other, formats.render_watch(answer, each, screen.page))
-            for other, each in also_of(options, formats.OF_WATCH)
-        ),
+        also=tuple((other, rendered(each)) for other, each in also_of(options, formats.OF_WATCH)),
         last=() if options.no_record else ((path, record),),
     )

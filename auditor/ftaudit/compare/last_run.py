@@ -60,7 +60,8 @@ def read_last_run(path: Path, inputs: tuple[str, ...]) -> LastRun | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}", hint=HINT) from error
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {why}", hint=HINT) from error
     found = _parse(data, path)
     wanted = relative_inputs(inputs, path)
     if found.inputs != wanted:

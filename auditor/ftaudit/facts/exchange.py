@@ -28,7 +28,7 @@ def export_facts(cache: Path, output: Path, *, by: str | None = None) -> Provena
     if not answers:
         raise UsageError(
             f"the cache {cache} has no facts of wheels that this version of ftaudit read",
-            hint="run `ftaudit check` or `ftaudit fleet` first",
+            hint="run `ftaudit check` or `ftaudit fleet check` first",
         )
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
-from ftaudit.workers import Died, WorkerPool
+from ftaudit.workers import WorkerPool
 
 TASK_SECONDS: Final = 1200.0
 """Seconds of processor time that one task may use in its own process; reading wheels has limits of its own."""
@@ -78,8 +78,3 @@ class LocalWorkers:
                 task, future = answered.get()
                 waiting -= 1
                 yield task, future.result()
-
-
-def is_dead(outcome: Outcome) -> bool:
-    """Return whether a task has no answer."""
-    return isinstance(outcome, Died)

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from ftaudit.errors import InputError
 from ftaudit.fleet.dataset import read_rows, read_run
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, DataTable, Mode, RunInfo
 from ftaudit.judge.table import rank
-from ftaudit.model import GilDeclaration, Severity, StrEnum, Verdict, WheelKind
+from ftaudit.model import GilDeclaration, Severity, Verdict, WheelKind
 
 FREE_THREADED: Final = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T})
 """The kinds of the wheels that are made for free-threaded builds."""
-E = TypeVar("E", bound=StrEnum)
 
 
 @dataclass(frozen=True, kw_only=True)

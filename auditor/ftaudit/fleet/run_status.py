@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ftaudit.fleet.dataset import RUN_FILE, read_run
 from ftaudit.fleet.journal import is_running, read_progress
+from ftaudit.fleet.schema import RunInfo
 
 
 def describe(folder: Path) -> str:
     """Return how far the run in a folder is; raise `InputError` if the folder has none."""
     if (folder / RUN_FILE).is_file():
         info = read_run(folder)
-        told = ", ".join(f"{count} {name}" for name, count in info.rows.items())
-        return f"finished at {info.ended}: {told}\n"
+        return f"finished at {info.ended}: {describe_rows(info)}\n"
     counts, facts = read_progress(folder)
     running = is_running(folder)
     state = "running" if running else "interrupted: the same command resumes it"
@@ -30,6 +30,11 @@ def describe(folder: Path) -> str:
             left = counts.projects - counts.projects_read
         lines += _rate(facts, done=counts.projects_read + counts.questions_judged, left=left)
     return "\n".join(lines) + "\n"
+
+
+def describe_rows(info: RunInfo) -> str:
+    """Return the number of rows of each table; a project has a row for each target."""
+    return "rows of " + ", ".join(f"{name} {count}" for name, count in info.rows.items())
 
 
 def _rate(facts: dict[str, str], *, done: int, left: int) -> list[str]:

@@ -32,11 +32,6 @@ from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.watched_changes import ChangeGroup, change_groups
 from ftaudit.target import parse_target
 
-MOST: Final = 50
-"""Rows of a table of the overview; the tables of all packages and projects have them all."""
-MOST_LINKS: Final = 200
-"""Projects that the page of a package lists, and changes of one kind on the page of changes."""
-MOST_MODULES: Final = 200
 _WORD: Final = re.compile(r"[^a-z0-9]+")
 EXIT_WORDS: Final = {0: "free", 1: "blocked", 2: "failed", 3: "unsure"}
 
