@@ -16,6 +16,8 @@ from ftaudit.cli import build_parser
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "commands"
 BEGIN, END = "<!-- options: made by scripts/make_command_docs.py -->\n", "<!-- end of options -->\n"
+VALUES = ("NAME", "PART", "SHELL", "COMMAND")
+"""What takes a value from a list. Help that begins with the list keeps the case of the value, as users type it."""
 
 
 def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -50,7 +52,9 @@ def _row(action: argparse.Action) -> str | None:
     value = "" if action.nargs == 0 else f" {_value(action)}"
     names = ", ".join(f"`{name}{value}`" for name in action.option_strings) or f"`{_value(action)}`"
     text = (action.help or "").replace("%%", "%").replace("|", "\\|")
-    return f"| {names} | {text[:1].upper()}{text[1:]} |"
+    if action.metavar not in VALUES or not text.partition(" ")[0].endswith(","):
+        text = f"{text[:1].upper()}{text[1:]}"
+    return f"| {names} | {text} |"
 
 
 def _value(action: argparse.Action) -> str:

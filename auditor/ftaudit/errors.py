@@ -76,3 +76,8 @@ class ImageError(FtauditError):
 
 class EngineMissing(ImageError):
     """An engine that reads images is not installed: it comes with an extra. The answer is not cached."""
+
+
+def cause_of(error: Exception) -> str:
+    """Return what failed, for people: the system's words, without the error number and the path."""
+    return str(getattr(error, "strerror", None) or error)

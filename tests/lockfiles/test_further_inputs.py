@@ -310,6 +310,11 @@ def test_a_conda_lock_for_other_platforms_is_not_one_that_installs_nothing(tmp_p
     assert "is locked for other environments" in select(write(tmp_path, "conda-lock.yml", lock)).incomplete[0]
 
 
+def test_a_pixi_lock_that_is_not_yaml_is_an_error_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"pixi\.lock:3: this is not valid YAML: mapping values are not allowed"):
+        read(write(tmp_path, "pixi.lock", "version: 6\npackages: []\na: b: c\n"))
+
+
 @pytest.mark.parametrize(
     "text", ["x: [", "a: &a [1]\n<<: *a\n", "- 1\n", "version: 6\nenvironments: {default: 3}\npackages: []\n"]
 )
@@ -342,7 +347,15 @@ def test_several_inputs_of_a_folder_are_named_with_the_one_that_is_taken(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("bom.xml", "JSON"), ("sbom.spdx", "JSON"), ("pixi.toml", "pixi.lock"), ("noxfile.py", "group")]
+    ("name", "hint"),
+    [
+        ("bom.xml", "JSON"),
+        ("sbom.spdx", "JSON"),
+        ("pixi.toml", "pixi.lock"),
+        ("noxfile.py", "group"),
+        ("demo-1.0-py3-none-any.whl", "ftaudit wheel "),
+        ("demo-1.0-py_0.conda", "ftaudit wheel "),
+    ],
 )
 def test_what_is_not_supported_names_the_way(tmp_path: Path, name: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:

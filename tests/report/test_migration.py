@@ -92,3 +92,4 @@ def test_a_strangers_text_is_no_markup_in_the_markdown_form(text: str) -> None:
 def test_an_empty_report_is_still_a_report() -> None:
     text = migration_markdown.render(Migration(report=EMPTY))
     assert "0 of 0 packages are ready." in text
+    assert "0 of 1 package is ready." in migration_markdown.render(Migration(report=UNSURE))

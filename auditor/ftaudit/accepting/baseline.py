@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.errors import InputError
+from ftaudit.errors import InputError, cause_of
 from ftaudit.model import BLOCKING, Verdict
 
 VERSION: Final = 1
@@ -63,7 +63,7 @@ def read_baseline(path: Path, *, may_be_missing: bool = False) -> Baseline:
             return Baseline(path=path, packages={}, findings=frozenset())
         raise InputError(f"baseline not found: {path}", hint=NEXT) from error
     except (OSError, ValueError) as error:
-        raise InputError(f"the baseline {path} cannot be read: {error}", hint=BROKEN) from error
+        raise InputError(f"the baseline {path} cannot be read: {cause_of(error)}", hint=BROKEN) from error
     return parse_baseline(data, path)
 
 

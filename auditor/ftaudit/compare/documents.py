@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.errors import InputError
+from ftaudit.errors import InputError, cause_of
 from ftaudit.model import Severity, Verdict
 
 VERSION: Final = 1
@@ -100,7 +100,7 @@ def read_document(path: Path) -> Document:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist", hint=HINT) from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}", hint=HINT) from error
+        raise InputError(f"{path} cannot be read: {cause_of(error)}", hint=HINT) from error
     return parse_document(data, str(path))
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from ftaudit.__about__ import __version__
 from ftaudit.compare.documents import MAX_BYTES
 from ftaudit.compare.watching import WatchedTarget
-from ftaudit.errors import InputError
+from ftaudit.errors import InputError, cause_of
 from ftaudit.model.plain import from_plain, to_plain
 
 KIND: Final = "ftaudit watch"
@@ -60,8 +60,7 @@ def read_last_run(path: Path, inputs: tuple[str, ...]) -> LastRun | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read: {why}", hint=HINT) from error
+        raise InputError(f"{path} cannot be read: {cause_of(error)}", hint=HINT) from error
     found = _parse(data, path)
     wanted = relative_inputs(inputs, path)
     if found.inputs != wanted:

@@ -72,7 +72,9 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
     for item in items:
         path = Path(item)
         if item.startswith(("http://", "https://", "file://")):
-            named.append(_at(item))
+            file = _at(item)
+            _check_suffix(file.filename, shown=file.filename or item)
+            named.append(file)
         elif path.is_dir():
             misnamed: list[str] = []
             releases += _grouped(_in_folder(path, incomplete), whole=True, misnamed=misnamed)
@@ -80,6 +82,7 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
         elif path.is_file() and path.name.endswith((".conda", ".tar.bz2")) and is_conda(path):
             named += _of_conda(path, incomplete)
         elif path.is_file():
+            _check_suffix(path.name, shown=item)
             named.append(_local(path))
         elif item.lower() in FOLDERS:
             raise InputError(
@@ -173,13 +176,17 @@ def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
     return f"the nearest are {', '.join(map(str, versions[start : start + NEAR]))}"
 
 
+def _check_suffix(filename: str, *, shown: str) -> None:
+    """Raise `InputError` for a file that is neither a wheel nor an sdist; `shown` is what the user named."""
+    if not filename.endswith((".whl", ".tar.gz", ".zip")):
+        listed = filename.endswith((".txt", ".toml", ".lock", ".in"))
+        hint = f"ftaudit check {shown}" if listed else "name a wheel, or a folder of wheels"
+        raise InputError(f"{shown} is not a wheel", hint=hint)
+
+
 def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
     """Return the parts of a file's name; raise `InputError` for a name that cannot be parsed."""
     title = file.filename or file.url
-    if not file.filename.endswith((".whl", ".tar.gz", ".zip")):
-        listed = file.filename.endswith((".txt", ".toml", ".lock", ".in"))
-        hint = f"ftaudit check {file.filename}" if listed else "name a wheel, or a folder of wheels"
-        raise InputError(f"{title} is not a wheel", hint=hint)
     try:
         if file.filename.endswith(".whl"):
             return parse_wheel_filename(file.filename)[:2]

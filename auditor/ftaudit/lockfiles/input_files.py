@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from ftaudit.errors import InputError
+from ftaudit.errors import InputError, cause_of
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """No input is longer: the largest known lock files, with some thousand packages, have 5 MB."""
@@ -61,7 +61,7 @@ def _read_stream(name: str) -> bytes:
             with Path(name).open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{name} cannot be read: {cause_of(error)}") from error
     if len(data) > MAX_BYTES:
         raise InputError(f"{name} has more than {MAX_BYTES:,} bytes")
     return data

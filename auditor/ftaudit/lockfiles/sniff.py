@@ -68,6 +68,8 @@ def format_of(path: Path) -> InputFormat:
     if name.endswith((".xml", ".spdx")):
         hint = "name its JSON form: `cyclonedx convert --output-format json`, or `pyspdxtools -o FILE.json`"
         raise InputError(f"{path} is not in a format that ftaudit knows", hint=hint)
+    if name.endswith((".whl", ".conda")):
+        raise InputError(f"{path} is one package", hint=f"ftaudit wheel {path}; or name the folder that it is in")
     if name.endswith((".conda-lock.yml", "-conda-lock.yml")):
         return InputFormat.CONDA_LOCK
     if name.endswith((".txt", ".in")):

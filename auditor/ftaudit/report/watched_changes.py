@@ -113,7 +113,7 @@ def headline(answer: WatchAnswer) -> tuple[str, str]:
         case _:
             blocking = max((each.blocking for each in answer.targets), default=0)
             packages = max((each.packages for each in answer.targets), default=0)
-            block = f"{blocking} of {counted(packages, 'package')} {'blocks' if blocking == 1 else 'block'}"
+            block = f"{blocking} of {counted(packages, 'package')} {'blocks' if 1 in (blocking, packages) else 'block'}"
             return ("FIRST RUN" if first else "UNCHANGED"), f"{', '.join([block, *told])}."
 
 

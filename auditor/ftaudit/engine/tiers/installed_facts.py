@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ftaudit.errors import cause_of
 from ftaudit.folders import scratch_folder
 from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, OnDisk, Pin, Status, WheelKind
 from ftaudit.target import Platform, Target
@@ -38,7 +39,7 @@ def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform)
     try:
         packed = _pack(pin, found, target, platform)
     except (OSError, ValueError, zipfile.LargeZipFile) as error:
-        reason = f"the installed files cannot be read: {getattr(error, 'strerror', None) or error}"
+        reason = f"the installed files cannot be read: {cause_of(error)}"
         return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=reason), origin=ORIGIN)
     file = DistributionFile(filename=packed.name, url=packed.as_uri(), size=packed.stat().st_size)
     return IndexFacts(

@@ -16,7 +16,7 @@ from packaging.version import Version
 from ftaudit.errors import ArchiveError, IndexUnreachable, InputError, UsageError
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query, ReleaseFiles
-from ftaudit.model import DistributionFile, Status
+from ftaudit.model import DistributionFile, GapKind, Status
 from ftaudit.model.sentences import gap_phrase
 from ftaudit.once import Once
 from ftaudit.wheel import local_path
@@ -83,7 +83,9 @@ def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:
     if release.status is not Status.DONE and release.page is not None:
         raise InputError(f"{name}: {_told(release)}", hint="check the version")
     if release.status is not Status.DONE:
-        raise IndexUnreachable(f"{name} {version}: {_told(release)}", hint="check the network and --index-url")
+        offline = release.reason is not None and release.reason.kind is GapKind.OFFLINE
+        hint = "leave out --offline" if offline else "check the network and --index-url"
+        raise IndexUnreachable(f"{name} {version}: {_told(release)}", hint=hint)
     sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
     if sdist is None or sdist.url is None:
         raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")

@@ -74,12 +74,17 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
             if number > MAX_NODES:
                 raise InputError(f"{place}: more than {MAX_NODES:,} entries")
         return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise InputError(f"{place}: this is not valid YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0][:200]}") from error
+        raise not_yaml(path, error) from error
+
+
+def not_yaml(path: Path, error: Exception) -> InputError:
+    """Return the error for a file that the YAML parser rejects, with the line if the parser names one."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return InputError(f"{path} is not valid YAML: {str(error).splitlines()[0][:200]}")
+    mark = error.problem_mark or error.context_mark
+    place = f"{path}:{mark.line + 1}" if mark else str(path)
+    return InputError(f"{place}: this is not valid YAML: {error.problem or error.context}")
 
 
 def _events(text: str) -> Iterator[yaml.Event]:

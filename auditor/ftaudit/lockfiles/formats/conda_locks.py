@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import parse_file
 from ftaudit.lockfiles.fields import check_known, left_out
-from ftaudit.lockfiles.formats.conda import NO_PACKAGES
+from ftaudit.lockfiles.formats.conda import NO_PACKAGES, not_yaml
 from ftaudit.lockfiles.input_files import file_name, read_text
 from ftaudit.lockfiles.requirements import InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
@@ -64,7 +64,7 @@ def _load(path: Path) -> Any:
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0][:200]}") from error
+        raise not_yaml(path, error) from error
 
 
 def _marker(subdir: str) -> str:

@@ -55,7 +55,8 @@ def sums(migration: Migration) -> Iterator[str]:
     ready, slower, through = (counts[each] for each in (Readiness.READY, Readiness.SLOWER, Readiness.NEEDS_BLOCKED))
     tail = f"; {counted(slower, 'other')} {'works' if slower == 1 else 'work'} without compiled code" if slower else ""
     tail += f"; {counted(through, 'other')} {'needs' if through == 1 else 'need'} a blocked package" if through else ""
-    yield f"{ready} of {counted(sum(counts.values()), 'package')} {'is' if ready == 1 else 'are'} ready{tail}."
+    total = sum(counts.values())
+    yield f"{ready} of {counted(total, 'package')} {'is' if 1 in (ready, total) else 'are'} ready{tail}."
     plan = migration.plan
     if plan is not None and plan.blocked:
         blockers, left = counted(len(plan.blocked), "blocker"), len(plan.still_blocked)
