@@ -99,8 +99,6 @@ def depends(subject: Subject, best: HookRun) -> str:
         if other.too_large and path.parent is None:
             # NumPy 2.3's hundreds of thousands of instructions cannot be followed, and no other way can be tried.
             return ""
-        if other.fast_fails and subject.image.format == "pe":
-            continue  # Windows ends the process there (__fastfail), and nothing can catch it: no module is made.
         if (reason := _contradiction(best, other, path)) is not None:
             return reason
         waiting += _following(other, path, seen, asked, joins, dead_ends)
@@ -112,7 +110,7 @@ def _contradiction(best: HookRun, other: HookRun, path: _Path) -> str | None:
     if other.too_long:
         return None if other.too_large else path.label or "more than is followed"
     if other.ending is RunEnding.FAILED:
-        return None if path.by_python or not other.faulted or other.fast_fails else path.label
+        return None if path.by_python or not other.faulted else path.label
     if other.opaque:
         return other.opaque
     if other.comes_from:

@@ -14,7 +14,7 @@ from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, 
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Guess, Oracle
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.flow import Decision, Flow, TooLong
+from ftaudit.binary.emulator.taint.flow import Decision, FastFailed, Flow, TooLong
 from ftaudit.binary.image.call_sites import references
 from ftaudit.binary.image.mapped import Image
 from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slots
@@ -92,8 +92,6 @@ class HookRun:
     """Whether code ran that asks the processor something."""
     opaque: str = ""
     """An action before the declaration that is not emulated and may run the module's code. For people."""
-    fast_fails: bool = False
-    """Whether that was Windows' fast fail, which ends the process."""
     decisions: tuple[Decision, ...] = ()
     """A run that was followed: the branches that unknowns decided."""
     hooked: int | None = None
@@ -218,7 +216,7 @@ def run(
             python.blocks = []
             python.process.machine.follow(subject.image.base, subject.image.end, python.blocks, _FOLLOWED)
         return _finished(subject, python, notes, overrides, flow)
-    except (Halt, MemoryFault, TooLong) as error:
+    except (Halt, MemoryFault, TooLong, FastFailed) as error:
         sealed = error.gil if isinstance(error, Sealed) else None
         return HookRun(
             ending=RunEnding.FAILED if sealed is None else RunEnding.MODULE,
@@ -232,7 +230,6 @@ def run(
             labels=tuple(flow.names) if flow else (),
             by_python=flow.by_python if flow else 0,
             weakly=flow.weakly if flow else 0,
-            fast_fails=_fast_fails(python),
             trace=flow.trace if flow else (),
             comes_from=python.declared_by if python else "",
             too_long=isinstance(error, TooLong),
@@ -250,7 +247,8 @@ def run(
             foreign=python.process.foreign if python else "",
             way=tuple(python.way_to_error or python.blocks or ()) if python else (),
             exhausted=isinstance(error, Exhausted),
-            faulted=isinstance(error, MemoryFault),
+            # What is not emulated may keep the code from ending the process.
+            faulted=isinstance(error, MemoryFault) or (isinstance(error, FastFailed) and bool(_opaque(python))),
             missed=python.process.machine.missed if python else None,
             needs_vex=isinstance(error, NeedsVex),
             hands_over_to=error.name if isinstance(error, HandOver) else "",
@@ -282,12 +280,6 @@ def _opaque(python: Python | None) -> str:
         return ""
     flow = python.process.calls_flow
     return python.process.opaque or (flow.flow.opaque if flow is not None else "")
-
-
-def _fast_fails(python: Python | None) -> bool:
-    if python is None or python.process.opaque or python.process.calls_flow is None:
-        return False
-    return python.process.calls_flow.flow.fast_fails
 
 
 def _new_process(subject: Subject, oracle: Oracle) -> Python:
@@ -342,7 +334,6 @@ def _finished(
             labels=tuple(flow.names) if flow else (),
             by_python=flow.by_python if flow else 0,
             weakly=flow.weakly if flow else 0,
-            fast_fails=_fast_fails(python),
             trace=flow.trace if flow else (),
             hooked=hooked,
             **details,  # type: ignore[arg-type]

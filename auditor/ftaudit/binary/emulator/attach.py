@@ -11,10 +11,13 @@ from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import Flow
 from ftaudit.binary.emulator.taint.instruction_effects import Decoder
-from ftaudit.binary.image.mapped import AARCH64, Image
+from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 
 if TYPE_CHECKING:
     from ftaudit.binary.emulator.emulated_process import Process
+
+_FAST_FAIL = {X86_64: b"\xcd\x29", AARCH64: b"\x60\x00\x3e\xd4"}
+"""`int 29h` and `brk #0xf003`: Microsoft's documentation of `__fastfail`."""
 
 
 @functools.cache
@@ -46,6 +49,7 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         joins=joins,
         kept=lambda address: not process.on_stack(address),
         questions=process.oracle.questions,
+        fast_fail=_FAST_FAIL[machine.name] if process.format == "pe" else b"",
     )
     if machine.name == AARCH64:
         arguments, results = [f"x{number}" for number in range(8)], ["x0", "x1", "v0", "v1"]

@@ -31,8 +31,6 @@ _NEAR = 4
 _STEPS = 150_000
 _LONGEST = 48
 """Decisions in a row of one branch in one way."""
-_FAST_FAIL = b"\xcd\x29"
-"""`int 29h`: Windows' start-up code ends a process with it if the stack was overwritten."""
 
 
 def named(names: Sequence[str], labels: int) -> str:
@@ -51,6 +49,10 @@ _LARGE = 8_000
 
 class TooLong(Exception):
     """The code ran too long to be followed."""
+
+
+class FastFailed(Exception):
+    """Windows ends the process here, and no handler can catch that: this path does not make a module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,8 @@ class Flow:
     decisions: list[Decision] = field(default_factory=list)
     opaque: str = ""
     """Why later results cannot be trusted: the untracked action of the code. For people."""
-    fast_fails: bool = False
-    """Whether that is Windows' fast fail, which ends the process: such a path does not make a module."""
+    fast_fail: bytes = b""
+    """The instruction with which code for Windows ends its process; empty for other systems."""
     questions: Sized = ()
     """The questions so far."""
     code: Sequence[tuple[int, int]] = ()
@@ -322,9 +324,9 @@ class Flow:
         if kind is InstructionKind.SOURCE:
             labels |= self.label(f"the instruction {effect.name}")
         elif kind is InstructionKind.SYSTEM:
-            if not self.opaque:
-                self.opaque = f"the instruction {effect.name}"
-                self.fast_fails = bytes(self.engine.mem_read(address, size)) == _FAST_FAIL
+            if bytes(self.engine.mem_read(address, size)) == self.fast_fail:
+                raise FastFailed(f"it ends the process at {address:#x}")
+            self.opaque = self.opaque or f"the instruction {effect.name}"
             return
         elif kind is not InstructionKind.CLEAR:
             for family in effect.reads:

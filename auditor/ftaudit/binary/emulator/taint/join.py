@@ -6,10 +6,11 @@ them is worth a run of the whole module: only the constructor runs again, and it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.flow import Flow
+from ftaudit.binary.emulator.taint.flow import FastFailed, Flow
 
 _LONG = 4_000
 """Instructions of a constructor above which it is run along only one path."""
@@ -62,7 +63,8 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
         flow.restore(start)
         flow.turned = frozenset(before + index for index in way)
         flow.journal = journal
-        construct()
+        with contextlib.suppress(FastFailed):
+            construct()
         flow.journal = None
         made = flow.decisions[before:]
         for index, decision in enumerate(made):
