@@ -82,6 +82,9 @@ _CLEARING = frozenset({"xor", "sub", "pxor", "xorps", "xorpd", "vpxor", "vxorps"
 _ARM_JUMPS = frozenset({"br", "blr", "cbz", "cbnz", "tbz", "tbnz"})
 _STRINGS = ("movs", "stos", "lods", "cmps", "scas")
 _REPEATED = (0xF2, 0xF3)
+_PAIRS = ("ldp", "stp", "ldxp", "ldaxp", "stxp", "stlxp", "ldnp", "stnp", "casp")
+_VECTOR = re.compile(r"v\d+\.(\d*)([bhsdq])")
+_LANE_BYTES = {"b": 1, "h": 2, "s": 4, "d": 8, "q": 16}
 _IGNORED = frozenset({"nop", "endbr64", "endbr32", "hint", "prefetcht0", "prefetcht1", "prefetchnta", "bti", "prfm"})
 
 
@@ -168,6 +171,7 @@ class Decoder:
         stores: list[MemoryOperand] = []
         addressing: set[int] = set()
         explicit: set[int] = set()
+        unknown: set[int] = set()
         computes_address = name in ("lea", "adr", "adrp")
         stores_first = self.arm and name.startswith("st")
         for operand in operands:
@@ -181,7 +185,10 @@ class Decoder:
                 place = self._place(operand, instruction)
                 access = operand.access
                 if self.arm:
-                    (stores if stores_first else loads).append(place)
+                    if stores_first or not access:
+                        stores.append(place)
+                    if not stores_first or not access:
+                        loads.append(place)
                     continue
                 if access & group.CS_AC_READ or not access:
                     loads.append(place)
@@ -189,9 +196,12 @@ class Decoder:
                     stores.append(place)
             elif operand.type == register_kind and (operand.access & group.CS_AC_READ or not operand.access):
                 explicit.add(operand.reg)
+                if self.arm and not operand.access:
+                    # Capstone does not know: atomic instructions, and lists of more than two vector registers.
+                    unknown.add(operand.reg)
         quiet = {self.family(STACK), self.family(PROGRAM), self.family("zero")}
         read = {self._of(r) for r in (*explicit, *(r for r in reads if r not in addressing))} - quiet
-        written = {self._of(r) for r in writes} - quiet
+        written = {self._of(r) for r in (*writes, *unknown)} - quiet
         kind, target = InstructionKind.PLAIN, None
         groups = set(instruction.groups)
         registers = [operand for operand in operands if operand.type == register_kind]
@@ -260,14 +270,19 @@ class Decoder:
         """Return how many bytes a load or store moves: the size of its registers, or the size in its name."""
         name = instruction.mnemonic
         text = instruction.op_str
-        size = {"x": 8, "w": 4, "q": 16, "d": 8, "s": 4, "h": 2, "b": 1, "v": 16}.get(text[:1].strip("{"), 8)
+        if text.startswith("{"):
+            vectors = _VECTOR.findall(text)
+            return sum(int(lanes or 1) * _LANE_BYTES[lane] for lanes, lane in vectors)
+        if name.startswith(("stxr", "stlxr", "stxp", "stlxp")):
+            text = text.partition(", ")[2]  # The first register gets the status.
+        size = {"x": 8, "w": 4, "q": 16, "d": 8, "s": 4, "h": 2, "b": 1}.get(text[:1], 8)
         if name.endswith("b"):
             size = 1
         elif name.endswith("h"):
             size = 2
         elif name.endswith("sw"):
             size = 4
-        return 2 * size if name.startswith(("ldp", "stp", "ldxp", "stxp", "ldnp", "stnp")) else size
+        return 2 * size if name.startswith(_PAIRS) else size
 
     def _number(self, register: int) -> int:
         name = self._engine.reg_name(register).upper()
