@@ -21,7 +21,7 @@ import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 BINARIES: Final = Path(__file__).resolve().parents[1] / "fixtures" / "binaries" / "linux-x86_64"
 MODULES: Final = ("multi_not_used", "multi_used", "multi_none", "single_set", "single_unset", "multi_not_used")
@@ -82,7 +82,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     packages = 0
     latency = 0.0
+    max_age = 600
+    """Seconds that a page is valid; with 0, a client asks about each page again."""
     base = ""
+    tags: ClassVar[dict[int, str]] = {}
+    """The entity tags of the pages that were served: a page that is unchanged is not made again."""
 
     def do_GET(self) -> None:
         """Answer after the latency."""
@@ -90,11 +94,14 @@ class Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/simple/synthetic-(\d{5})/", self.path):
             number = int(match[1])
             if number < self.packages:
-                body, tag = page(number, self.base)
-                if self.headers.get("If-None-Match") == tag:
-                    self._send(304, b"", {"ETag": tag, "Cache-Control": "max-age=600"})
+                lives = {"Cache-Control": f"max-age={self.max_age}"}
+                known = self.headers.get("If-None-Match")
+                if known is not None and known == self.tags.get(number):
+                    self._send(304, b"", {"ETag": known, **lives})
                     return
-                self._send(200, body, {"ETag": tag, "Content-Type": JSON_TYPE, "Cache-Control": "max-age=600"})
+                body, tag = page(number, self.base)
+                self.tags[number] = tag
+                self._send(200, body, {"ETag": tag, "Content-Type": JSON_TYPE, **lives})
                 return
         if match := re.match(r"/files/synthetic_(\d{5})-2\.0-", self.path):
             self._send_file(wheel(int(match[1]))[1])
@@ -130,10 +137,10 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-def serve(packages: int, latency: float, tell: Any = None, port: int = 0) -> None:
+def serve(packages: int, latency: float, tell: Any = None, port: int = 0, max_age: int = 600) -> None:
     """Serve until the process is stopped; `tell` is called with the URL of the index."""
     server = Server(("127.0.0.1", port), Handler)
-    Handler.packages, Handler.latency = packages, latency
+    Handler.packages, Handler.latency, Handler.max_age = packages, latency, max_age
     Handler.base = f"http://127.0.0.1:{server.server_address[1]}"
     (tell or print)(f"{Handler.base}/simple/")
     server.serve_forever()
@@ -142,9 +149,10 @@ def serve(packages: int, latency: float, tell: Any = None, port: int = 0) -> Non
 class IndexProcess:
     """The index in a process of its own; a context manager that gives its URL."""
 
-    def __init__(self, packages: int, latency: float) -> None:
+    def __init__(self, packages: int, latency: float, max_age: int = 600) -> None:
         self._told, tell = multiprocessing.Pipe(duplex=False)
-        self._process = multiprocessing.Process(target=serve, args=(packages, latency, tell.send), daemon=True)
+        about = (packages, latency, tell.send, 0, max_age)
+        self._process = multiprocessing.Process(target=serve, args=about, daemon=True)
 
     def __enter__(self) -> str:
         self._process.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -127,6 +128,33 @@ def load_rules(folders: tuple[Path, ...] = (), *, of_packages: bool = False) -> 
                 found[rule.info.code] = rule
     _LOADED.update((code, rule.info) for code, rule in found.items())
     return Registry(rules=tuple(found[code] for code in sorted(found)), problems=tuple(problems))
+
+
+@functools.lru_cache(maxsize=8)
+def rules_identity(folders: tuple[Path, ...] = ()) -> str:
+    """Return a digest of the files of all installed packs and of the local folders: it changes with any rule.
+
+    Call it before rules are loaded; it is as old in this process as they are.
+    """
+    digest = hashlib.sha256()
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.value):
+        digest.update(f"{entry.value} {entry.dist.version if entry.dist else None}\0".encode())
+        try:
+            spec = importlib.util.find_spec(entry.value)
+        except (ImportError, ValueError):
+            spec = None
+        places = () if spec is None else spec.submodule_search_locations or filter(None, (spec.origin,))
+        for place in map(Path, places):
+            _add_files(digest, place)
+    for folder in folders:
+        _add_files(digest, folder)
+    return digest.hexdigest()
+
+
+def _add_files(digest: hashlib._Hash, place: Path) -> None:
+    for path in [place] if place.is_file() else sorted(place.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(place.parent)}\0".encode("utf-8", "surrogateescape") + path.read_bytes())
 
 
 def _packed(problems: list[str], *, of_packages: bool) -> Iterator[ModuleType]:

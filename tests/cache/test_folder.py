@@ -25,6 +25,7 @@ def fill(cache: Path) -> dict[str, Path]:
         "sdists": cache / "sdists" / "demo-1.0.tar.gz",
         "leads": cache / "later.json",
         "scan": cache / "scan" / "results-1.sqlite3",
+        "fleet": cache / "fleet" / "answers-1.sqlite3",
         "environments": cache / "environments" / HEX[:32] / "complete.json",
         "facts": cache / "facts" / "team.ftfacts",
         "python": cache / "python" / "3.14.7t" / "bin" / "python3.14t",

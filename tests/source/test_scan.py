@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ftaudit.cache.result_file import ResultFile
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.registry import load_rules
 from ftaudit.rule import RuleInfo, SourceRule
 from ftaudit.source.base import BuildRule, Project, PythonRule
 from ftaudit.source.python import PythonModule
-from ftaudit.source.result_cache import ResultCache
+from ftaudit.source.result_cache import open_results
 from ftaudit.source.source_files import find_files
 from ftaudit.source.tree_scan import ScanResult, scan
 from ftaudit.target import parse_target
@@ -89,7 +90,7 @@ def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 
 
 def look(
-    folder: Path, chosen: Sequence[SourceRule] = (), *, jobs: int | None = 0, cache: ResultCache | None = None
+    folder: Path, chosen: Sequence[SourceRule] = (), *, jobs: int | None = 0, cache: ResultFile | None = None
 ) -> ScanResult:
     found = find_files([folder], trust_git=False, base=folder)
     every = [rule.info for rule in load_rules().rules]
@@ -247,7 +248,7 @@ def test_a_rule_of_the_whole_tree_sees_findings_by_their_place_whatever_file_was
 
 
 def test_an_unchanged_file_is_answered_from_the_cache_and_a_changed_one_is_not(tmp_path: Path) -> None:
-    tree, cache = write(tmp_path / "tree", {"a.py": COUNTER, "b.py": "x = 1\n"}), ResultCache(tmp_path / "cache")
+    tree, cache = write(tmp_path / "tree", {"a.py": COUNTER, "b.py": "x = 1\n"}), open_results(tmp_path / "cache")
     first = look(tree, cache=cache)
     again = look(tree, cache=cache)
     assert (first.cached, again.cached) == (0, 2)
@@ -259,7 +260,7 @@ def test_an_unchanged_file_is_answered_from_the_cache_and_a_changed_one_is_not(t
 
 
 def test_a_damaged_cache_is_no_obstacle(tmp_path: Path) -> None:
-    tree, cache = write(tmp_path / "tree", {"a.py": COUNTER}), ResultCache(tmp_path / "cache")
+    tree, cache = write(tmp_path / "tree", {"a.py": COUNTER}), open_results(tmp_path / "cache")
     look(tree, cache=cache)
     (database,) = (tmp_path / "cache" / "scan").glob("*.sqlite3")
     database.write_bytes(b"no database" * 100)

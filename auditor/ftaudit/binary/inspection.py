@@ -129,6 +129,10 @@ class Inspector:
         self._work: _Pools | None = None
         self.used: dict[str, StoreUse] = {store.name: StoreUse() for store in settings.stores}
         """What each store contributed so far."""
+        self.unsettled: set[str] = set()
+        """The file names of wheels about which another run may say something else, although the index names the same
+        file: it was not read, or not within the limits; it is on this machine or has no digest; a store answered.
+        """
 
     def __enter__(self) -> Inspector:
         return self
@@ -153,12 +157,15 @@ class Inspector:
         """
         done: Future[BinaryFacts] = Future()
         location = request.file.url
+        if request.file.sha256 is None or not request.file.is_remote:
+            self.unsettled.add(request.file.filename)
         if location is None:
             done.set_result(_failed(Gap(kind=GapKind.NO_PLACE)))
             return done
         try:
             sha256 = self._digest(request, location)
         except ArchiveError as error:
+            self.unsettled.add(request.file.filename)
             done.set_result(_failed(_gap(error)))
             return done
         known = self._recall(request, sha256)
@@ -205,6 +212,7 @@ class Inspector:
         for store in self._settings.stores:
             found = store.find(sha256, key) or store.find(sha256, key + _of_server(request.file.url or ""))
             if found is not None:
+                self.unsettled.add(request.file.filename)
                 with self._lock:
                     self.used[store.name].answers += 1
                 return replace(found, store=store.name)
@@ -240,11 +248,15 @@ class Inspector:
         try:
             facts, certain, whole = _read_wheel(work, request, location, sha256, self._settings)
         except DamagedArchive as error:
+            self.unsettled.add(request.file.filename)
             # What came over a network may be a proxy's page in the wheel's place.
             at_hand = local_path(location) is not None
             return replace(_failed(_gap(error)), refused=(error.problem,) if at_hand else ())
         except ArchiveError as error:
+            self.unsettled.add(request.file.filename)
             return _failed(_gap(error))
+        if not certain:
+            self.unsettled.add(request.file.filename)
         if certain and sha256 is not None and self._settings.use_cache:
             self._cache.write(
                 sha256,

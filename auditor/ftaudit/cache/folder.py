@@ -77,6 +77,7 @@ PARTS: Final = (
         name="leads", what="what is known of later versions", patterns=("later.json", "leads.json", "surveys.json")
     ),
     CachePart(name="scan", what="results of scans", patterns=("scan/results-*.sqlite3",)),
+    CachePart(name="fleet", what="answers of runs over fleets", patterns=("fleet/answers-*.sqlite3",)),
     CachePart(
         name="environments", what="wheels installed to be imported", patterns=("environments/" + "[0-9a-f]" * 32,)
     ),

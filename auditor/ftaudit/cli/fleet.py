@@ -231,6 +231,9 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
         blocks, unsure = codes[1] > 0, codes[2] + codes[3] > 0
         told = {0: "nothing blocks", 1: "something blocks", 2: "could not be read", 3: "not everything was checked"}
         lines.append("projects: " + ", ".join(f"{codes[code]} {what}" for code, what in told.items() if codes[code]))
+    if info.kept:
+        kept = "1 package is unchanged" if info.kept == 1 else f"{info.kept} packages are unchanged"
+        lines.append(f"{kept} since an earlier run, whose answers are used again")
     lines += [f"the facts store {name} answered for {count} wheels" for name, count in info.stores.items()]
     notes = info.notes[:MOST_NOTES]
     if len(info.notes) > MOST_NOTES:

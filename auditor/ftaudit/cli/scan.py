@@ -107,7 +107,7 @@ def run_scan(
     from ftaudit.registry import is_exact, load_rules, means
     from ftaudit.report.scan.fix_summary import count_fixes, render_diff, skipped_lines
     from ftaudit.rule import SourceRule
-    from ftaudit.source.result_cache import ResultCache
+    from ftaudit.source.result_cache import open_results
     from ftaudit.target import parse_targets
 
     settings = settings_of(options)
@@ -122,7 +122,7 @@ def run_scan(
     if not rules:
         raise UsageError("no source rule is selected", hint="`ftaudit explain` lists all rules")
     folder = settings.open_cache()
-    cache = None if folder is None else ResultCache(folder)
+    cache = None if folder is None else open_results(folder)
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
     without_fixes = why_missing(Extra.SOURCE, SOURCE_ENGINES) if _shows_fixes(options) else None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ftaudit.engine.ahead import Ahead
@@ -14,7 +13,8 @@ from ftaudit.engine.rows import judge_all, make_rows, with_elsewhere
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.upgrades.later import find_later
-from ftaudit.model import Package, PackageFacts
+from ftaudit.index.client import ProjectPages
+from ftaudit.model import Package, PackageFacts, Status
 from ftaudit.rule import PackageRule
 
 
@@ -35,10 +35,15 @@ def judge_facts(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedPins:
-    """The rows of one question, on its platforms, and a sentence for each rule that failed on them."""
+    """The rows of one question, on its platforms, and what they depend on."""
 
     rows: tuple[Package, ...]
     failures: tuple[str, ...]
+    """A sentence for each rule that failed on them."""
+    depends_on: Mapping[ProjectPages, str] | None
+    """The pages of the index that were consulted, with their fingerprints. While they, the question, the settings, the
+    rules and ftaudit are the same, so are the rows. `None` means that another run may give other rows all the same.
+    """
 
 
 def judge_pins(session: AuditSession, questions: Sequence[Sequence[Key]]) -> list[JudgedPins]:
@@ -50,8 +55,24 @@ def judge_pins(session: AuditSession, questions: Sequence[Sequence[Key]]) -> lis
     rules, _ = session.rules(PackageRule)
     keys = list(dict.fromkeys(key for question in questions for key in question))
     facts = dict(zip(keys, find_evidence(session, keys, on_found=ahead.hear).facts, strict=True))
-    find = functools.partial(judge_facts, session, rules=rules)
+    found = [judge_facts(session, [facts[key] for key in question], rules) for question in questions]
+    unsettled = session.reader.unsettled | session.sdists.unsettled
     return [
-        JudgedPins(rows=rows, failures=failures)
-        for rows, failures in (find([facts[key] for key in question]) for question in questions)
+        JudgedPins(rows=rows, failures=failures, depends_on=_dependencies(session, rows, failures, unsettled))
+        for rows, failures in found
     ]
+
+
+def _dependencies(
+    session: AuditSession, rows: Sequence[Package], failures: Sequence[str], unsettled: Container[str]
+) -> dict[ProjectPages, str] | None:
+    every = [row.facts for row in rows]
+    if failures or any(Status.FAILED in (facts.index.status, facts.binary.status) for facts in every):
+        return None
+    pages: dict[ProjectPages, str] = {}
+    for name in {facts.pin.name for facts in every}:
+        consulted = session.index.consulted(name)
+        if name in unsettled or consulted is None:
+            return None
+        pages |= consulted
+    return pages

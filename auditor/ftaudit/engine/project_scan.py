@@ -31,7 +31,7 @@ def scan_project(paths: Sequence[Path], settings: Settings, *, progress: Progres
     Raise `UsageError` for a path that does not exist and for an unknown rule name.
     """
     from ftaudit.registry import load_rules
-    from ftaudit.source.result_cache import ResultCache
+    from ftaudit.source.result_cache import open_results
     from ftaudit.source.source_files import find_files
     from ftaudit.source.tree_scan import scan
 
@@ -44,7 +44,7 @@ def scan_project(paths: Sequence[Path], settings: Settings, *, progress: Progres
         target=parse_target(settings.target),
         known=[rule.info for rule in load_rules().rules],
         pedantic=set(),
-        cache=None if settings.no_cache else ResultCache(settings.cache),
+        cache=None if settings.no_cache else open_results(settings.cache),
         jobs=settings.jobs,
     )
     progress.done("own source")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ftaudit.engine.session import AuditSession
@@ -42,7 +43,7 @@ def scan_sdist(
     Raise `InputError` for a release without an sdist, and for an sdist without source; another `FtauditError` if it
     cannot be downloaded.
     """
-    from ftaudit.source.result_cache import ResultCache
+    from ftaudit.source.result_cache import open_results
     from ftaudit.source.sdist import found_in
     from ftaudit.source.tree_scan import scan
 
@@ -54,9 +55,11 @@ def scan_sdist(
             rules=rules,
             target=session.target,
             known=[rule.info for rule in rules],
-            cache=None if settings.no_cache else ResultCache(settings.cache),
+            cache=None if settings.no_cache else open_results(settings.cache),
             jobs=settings.jobs,
         )
+    if result.unread:
+        session.sdists.unsettled.add(canonicalize_name(name))
     return archive, result
 
 

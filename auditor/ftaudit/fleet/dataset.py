@@ -9,7 +9,7 @@ import contextlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -145,6 +145,12 @@ def _cell(column: Column, value: Any) -> Any:
             return value
 
 
+_ALWAYS: Final = frozenset(
+    field.name for field in fields(RunInfo) if field.default is MISSING and field.default_factory is MISSING
+)
+"""The fields that every run has."""
+
+
 def read_run(folder: Path) -> RunInfo:
     """Return what is known of the run; raise `InputError` if the folder has no complete data set of this version."""
     hint = "name the folder that `ftaudit fleet check` or `ftaudit fleet survey` wrote to"
@@ -161,7 +167,8 @@ def read_run(folder: Path) -> RunInfo:
             hint="upgrade ftaudit",
         )
     try:
-        known = {field.name: found[field.name] for field in fields(RunInfo)}
+        # An older run has no field that was added since.
+        known = {field.name: found[field.name] for field in fields(RunInfo) if field.name in {*found, *_ALWAYS}}
         lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
         return RunInfo(**{**known, **lists, "mode": Mode(known["mode"])})
     except (KeyError, TypeError, ValueError) as error:

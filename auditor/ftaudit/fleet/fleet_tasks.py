@@ -9,19 +9,22 @@ import hashlib
 import itertools
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.engine.inputs import what_they_say
-from ftaudit.engine.judged_pins import judge_pins
+from ftaudit.engine.judged_pins import JudgedPins, judge_pins
 from ftaudit.engine.selected_pins import SelectedPins, select_pins
 from ftaudit.engine.session import AuditSession, open_sessions, open_sessions_for_pins
 from ftaudit.errors import FtauditError
 from ftaudit.fleet.fleet_questions import Question, question_of, render_question
 from ftaudit.fleet.fleet_rows import rows_of_package
+from ftaudit.fleet.kept_answers import KeptAnswer, KeptAnswers, open_answers
+from ftaudit.index.client import ProjectPages
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.index.release import preferred_versions
 from ftaudit.model import Gap, GapKind, Pin, Status
@@ -143,35 +146,66 @@ def judge_task(task: JudgeTask, _: object = None) -> dict[str, Any]:
 
 
 def _answers(task: JudgeTask) -> dict[str, Any]:
-    answers: dict[str, list[Any]] = {}
+    answers: dict[str, Sequence[Any]] = {}
     by_index: dict[IndexOptions, list[Question]] = {}
     for question in task.questions:
         by_index.setdefault(question.index, []).append(question)
     stores: dict[str, int] = {}
     notes: dict[str, None] = {}
+    kept = 0
     for index, questions in by_index.items():
         opened = _sessions(task, index)
         before = opened.sessions[0].reader.answers_of_stores
-        for session in opened.sessions:
+        for session, known in zip(opened.sessions, opened.kept, strict=True):
             asked = [question for question in questions if question.target == session.target.name]
-            platforms = {platform.name: platform for platform in task.platforms}
-            pins = [_Asked(question=question, pin=question.pin, key=question.key) for question in asked]
-            if task.newest:
-                pins = [pin for question in asked for pin in _newest(question, session, task)]
-            keys = [[(each.pin, platforms[name]) for name in each.question.platforms] for each in pins]
-            for each, judged in zip(pins, judge_pins(session, keys), strict=True):
-                notes |= dict.fromkeys(judged.failures)
-                answers.setdefault(each.question.key, []).extend(
-                    told
-                    for row in judged.rows
-                    for told in rows_of_package(each.key, row, newest=each.newest, released=each.released)
+            lasting = [question.key for question in asked if known is not None and not question.is_local]
+            found = {} if known is None else known.find(lasting)
+            judged = _judge(session, task, [question for question in asked if question.key not in found])
+            answers |= found
+            answers |= {key: answer.rows for key, answer in judged.items()}
+            kept += len(found)
+            told = [session.rules(PackageRule)[1], session.index.notes, session.reader.store_notes]
+            if known is not None:
+                new = ((key, judged[key]) for key in lasting if key in judged)
+                known.keep(
+                    {key: KeptAnswer(rows=each.rows, pages=each.pages) for key, each in new if each.pages is not None}
                 )
-            told = (session.rules(PackageRule)[1], session.index.notes, session.reader.store_notes)
-            notes |= dict.fromkeys(itertools.chain(*told))
+                told.append(known.notes)
+            notes |= dict.fromkeys(itertools.chain(*told, *(answer.failures for answer in judged.values())))
         opened.answered += len(questions)
         for name, count in opened.sessions[0].reader.answers_of_stores.items():
             stores[name] = stores.get(name, 0) + count - before.get(name, 0)
-    return {"answers": answers, "stores": stores, "notes": list(notes)}
+    return {"answers": answers, "stores": stores, "notes": list(notes), "kept": kept}
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What a question was answered."""
+
+    rows: list[Any] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    pages: dict[ProjectPages, str] | None = field(default_factory=dict)
+    """The pages that the rows depend on; `None` if another run may give other rows all the same."""
+
+    def add(self, asked: _Asked, judged: JudgedPins) -> None:
+        """Add what was judged for one release."""
+        for row in judged.rows:
+            self.rows += rows_of_package(asked.key, row, newest=asked.newest, released=asked.released)
+        self.failures += judged.failures
+        self.pages = None if self.pages is None or judged.depends_on is None else {**self.pages, **judged.depends_on}
+
+
+def _judge(session: AuditSession, task: JudgeTask, questions: Sequence[Question]) -> dict[str, _Judged]:
+    """Return what the questions are answered, by their keys."""
+    platforms = {platform.name: platform for platform in task.platforms}
+    pins = [_Asked(question=question, pin=question.pin, key=question.key) for question in questions]
+    if task.newest:
+        pins = [pin for question in questions for pin in _newest(question, session, task)]
+    keys = [[(each.pin, platforms[name]) for name in each.question.platforms] for each in pins]
+    answers = {question.key: _Judged() for question in questions}
+    for each, judged in zip(pins, judge_pins(session, keys), strict=True):
+        answers[each.question.key].add(each, judged)
+    return answers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,6 +251,8 @@ class _Opened:
     key: tuple[object, ...]
     stack: ExitStack
     sessions: tuple[AuditSession, ...]
+    kept: tuple[KeptAnswers | None, ...]
+    """For each session, the answers of earlier runs."""
     answered: int = 0
 
 
@@ -225,7 +261,7 @@ _kept: Final = threading.local()
 
 def _sessions(task: JudgeTask, index: IndexOptions) -> _Opened:
     """Return open sessions for the task; those of the last task if they fit and are not old."""
-    key = (task.settings, task.targets, task.platforms, index)
+    key = (task.settings, task.targets, task.platforms, index, task.newest, task.since)
     opened: _Opened | None = getattr(_kept, "opened", None)
     if opened is not None and (opened.key != key or opened.answered >= _ANSWERS_OF_A_SESSION):
         _kept.opened = None
@@ -235,5 +271,7 @@ def _sessions(task: JudgeTask, index: IndexOptions) -> _Opened:
         stack = ExitStack()
         settings = replace(task.settings, jobs=task.settings.jobs or 1)
         sessions = stack.enter_context(open_sessions_for_pins(settings, task.targets, task.platforms, (index,)))
-        opened = _kept.opened = _Opened(key=key, stack=stack, sessions=sessions)
+        about = f"{task.newest} {task.since}"
+        kept = tuple(open_answers(session, about) for session in sessions)
+        opened = _kept.opened = _Opened(key=key, stack=stack, sessions=sessions, kept=kept)
     return opened

@@ -215,8 +215,12 @@ class Journal:
         *,
         stores: Mapping[str, int] = MappingProxyType({}),
         notes: Iterable[str] = (),
+        kept: int = 0,
     ) -> None:
-        """Store the answers to questions, by key the target and the rows; what facts stores contributed; and notes."""
+        """Store the answers to questions, by key the target and the rows.
+
+        With them, what facts stores contributed, notes, and how many of the answers are of earlier runs.
+        """
         tables = {table.name: table for table in TABLES}
         with self._at_once():
             for key, (target, rows) in answers.items():
@@ -227,9 +231,10 @@ class Journal:
                 )
                 self._data.execute("UPDATE questions SET done = 1 WHERE key = ?", (key,))
             self._data.executemany("INSERT OR IGNORE INTO facts VALUES (?, '')", ((f"note {each}",) for each in notes))
-            for name, count in stores.items():
-                known = int(self.recall(f"store {name}") or 0)
-                self._data.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (f"store {name}", str(known + count)))
+            counts = {**{f"store {name}": count for name, count in stores.items()}, "kept": kept}
+            for name, count in counts.items():
+                known = int(self.recall(name) or 0)
+                self._data.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, str(known + count)))
 
     def rows(self, table: DataTable, target: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table for a target, in the order of the table's key."""
@@ -241,6 +246,10 @@ class Journal:
         """Return the number of wheels that each facts store answered for."""
         found = self._data.execute("SELECT name, value FROM facts WHERE name LIKE 'store %' ORDER BY name")
         return {name.partition(" ")[2]: int(value) for name, value in found}
+
+    def kept(self) -> int:
+        """Return how many questions were answered by earlier runs."""
+        return int(self.recall("kept") or 0)
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes on the run, each once."""

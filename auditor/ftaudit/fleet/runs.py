@@ -245,7 +245,7 @@ def _ask(run: FleetRun, executor: Executor, tasks: _Judging) -> None:
         answers: dict[str, tuple[str, Sequence[TableRow]]] = {
             key: (targets[key], [(name, row) for name, row in rows]) for key, rows in outcome["answers"].items()
         }
-        journal.add_answers(answers, stores=outcome["stores"], notes=outcome["notes"])
+        journal.add_answers(answers, stores=outcome["stores"], notes=outcome["notes"], kept=outcome["kept"])
         for question in task.questions:
             run.progress.done(question.pin.name)
 
@@ -272,6 +272,7 @@ def _finish(journal: Journal, run: FleetRun, mode: Mode) -> RunInfo:
         started=journal.recall("started") or "",
         ended=present_time().isoformat(timespec="seconds"),
         stores=journal.stores(),
+        kept=journal.kept(),
         notes=journal.notes(),
     )
     info = write_data_set(journal, run.output, info)

@@ -241,5 +241,7 @@ class RunInfo:
     """The number of rows of each table."""
     stores: dict[str, int] = field(default_factory=dict)
     """The number of wheels that each facts store answered for, by its name."""
+    kept: int = 0
+    """The number of packages whose answer is of an earlier run, because nothing that it depends on has changed."""
     notes: tuple[str, ...] = ()
     """Notes on the run as a whole, one sentence each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from ftaudit.errors import FtauditError, NoConnection, NotCached
 from ftaudit.index.index_settings import IndexSettings, IndexSource, parse_source
 from ftaudit.index.pages import PageReader, Pages, answer_key
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
-from ftaudit.index.store import PageStore
+from ftaudit.index.store import PageStore, StoredPage
 from ftaudit.index.traffic import Traffic
 from ftaudit.model import DistributionFile, Gap, GapKind, Status
 from ftaudit.urls import redact
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectPages:
+    """The pages of a project, on the configured indexes or on one."""
+
+    name: NormalizedName
+    index_url: str | None = None
 
 
 class Index:
@@ -39,6 +47,7 @@ class Index:
         self._session: Session | None = None
         self._pages = Pages(self._store, self.traffic, self.session, offline=settings.offline)
         self._listings: dict[IndexSource, PageReader] = {}
+        self._consulted: dict[NormalizedName, dict[str | None, set[str | None]]] = {}
 
     def session(self) -> Session:
         """Return the configured `requests.Session`, made on first use; safe to `get` from many threads."""
@@ -111,8 +120,10 @@ class Index:
         for answers in arriving:
             take(answers)
         given_up = Gap(kind=GapKind.NO_ANSWER, detail=f"{self.settings.patience:.0f}")
-        unanswered = (query for group in waiting for query in group if query not in results)
-        take({query: ReleaseFiles(status=Status.FAILED, reason=given_up) for query in list(unanswered)})
+        unanswered = [query for group in waiting for query in group if query not in results]
+        for query in unanswered:
+            self.doubt(query.name, index_url=query.index_url)
+        take({query: ReleaseFiles(status=Status.FAILED, reason=given_up) for query in unanswered})
         return results
 
     def find_project(
@@ -129,6 +140,7 @@ class Index:
             times = {name: when for reader in readers for name, when in reader.upload_times().items()}
             self._rest(readers)
         except Exception as error:
+            self.doubt(name, index_url=index_url)
             return ProjectFiles(status=Status.FAILED, reason=_gap(error))
         if not readers:
             return ProjectFiles(status=Status.FAILED, reason=self._nowhere(name, index_url))
@@ -155,10 +167,50 @@ class Index:
         The caller can store results derived from `find_project` under this key; a fresh cache answers without parsing.
         """
         try:
-            entries = [reader.entry for reader in self._consult(name, index_url)]
+            return _identity(reader.entry for reader in self._consult(name, index_url))
         except FtauditError:
             return None
-        return "|".join(f"{entry.url} {entry.length} {entry.crc}" for entry in entries) or None
+
+    def fingerprints(self, pages: Iterable[ProjectPages]) -> dict[ProjectPages, str | None]:
+        """Return the fingerprints of the pages of many projects, to compare them with those of `consulted`.
+
+        They are asked for in parallel. Pages that fail, or of which nothing is heard, have none.
+        """
+        wanted = list(dict.fromkeys(pages))
+        found: dict[ProjectPages, str | None] = dict.fromkeys(wanted)
+
+        def ask(page: ProjectPages) -> tuple[ProjectPages, str | None]:
+            try:
+                return page, _identity(reader.entry for reader in self._open(page.name, page.index_url))
+            except Exception:  # Whoever needs the page reports it.
+                return page, None
+
+        found.update(_in_parallel(ask, wanted, self.settings))
+        return found
+
+    def consulted(self, name: NormalizedName) -> dict[ProjectPages, str] | None:
+        """Return the pages of a project that answers have depended on so far, with their fingerprints.
+
+        `None` means that some were not available, not understood, or changed meanwhile.
+        """
+        with self._lock:
+            seen = {url: set(prints) for url, prints in self._consulted.get(name, {}).items()}
+        if any(len(prints) != 1 or None in prints for prints in seen.values()):
+            return None
+        return {
+            ProjectPages(name=name, index_url=url): told
+            for url, prints in seen.items()
+            for told in prints
+            if told is not None
+        }
+
+    def doubt(self, name: NormalizedName, *, index_url: str | None = None) -> None:
+        """Note that an answer about a project depends on more than the content of its pages."""
+        self._note(name, index_url, None)
+
+    def _note(self, name: NormalizedName, index_url: str | None, told: str | None) -> None:
+        with self._lock:
+            self._consulted.setdefault(name, {}).setdefault(index_url, set()).add(told)
 
     def _from_cache(self, group: list[Query]) -> dict[Query, ReleaseFiles] | None:
         """Return the answers if the small cache files have all of them and are fresh, otherwise `None`."""
@@ -166,17 +218,20 @@ class Index:
         local = all(place.url.startswith("file:") for place in self.settings.find_links)
         if not local or any(self._listing(place).lists(name) for place in self.settings.find_links):
             return None
+        entries = []
         for source in self._sources(group[0].index_url):
             url = _page_url(source, name)
             entry = None if url.startswith("file:") else self._store.load(url, source.user)
             if entry is None or not (entry.fresh or self.settings.offline):
                 return None
+            entries.append(entry)
             if entry.form == "absent":
                 continue  # As `Reader.exists` says, without one.
             answers = {query: entry.answers.get(answer_key(name, query.version), ()) for query in group}
             if not all(answers.values()):
                 return None
             self.traffic.add(saved=entry.length)
+            self._note(name, group[0].index_url, _identity(entries))
             reader = PageReader(self._pages, source, url, entry, None, "cache")
             return {query: _release(files, [reader]) for query, files in answers.items()}
         return None
@@ -200,6 +255,7 @@ class Index:
             }
             self._rest(readers)
         except Exception as error:
+            self.doubt(name, index_url=index_url)
             return {query: ReleaseFiles(status=Status.FAILED, reason=_gap(error)) for query in group}
         return found
 
@@ -247,6 +303,16 @@ class Index:
         return (bound,)
 
     def _consult(self, name: NormalizedName, index_url: str | None, *, revalidate: bool = False) -> list[PageReader]:
+        """Return readers as `_open` does, and note what an answer depends on."""
+        try:
+            readers = self._open(name, index_url, revalidate=revalidate)
+        except FtauditError:
+            self.doubt(name, index_url=index_url)
+            raise
+        self._note(name, index_url, _identity(reader.entry for reader in readers))
+        return readers
+
+    def _open(self, name: NormalizedName, index_url: str | None, *, revalidate: bool = False) -> list[PageReader]:
         """Return readers of the find-links places, and of the indexes up to the first that has the project.
 
         An index that refuses or fails ends the search: if the search went on to the next index, a third-party package
@@ -273,6 +339,10 @@ class Index:
             if place not in self._listings:
                 self._listings[place] = self._pages.open_listing(place)
             return self._listings[place]
+
+
+def _identity(entries: Iterable[StoredPage]) -> str | None:
+    return "|".join(entry.identity for entry in entries) or None
 
 
 def _gap(error: Exception) -> Gap:

@@ -103,7 +103,7 @@ class Pages:
             return PageReader(self, source, url, StoredPage(url=url, form="absent"), b"", "file")
         except OSError as error:
             raise IndexUnreachable(f"cannot read {path}: {error.strerror or error}") from error
-        return PageReader(self, source, url, StoredPage(url=url, form="html"), body, "file")
+        return PageReader(self, source, url, StoredPage(url=url, form="html").with_body(body), body, "file")
 
     def _open_folder(self, place: IndexSource, folder: Path) -> PageReader:
         """Make a page from a folder."""
@@ -113,7 +113,9 @@ class Pages:
             raise IndexUnreachable(f"cannot read {folder}: {error.strerror or error}") from error
         links = (f'<a href="{path.as_uri()}">-</a>' for path in files)
         body = "\n".join(("<!doctype html><html><body>", *links, "</body></html>")).encode("utf-8", "replace")
-        reader = PageReader(self, place, place.url, StoredPage(url=place.url, form="html"), body, "file")
+        reader = PageReader(
+            self, place, place.url, StoredPage(url=place.url, form="html").with_body(body), body, "file"
+        )
         reader.hints = frozenset(canonicalize_name(path.name) for path in files)
         return reader
 
@@ -170,7 +172,7 @@ class Pages:
                 etag=answer.headers.get("ETag"),
                 last_modified=answer.headers.get("Last-Modified"),
             )
-            entry = _confirmed(entry, answer)
+            entry = _confirmed(entry, answer).with_body(answer.body)
         reader = PageReader(self, source, url, entry, answer.body, "index")
         if reader.exists:
             reader.page()  # An invalid page is not stored.

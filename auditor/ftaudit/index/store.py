@@ -1,10 +1,10 @@
 """The cache of index pages on disk: the server's response, its lifetime, and the answers already read from it.
 
 A page is two files named by the hash of its URL: `.page`, the body as the server sent it, and `.json`, small, with
-validators, freshness, the body's length and CRC, and the files of the versions requested so far. With a warm cache,
-only the small file is read. Each file is replaced in one step, so that processes can share the folder: the CRC shows if
-a `.json` does not match its `.page`, which is then dropped. No HTTP cache library fits: CacheControl and hishel store
-responses, so that fifty pages of a megabyte would be read and parsed again on every run.
+validators, freshness, the body's length and digest, and the files of the versions requested so far. With a warm cache,
+only the small file is read. Each file is replaced in one step, so that processes can share the folder: if a `.json`
+does not match its `.page`, the digest shows it, and the page is dropped. No HTTP cache library fits: CacheControl and
+hishel store responses, so that fifty pages of a megabyte would be read and parsed again on every run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-import zlib
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any, Final
 
 from ftaudit.model import DistributionFile
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Increase this number if the meaning of the data changes; other formats are ignored."""
 DEFAULT_MAX_AGE: Final = 600.0
 """Lifetime of a page in seconds if the server does not state one; the value of the real index."""
@@ -44,7 +43,8 @@ class StoredPage:
     """When the server last confirmed the page, in seconds since the epoch."""
     max_age: float = DEFAULT_MAX_AGE
     length: int = 0
-    crc: int = 0
+    digest: str = ""
+    """The SHA-256 digest of the body."""
     skipped: int = 0
     """Links of the page that were skipped while the answers were read."""
     answers: Answers = field(default_factory=dict)
@@ -60,9 +60,18 @@ class StoredPage:
         """Whether it may be used without a request; a clock that was set back makes it stale."""
         return 0 <= self.age < self.max_age
 
+    def with_body(self, body: bytes) -> StoredPage:
+        """Return the entry with the length and the digest of this body."""
+        return replace(self, length=len(body), digest=sha256(body).hexdigest())
+
+    @property
+    def identity(self) -> str:
+        """What is different for a page of another content; the text of a 404 does not count."""
+        return f"{self.url} absent" if self.form == "absent" else f"{self.url} {self.length} {self.digest}"
+
     def describes(self, body: bytes) -> bool:
         """Whether the body is the one that was stored with this entry."""
-        return len(body) == self.length and zlib.crc32(body) == self.crc
+        return len(body) == self.length and sha256(body).hexdigest() == self.digest
 
 
 class PageStore:
@@ -108,7 +117,7 @@ class PageStore:
     def save(self, url: str, user: str | None, entry: StoredPage, body: bytes | None = None) -> StoredPage:
         """Store an entry, and its body if there is a new one; return the stored entry."""
         if body is not None:
-            entry = replace(entry, length=len(body), crc=zlib.crc32(body))
+            entry = entry.with_body(body)
             self._write(self._path(url, user, ".page"), body)
         self._write(self._path(url, user, ".json"), _render(entry))
         return entry
@@ -154,8 +163,8 @@ def _parse(data: bytes) -> StoredPage:
         raise ValueError("another format")
     answers = {key: tuple(map(_parse_file, files)) for key, files in raw.pop("answers").items()}
     entry = StoredPage(answers=answers, **raw)
-    numbers = (entry.checked, entry.max_age, entry.length, entry.crc, entry.skipped)
-    texts = (entry.url, entry.form)
+    numbers = (entry.checked, entry.max_age, entry.length, entry.skipped)
+    texts = (entry.url, entry.form, entry.digest)
     if not all(isinstance(n, (int, float)) for n in numbers) or not all(isinstance(t, str) for t in texts):
         raise TypeError("not what was written")
     return entry

@@ -33,6 +33,11 @@ class DistributionFile:
         """The SHA-256 digest, if the source states it."""
         return dict(self.hashes).get("sha256")
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is fetched over HTTP: a file on this machine can change while everything that names it stays."""
+        return (self.url or "").startswith(("http://", "https://"))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnDisk:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.__about__ import __version__
+from ftaudit.cache.result_file import ResultFile
 from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.extras import SOURCE_ENGINES, Extra, why_missing
 from ftaudit.model import Finding, Severity
@@ -24,7 +25,6 @@ from ftaudit.source.c.c_tree import CTree
 from ftaudit.source.fixing.offer import EditedFile, FixRequest, offer_fixes
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import ScanPlan, finding_of, first_look, read_bytes, second_look, skipped_of
-from ftaudit.source.result_cache import ResultCache
 from ftaudit.source.run_rules import Skipped, check_comments, check_project, compose, gather, needed_rooms
 from ftaudit.source.shared_state import StateRow, state_table
 from ftaudit.source.silence import Ignore, find_idle, from_row, markers_of, silence
@@ -104,7 +104,7 @@ def scan(
     target: Target,
     known: Iterable[RuleInfo] = (),
     pedantic: Collection[str] = (),
-    cache: ResultCache | None = None,
+    cache: ResultFile | None = None,
     jobs: int | None = None,
     on_done: Callable[[int, int], None] | None = None,
     fixes: bool = False,
@@ -283,7 +283,7 @@ def _first_pass(
     files: Sequence[FoundFile],
     plan: ScanPlan,
     rows: _Rows,
-    cache: ResultCache | None,
+    cache: ResultFile | None,
     jobs: int | None,
     on_done: Callable[[int, int], None] | None,
 ) -> None:
@@ -315,7 +315,7 @@ def _second_pass(
     plan: ScanPlan,
     rows: _Rows,
     contexts: Mapping[Room, bytes],
-    cache: ResultCache | None,
+    cache: ResultFile | None,
     jobs: int | None,
     on_done: Callable[[int, int], None] | None,
 ) -> None:
@@ -356,7 +356,7 @@ def _looked(
     sizes: Mapping[str, int],
     look: Callable[[Any], Mapping[str, Any]],
     rows: _Rows,
-    cache: ResultCache | None,
+    cache: ResultFile | None,
     jobs: int | None,
     on_done: Callable[[int, int], None] | None,
     prepare: Callable[[], None] | None = None,

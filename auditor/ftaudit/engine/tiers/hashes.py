@@ -47,6 +47,7 @@ def check_hashes(
         cache = index.settings.cache
         folder = cache.parent / "wheels" if cache is not None else stack.enter_context(temporary_folder())
         for pin, platform in asked:
+            index.doubt(pin.name)  # The bytes decide, and the page has no digest of them.
             checked[pin, platform] = _checked(pin, platform, found[pin, platform], target, index, folder)
             progress.done(pin.name)
     return checked

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 
+from packaging.utils import canonicalize_name
+
 from ftaudit.binary.inspection import Inspector, InspectSettings, StoreUse, WheelRequest
 from ftaudit.engine.setup import cache_folder
 from ftaudit.facts.facts_store import FactsStore
@@ -59,6 +61,12 @@ class SharedWheelReader:
         """Return the number of wheels that each facts store answered for, by its name."""
         used = {} if self._inspector is None else self._inspector.used
         return {name: use.answers for name, use in used.items() if use.answers}
+
+    @property
+    def unsettled(self) -> frozenset[str]:
+        """Return the names of the projects with a wheel of which another run may read something else."""
+        found = () if self._inspector is None else tuple(self._inspector.unsettled)
+        return frozenset(canonicalize_name(filename.partition("-")[0]) for filename in found)
 
     def prepare(self) -> None:
         """Start the workers that read wheels, unless facts of wheels are cached."""

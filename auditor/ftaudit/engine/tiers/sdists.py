@@ -48,6 +48,10 @@ class Sdists:
     def __init__(self, index: Index, folder: Path) -> None:
         self._index, self._folder = index, folder
         self._fetched = Once[tuple[str, Version], Path]()
+        self.unsettled: set[str] = set()
+        """The names of projects with an sdist that another run may read otherwise, although the index names the same
+        file: it could not be fetched, it is on this machine, or it has no digest.
+        """
 
     def fetch(self, name: str, version: Version) -> Path:
         """Return the file of the release's sdist, from the folder or the index.
@@ -55,7 +59,7 @@ class Sdists:
         Raise `IndexUnreachable` if no index answers or the download fails, `InputError` for a release without an sdist,
         `ArchiveError` for one that is too large or has a different hash than on the index.
         """
-        fetch = functools.partial(_fetch, name, version, self._index, self._folder)
+        fetch = functools.partial(self._fetch, name, version)
         return self._fetched.get((canonicalize_name(name), version), fetch)
 
     def fetch_file(self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None) -> Path:
@@ -66,7 +70,7 @@ class Sdists:
         if sdist.url is None:
             place = self.find_listed(name, version, sdist, index_url=index_url)
             sdist = sdist if place is None else replace(place, hashes=sdist.hashes or place.hashes)
-        return _fetch_file(sdist, self._index, self._folder)
+        return self._fetch_listed(name, sdist)
 
     def find_listed(
         self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None
@@ -76,20 +80,28 @@ class Sdists:
         files = self._index.find_releases([query])[query].files
         return next((file for file in files if file.filename == sdist.filename and file.url), None)
 
+    def _fetch(self, name: str, version: Version) -> Path:
+        query = Query(name=canonicalize_name(name), version=version)
+        release = self._index.find_releases([query])[query]
+        if release.status is not Status.DONE and release.page is not None:
+            raise InputError(f"{name}: {_told(release)}", hint="check the version")
+        if release.status is not Status.DONE:
+            offline = release.reason is not None and release.reason.kind is GapKind.OFFLINE
+            hint = "leave out --offline" if offline else "check the network and --index-url"
+            raise IndexUnreachable(f"{name} {version}: {_told(release)}", hint=hint)
+        sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
+        if sdist is None or sdist.url is None:
+            raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")
+        return self._fetch_listed(name, sdist)
 
-def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:
-    query = Query(name=canonicalize_name(name), version=version)
-    release = index.find_releases([query])[query]
-    if release.status is not Status.DONE and release.page is not None:
-        raise InputError(f"{name}: {_told(release)}", hint="check the version")
-    if release.status is not Status.DONE:
-        offline = release.reason is not None and release.reason.kind is GapKind.OFFLINE
-        hint = "leave out --offline" if offline else "check the network and --index-url"
-        raise IndexUnreachable(f"{name} {version}: {_told(release)}", hint=hint)
-    sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
-    if sdist is None or sdist.url is None:
-        raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")
-    return _fetch_file(sdist, index, cache)
+    def _fetch_listed(self, name: str, sdist: DistributionFile) -> Path:
+        if sdist.sha256 is None or not sdist.is_remote:
+            self.unsettled.add(canonicalize_name(name))
+        try:
+            return _fetch_file(sdist, self._index, self._folder)
+        except BaseException:
+            self.unsettled.add(canonicalize_name(name))
+            raise
 
 
 def _fetch_file(sdist: DistributionFile, index: Index, folder: Path) -> Path:
