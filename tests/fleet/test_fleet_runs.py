@@ -152,7 +152,7 @@ if __name__ == "__main__":
 
 def test_a_cluster_gives_the_same_bytes_and_a_missing_one_is_a_clear_error(fleet: Fleet, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    arguments = json.dumps(list(map(str, fleet.check(tmp_path / "data"))))
+    arguments = json.dumps([*map(str, fleet.check(tmp_path / "data")), "--cache-dir", str(tmp_path / "cache")])
     done = subprocess.run([sys.executable, "-c", CLUSTER, arguments], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "2 1", done.stderr
     assert "there is no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
