@@ -21,9 +21,9 @@ from ftaudit.engine.judged_pins import JudgedPins, judge_pins
 from ftaudit.engine.selected_pins import SelectedPins, select_pins
 from ftaudit.engine.session import AuditSession, open_sessions, open_sessions_for_pins
 from ftaudit.errors import FtauditError
+from ftaudit.fleet.earlier_answers import EarlierAnswer, EarlierAnswers, open_answers
 from ftaudit.fleet.fleet_questions import Question, question_of, render_question
 from ftaudit.fleet.fleet_rows import rows_of_package
-from ftaudit.fleet.kept_answers import KeptAnswer, KeptAnswers, open_answers
 from ftaudit.index.client import ProjectPages
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.index.release import preferred_versions
@@ -168,7 +168,11 @@ def _answers(task: JudgeTask) -> dict[str, Any]:
             if known is not None:
                 new = ((key, judged[key]) for key in lasting if key in judged)
                 known.keep(
-                    {key: KeptAnswer(rows=each.rows, pages=each.pages) for key, each in new if each.pages is not None}
+                    {
+                        key: EarlierAnswer(rows=each.rows, pages=each.pages)
+                        for key, each in new
+                        if each.pages is not None
+                    }
                 )
                 told.append(known.notes)
             notes |= dict.fromkeys(itertools.chain(*told, *(answer.failures for answer in judged.values())))
@@ -251,7 +255,7 @@ class _Opened:
     key: tuple[object, ...]
     stack: ExitStack
     sessions: tuple[AuditSession, ...]
-    kept: tuple[KeptAnswers | None, ...]
+    kept: tuple[EarlierAnswers | None, ...]
     """For each session, the answers of earlier runs."""
     answered: int = 0
 

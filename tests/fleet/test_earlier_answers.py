@@ -23,9 +23,9 @@ import ftaudit
 from ftaudit.cli import main
 from ftaudit.facts.exchange import export_facts
 from ftaudit.fleet.dataset import read_run
+from ftaudit.fleet.earlier_answers import ftaudit_identity
 from ftaudit.fleet.fleet_questions import question_of
 from ftaudit.fleet.fleet_tasks import JudgeTask, judge_task
-from ftaudit.fleet.kept_answers import ftaudit_identity
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.model import Pin
 from ftaudit.registry import load_rules, rules_identity

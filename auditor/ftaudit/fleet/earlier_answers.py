@@ -33,7 +33,7 @@ _WITHOUT_EFFECT: Final = frozenset({"cache_dir", "jobs", "connections", "rate", 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeptAnswer:
+class EarlierAnswer:
     """What a question was answered."""
 
     rows: Sequence[Any]
@@ -43,7 +43,7 @@ class KeptAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeptAnswers:
+class EarlierAnswers:
     """The answers in the cache for the questions of one session."""
 
     session: AuditSession
@@ -62,7 +62,7 @@ class KeptAnswers:
             if all(now[page] == told for page, told in answer.pages.items())
         }
 
-    def keep(self, answers: Mapping[str, KeptAnswer]) -> None:
+    def keep(self, answers: Mapping[str, EarlierAnswer]) -> None:
         """Store the answers to questions, by their keys."""
         self.file.store({self._digest(key): _plain(answer) for key, answer in answers.items()})
 
@@ -76,7 +76,7 @@ class KeptAnswers:
         return hashlib.sha256(f"{self.base} {key}".encode()).digest()
 
 
-def open_answers(session: AuditSession, about: str) -> KeptAnswers | None:
+def open_answers(session: AuditSession, about: str) -> EarlierAnswers | None:
     """Return the kept answers for a session; `None` if nothing is kept (`--no-cache`).
 
     `about` has the options of the run that are neither settings nor part of a question.
@@ -98,7 +98,7 @@ def open_answers(session: AuditSession, about: str) -> KeptAnswers | None:
         *map(repr, session.platforms),
         about,
     ]
-    return KeptAnswers(
+    return EarlierAnswers(
         session=session,
         file=ResultFile(session.settings.cache / "fleet" / "answers-1.sqlite3"),
         base=hashlib.sha256(json.dumps(told).encode()).hexdigest(),
@@ -129,14 +129,14 @@ def ftaudit_identity() -> str:
     return digest.hexdigest()
 
 
-def _plain(answer: KeptAnswer) -> Any:
+def _plain(answer: EarlierAnswer) -> Any:
     return [[[page.name, page.index_url, told] for page, told in answer.pages.items()], answer.rows]
 
 
-def _parse(value: Any) -> KeptAnswer:
+def _parse(value: Any) -> EarlierAnswer:
     """Return the answer that `_plain` wrote, which its digest vouches for."""
     pages, rows = value
-    return KeptAnswer(
+    return EarlierAnswer(
         rows=rows,
         pages={ProjectPages(name=canonicalize_name(name), index_url=url): told for name, url, told in pages},
     )
