@@ -1,4 +1,4 @@
-"""Detects every extension module that enables the GIL while a program runs: standard library only, any interpreter.
+"""Detects the extension modules that a program loads, and which of them enable the GIL: standard library only.
 
 CPython warns only about the first such module. For every such module, `_PyImport_CheckGILForModule` (`Python/import.c`)
 prints `# loading module 'X', which requires the GIL` on `sys.stderr` if the interpreter is verbose and neither
@@ -15,14 +15,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, ModuleType
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _M = TypeVar("_M", bound="LoadedModule")
 
 BEFORE = "loading module '"
 AFTER = "', which requires the GIL"
 
 
-class Culprit:
-    """An extension module that enabled the GIL, or would have enabled it."""
+class LoadedModule:
+    """An extension module, and the imports that loaded it."""
 
     __slots__ = ("chain", "code", "file", "lazy", "line", "name")
 
@@ -73,6 +75,12 @@ class Culprit:
         return None
 
 
+class Culprit(LoadedModule):
+    """An extension module that enabled the GIL, or would have enabled it."""
+
+    __slots__ = ()
+
+
 class Listener:
     """The standard error while an extension module is created: keeps CPython's messages, passes on the rest."""
 
@@ -88,7 +96,7 @@ class Listener:
 
         if text.startswith("# " + BEFORE) and text.rstrip("\n").endswith(AFTER):
             self.heard.add((_thread.get_ident(), text[2 + len(BEFORE) : text.rindex(AFTER)]))
-            if self.silent:
+            if self.silent and not hasattr(self.behind, "heard"):  # Another watch listens too.
                 return len(text)
         elif self.silent and text.startswith(("# ", "import ")):
             return len(text)
@@ -107,8 +115,16 @@ class Watch:
     for each extension module loaded between the two, and nothing before and after.
     """
 
-    def __init__(self, tell: Callable[[Culprit], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[Culprit], None],
+        see: Callable[[LoadedModule, bool | None, bool], None] | None = None,
+    ) -> None:
         self.tell = tell
+        self.see = see
+        """Receives each extension module outside the standard library that is loaded, after `tell` has accepted it;
+        whether it requires the GIL, if that is known; and whether it turned the GIL on.
+        """
         self.running = False
         self.complete = False
         """Whether every culprit is detected, instead of only the first (CPython 3.13 cannot be made verbose)."""
@@ -124,8 +140,10 @@ class Watch:
         self._listener: Listener | None = None
         self._messages: list[Any] = []
         self._set_verbose: Callable[[int], None] | None = None
-        self._prepared = bool(sys.flags.verbose)
-        self.complete = self._prepared or sys.version_info >= (3, 14)
+        self._listens = is_free_threaded() and forced() is None
+        """Whether CPython says which modules require the GIL."""
+        self._prepared = bool(sys.flags.verbose) or not self._listens
+        self.complete = self._listens and (bool(sys.flags.verbose) or sys.version_info >= (3, 14))
         self._stays_on = gil_is_on()
         importer: Any = _imp
         self._create_dynamic = importer.create_dynamic
@@ -152,7 +170,7 @@ class Watch:
             module = self._create_dynamic(spec, file)
             if not self._stays_on and not self._loading and gil_is_on():
                 self._stays_on = True
-                self.tell(_describe(spec.name, spec.origin, sys._getframe(1)))
+                self.tell(_describe(Culprit, spec.name, spec.origin, sys._getframe(1)))
             return module
         with self._lock:
             if not self._prepared:
@@ -160,17 +178,32 @@ class Watch:
                 self._set_verbose = _find_verbose_setter()
                 self.complete = self._set_verbose is not None
                 self._prepared = True
-        listener = self._enter()
+        if not self._listens:
+            module = self._create_dynamic(spec, file)
+            self._saw(spec, requires_gil=None, turned_on=False)
+            return module
+        listener, was_on = self._enter(), self._stays_on
         try:
             module = self._create_dynamic(spec, file)
         except BaseException:
             # CPython's own warning is an error under `-W error`, and appears when the GIL is already on.
             if self._is_guilty(spec.name, listener):
-                self.tell(_describe(spec.name, spec.origin, sys._getframe(1)))
+                self.tell(_describe(Culprit, spec.name, spec.origin, sys._getframe(1)))
             raise
-        if self._is_guilty(spec.name, listener):
-            self.tell(_describe(spec.name, spec.origin, sys._getframe(1)))
+        guilty = self._is_guilty(spec.name, listener)
+        try:
+            if guilty:
+                self.tell(_describe(Culprit, spec.name, spec.origin, sys._getframe(1)))
+        finally:
+            # Without the messages, only the module that turned the GIL on is known.
+            known = guilty or self.complete or not self._stays_on
+            self._saw(spec, requires_gil=guilty if known else None, turned_on=guilty and not was_on)
         return module
+
+    def _saw(self, spec: Any, *, requires_gil: bool | None, turned_on: bool) -> None:
+        if self.see is not None:
+            module = _describe(LoadedModule, spec.name, spec.origin, sys._getframe(2))
+            self.see(module, requires_gil, turned_on)
 
     def _is_guilty(self, name: str, listener: Listener) -> bool:
         """Return whether the module that this thread just created requires the GIL."""
@@ -254,8 +287,8 @@ def find_loaded() -> list[str]:
     return found
 
 
-def explain(culprit: Culprit) -> list[tuple[str, str]]:
-    """Return the facts about a culprit, as labels and texts."""
+def explain(culprit: LoadedModule) -> list[tuple[str, str]]:
+    """Return the facts about a module, as labels and texts."""
     distribution = culprit.find_distribution()
     where = f"{culprit.code}:{culprit.line}" if culprit.code else "(none: only installed code)"
     return [
@@ -268,7 +301,7 @@ def explain(culprit: Culprit) -> list[tuple[str, str]]:
     ]
 
 
-def _describe(name: str, file: str | None, frame: FrameType | None) -> Culprit:
+def _describe(kind: type[_M], name: str, file: str | None, frame: FrameType | None) -> _M:
     """Read the imports in progress, and the code that started them, from the stack."""
     chain: list[str] = []
     code: str | None = None
@@ -289,7 +322,7 @@ def _describe(name: str, file: str | None, frame: FrameType | None) -> Culprit:
     chain.reverse()
     if not chain or chain[-1] != name:
         chain.append(name)
-    return Culprit(name, file, tuple(chain), code, line, lazy)
+    return kind(name, file, tuple(chain), code, line, lazy)
 
 
 def _resolves(frame: FrameType) -> bool:

@@ -2,7 +2,8 @@
 
 `pytest --ftaudit-gil` uses it. With `-p ftaudit.pytest_plugin` before other plugins, it also detects their imports. It
 needs the standard library and pytest only, so that it runs in the audited interpreter without ftaudit's dependencies.
-Under pytest-xdist each worker reports to the controller.
+Under pytest-xdist each worker reports to the controller. `pytest --ftaudit-record FILE` also merges what the session
+loads into a file.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ftaudit import gilwatch
+from ftaudit import gilwatch, load_events
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 CULPRITS = "ftaudit_culprits"
 """The key under which a worker of pytest-xdist passes its culprits to the controller."""
+EVENTS = "ftaudit_events"
+"""The same for what it loaded."""
 UNSEEN = "a module that was imported before this plugin"
 Entry = dict[str, Any]
 
@@ -27,6 +30,12 @@ class GilPlugin:
 
     def __init__(self) -> None:
         self.mode = "off"
+        self.record: str | None = None
+        """The file that the session's loads are merged into."""
+        self.recorded: str | None = None
+        """What happened to that file, for the reader."""
+        self.processes: list[list[Entry]] = []
+        """The events of pytest-xdist's workers."""
         self.allow: tuple[str, ...] = ()
         self.entries: list[Entry] = []
         self.failed = False
@@ -34,21 +43,29 @@ class GilPlugin:
         self.during = "before the first test was collected"
         self.on_before = gilwatch.is_free_threaded() and gilwatch.gil_is_on() and gilwatch.forced() is None
         self.loaded_before = gilwatch.find_loaded() if self.on_before else []
-        self.watch = gilwatch.Watch(self.meet)
+        self.events: list[Entry] = []
+        self.recorder = load_events.Recorder(gilwatch, self.events.append)
+        self.recorder.during = lambda: self.during
+        self.recorder.start()
+        self.watch = gilwatch.Watch(self.meet, self.recorder.see)
         # Every import from here on is watched: other plugins and conftests run before the options are known.
-        if gilwatch.is_free_threaded() and gilwatch.forced() is None:
-            self.watch.start()
+        self.watch.start()
 
     def configure(self, config: pytest.Config, namespace: Any) -> None:
         """Apply the options; raise `pytest.UsageError` if nothing can be detected."""
         self.mode = namespace.ftaudit_gil or str(config.getini("ftaudit_gil")) or "off"
         if self.mode not in ("off", "warn", "fail"):
             raise pytest.UsageError(f"ftaudit_gil is {self.mode!r}, and can be: fail, warn, off")
-        named = " ".join(config.getini("ftaudit_gil_allow")).replace(",", " ")
-        self.allow = tuple(named.split())
-        if self.mode == "off":
+        allowed = " ".join(config.getini("ftaudit_gil_allow")).replace(",", " ")
+        self.allow = tuple(allowed.split())
+        named = namespace.ftaudit_record or str(config.getini("ftaudit_record"))
+        self.folder = config.invocation_params.dir
+        self.record = str(self.folder / named) if named else None
+        if self.record is not None:
+            self.check_record()
+        if self.mode == "off" and self.record is None:
             self.watch.stop()
-        elif gilwatch.is_free_threaded() and gilwatch.forced() is not None:
+        elif self.mode != "off" and gilwatch.is_free_threaded() and gilwatch.forced() is not None:
             raise pytest.UsageError(
                 f"--ftaudit-gil: PYTHON_GIL or -X gil keeps the GIL {'on' if gilwatch.forced() else 'off'}, "
                 "and CPython then says nothing of modules that require it; unset it"
@@ -97,29 +114,73 @@ class GilPlugin:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Fail the session, or notify the controller."""
         output = getattr(session.config, "workeroutput", None)
+        self.recorder.finish()
+        if output is not None:
+            output[EVENTS] = self.events
+        elif self.record is not None and not self.write_record() and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if output is not None:
             output[CULPRITS] = {"entries": self.entries, "on_before": self.on_before, "loaded": self.loaded_before}
         elif self.fails and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self.failed = True
 
+    def check_record(self) -> None:
+        """Raise `pytest.UsageError` for a file that holds anything but a record: it would be lost."""
+        from pathlib import Path
+
+        from ftaudit.load_record import read_record
+
+        path = Path(str(self.record))
+        try:
+            if path.exists():
+                read_record(path)
+        except (OSError, ValueError) as error:
+            raise pytest.UsageError(f"--ftaudit-record: {path} is not a record of loads: {error}") from None
+
+    def write_record(self) -> bool:
+        """Merge what the session's processes loaded into the file; return whether that was possible."""
+        from pathlib import Path
+
+        from ftaudit.load_record import add_to_file, record_of_processes
+
+        record = record_of_processes([self.events, *self.processes], self.folder)
+        try:
+            runs = sum(loads.runs for loads in add_to_file(Path(str(self.record)), record).every)
+        except (OSError, ValueError) as error:
+            self.recorded = f"could not be written: {error}"
+            return False
+        self.recorded = f"has {runs} recorded {'run' if runs == 1 else 'runs'}"
+        return True
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Add the results of a pytest-xdist worker."""
         seen = getattr(node, "workeroutput", {}).get(CULPRITS, {})
         self.entries.extend(seen.get("entries", ()))
+        self.processes.append(getattr(node, "workeroutput", {}).get(EVENTS, []))
         if seen.get("on_before"):
             self.on_before, self.loaded_before = True, seen["loaded"]
 
-    def pytest_report_header(self) -> str:
-        """Return a header line: whether the GIL is watched, and how completely."""
+    def pytest_report_header(self) -> list[str]:
+        """Return header lines: whether the GIL is watched, and how completely, and what is recorded."""
+        told = [] if self.mode == "off" else [self.watching]
+        return told if self.record is None else [*told, f"ftaudit: records what is loaded into {self.record}"]
+
+    @property
+    def watching(self) -> str:
+        """What the plugin does about the GIL."""
         if not gilwatch.is_free_threaded():
             return "ftaudit: this interpreter always has a GIL: nothing to watch"
         seen = "every module" if self.watch.complete else "the first module alone (all of them from CPython 3.14 on)"
         return f"ftaudit: {self.mode}s when an import turns the GIL on; {seen} will be named"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Name every culprit."""
+        """Name every culprit, and the file with what was loaded."""
+        if self.recorded is not None:
+            terminalreporter.line(f"ftaudit: {self.record} {self.recorded}")
+        if self.mode == "off":
+            return
         if not self.entries and not self.on_before:
             return
         terminalreporter.section("the GIL was turned on", red=self.fails, yellow=not self.fails, bold=True)
@@ -164,6 +225,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             dest="ftaudit_gil",
             help=f"{what} when an import turns the GIL on under a free-threaded interpreter",
         )
+    text = "merge which extension modules the session loads into FILE, for `ftaudit check --reach --recorded FILE`"
+    group.addoption("--ftaudit-record", metavar="FILE", dest="ftaudit_record", help=text)
+    parser.addini("ftaudit_record", "the file of --ftaudit-record", default="")
     parser.addini("ftaudit_gil", "what to do without one of these options: fail, warn or off (the default)", default="")
     parser.addini("ftaudit_gil_allow", "modules and packages that may turn the GIL on", type="args", default=[])
 
@@ -172,7 +236,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Apply the options before any conftest is imported."""
     plugin.configure(early_config, early_config.known_args_namespace)
-    if plugin.mode != "off":
+    if plugin.mode != "off" or plugin.record is not None:
         early_config.pluginmanager.register(plugin, "ftaudit-gil")
 
 

@@ -50,6 +50,8 @@ class Settings:
     """
     source_roots: tuple[Path, ...] = ()
     """Folders from which the user's own modules are imported; empty uses those of the project."""
+    recorded: tuple[Path, ...] = ()
+    """Records of real runs (`ftaudit reach --run`) that the answers of `reach` are compared with."""
     run_env: bool = False
     """Import the packages of an environment of the target with its own interpreter."""
     python: Path | None = None

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ftaudit.model.reachability import OpenKind, OpenSite, ReachAnswer, ReachClass
+from ftaudit.model.reachability import OpenKind, OpenSite, ReachAnswer, ReachClass, StartPoint
 from ftaudit.reach.finder import Finder
 from ftaudit.reach.folder_tree import FolderTree
 from ftaudit.reach.kept_answers import AnswerKey, KeptAnswers
 from ftaudit.reach.run import ReachQuestion, find_reach
-from ftaudit.reach.starts import StartPoint
 from ftaudit.source.python.parse import parse_module
 
 C = "fast/_c.cpython-314t-x86_64-linux-gnu.so"

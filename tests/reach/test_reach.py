@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ftaudit.model.reach_sentences import reach_summary
-from ftaudit.model.reachability import ModuleReach, OpenKind, ReachAnswer, ReachClass
+from ftaudit.model.reachability import ModuleReach, OpenKind, ReachAnswer, ReachClass, StartPoint
 from ftaudit.reach.finder import Finder
 from ftaudit.reach.folder_tree import FolderTree
 from ftaudit.reach.run import ReachQuestion, find_reach
-from ftaudit.reach.starts import StartPoint, default_starts, parse_start
+from ftaudit.reach.starts import default_starts, parse_start
 from ftaudit.source.python.parse import parse_module
 
 SUFFIX = ".cpython-314t-x86_64-linux-gnu.so"
@@ -374,3 +374,8 @@ def test_start_points_are_modules_functions_files_and_by_default_the_project_s_o
     assert parse_start("app.main:run", [tree.root]).function == "run"
     assert parse_start(str(tmp_path / "src/app/main.py"), [tree.root]).module == "app.main"
     assert [each.module for each in default_starts([tree], [("cmd", "app.main:run")], finder)] == ["app.main", "app"]
+
+
+def test_a_loop_whose_import_fails_does_not_end_the_answer(tmp_path: Path) -> None:
+    own = {"app.py": "def load(names):\n    for name in names:\n        import missing_package\n    import fast._c\n"}
+    assert fast(ask(tmp_path, own)).reached is RUN

@@ -57,6 +57,7 @@ from ftaudit.model.reachability import (
     ReachAnswer,
     ReachClass,
     ReachStep,
+    StartPoint,
 )
 from ftaudit.model.reasons import Excluded, Exclusion, InSource
 from ftaudit.report.migration.migration_contents import Migration
@@ -104,7 +105,7 @@ _CUT = ReachStep(site=_FEED, target="guilty")
 _OPEN = OpenSite(kind=OpenKind.COMPUTED, package="web", module="web.load", file="web/load.py", line=9, prefix="web.x")
 REACH = ReachAnswer(
     platform=LINUX,
-    starts=("app.main",),
+    starts=(StartPoint(module="app.main"),),
     files=12,
     open_sites=(_OPEN,),
     modules=(

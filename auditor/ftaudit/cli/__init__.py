@@ -130,6 +130,7 @@ def build_parser() -> Parser:
         fleet,
         plan,
         python,
+        reach_command,
         report,
         scan,
         stress,
@@ -141,7 +142,7 @@ def build_parser() -> Parser:
     # Two commands describe the command line itself, so they get the function that makes it.
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    auditing = (check, plan, report, fleet, watch, scan, stress, build_command)
+    auditing = (check, plan, report, reach_command, fleet, watch, scan, stress, build_command)
     for room in (*auditing, explain, diff, config, cache, facts_command, python, completion):
         room.add_parsers(commands)
     return parser

@@ -44,6 +44,8 @@ UNSAVED: Final = frozenset(
         "parts",
         "replay",
         "report",
+        "run",
+        "record",
         "no_record",
         "since",
         "stores",

@@ -14,7 +14,7 @@ RARE: Final = frozenset(
         *("all_extras", "timeout", "jobs", "rules", "color", "allow_unknown", "allow_machines"),
         *("index_url", "extra_index_url", "find_links", "offline", "no_cache", "cache_dir"),
         *("config", "no_config", "no_scan", "no_plan", "also", "quiet", "include_tests", "include_vendored"),
-        *("wheel_dir", "build_timeout", "source_root", "fail_on_reach", "run_env"),
+        *("wheel_dir", "build_timeout", "source_root", "recorded", "fail_on_reach", "run_env"),
         *("facts", "read_again"),
     }
 )

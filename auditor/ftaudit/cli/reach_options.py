@@ -24,6 +24,8 @@ def add_reach(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--reach", nargs="?", const="", action="append", default=[], metavar="MODULE", help=text)
     root = "with --reach: a folder that your modules are imported from (repeatable)"
     group.add_argument("--source-root", action="append", default=[], type=Path, metavar="PATH", help=root)
+    text = "with --reach: what real runs loaded, from `ftaudit reach --run --record FILE` (repeatable)"
+    group.add_argument("--recorded", action="append", default=[], type=Path, metavar="FILE", help=text)
 
 
 def add_fail_on_reach(group: Any) -> None:
@@ -33,16 +35,21 @@ def add_fail_on_reach(group: Any) -> None:
 
 
 def check_reach(options: argparse.Namespace) -> None:
-    """Raise `UsageError` for start points that are inputs, and for options that need `--reach`."""
+    """Raise an error for start points that are inputs, options that need `--reach`, and files that are not records."""
     for text in options.reach:
         if text.endswith(INPUTS) or (text and not text.endswith(".py") and Path(text).exists() and "/" in text):
             raise UsageError(
                 f"--reach {text}: an input, not a start point",
                 hint=f"write the inputs first: ftaudit {options.command} {text} --reach",
             )
-    if not options.reach and (options.source_root or getattr(options, "fail_on_reach", None)):
-        given = "--source-root needs" if options.source_root else "--fail-on-reach needs"
-        raise UsageError(f"{given} --reach", hint="add --reach")
+    for name in ("source_root", "recorded", "fail_on_reach"):
+        if not options.reach and getattr(options, name, None):
+            raise UsageError(f"--{name.replace('_', '-')} needs --reach", hint="add --reach")
+    if options.recorded:
+        from ftaudit.engine.recorded_loads import read_recorded
+
+        for path in options.recorded:
+            read_recorded(path)  # A file that is not a record is an error before the audit.
 
 
 def settle_by_reach(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]] | None:

@@ -84,7 +84,7 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
     every = [dataclasses.replace(facts, stress=stressed[key]) for key, facts in zip(selected.keys, every, strict=True)]
     rows, failures = judge_facts(session, every, rules)
     platforms, index = session.platforms, session.index
-    reach = find_reach_of_packages(session, every) if session.settings.reach else ()
+    reach = find_reach_of_packages(session, every, evidence) if session.settings.reach else ()
     report = Report(
         target=session.target.name,
         platforms=tuple(platform.name for platform in platforms),

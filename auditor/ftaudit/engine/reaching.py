@@ -8,27 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ftaudit.engine.reach_runs import imports_of_starts, recorded_runs
 from ftaudit.errors import ArchiveError, UsageError
 from ftaudit.lockfiles.input_files import Table, read_toml
 from ftaudit.model import PackageFacts, Status
-from ftaudit.model.reachability import ReachAnswer
+from ftaudit.model.reachability import ReachAnswer, StartPoint
 from ftaudit.reach.finder import Finder
 from ftaudit.reach.folder_tree import FolderTree
 from ftaudit.reach.kept_answers import AnswerKey, KeptAnswers
+from ftaudit.reach.observed import compare_with_runs
 from ftaudit.reach.run import ReachQuestion, find_reach
-from ftaudit.reach.starts import StartPoint, default_starts, parse_start
+from ftaudit.reach.starts import default_starts, parse_start
 from ftaudit.reach.wheel_files import WheelStore, WheelTree
 from ftaudit.source.python.parse import parse_module
 
 if TYPE_CHECKING:
+    from ftaudit.engine.evidence import Evidence
     from ftaudit.engine.session import AuditSession
     from ftaudit.target import Platform
 
 CONNECTIONS: Final = 8
 
 
-def find_reach_of_packages(session: AuditSession, every: Sequence[PackageFacts]) -> tuple[ReachAnswer, ...]:
-    """Return what the start points load on each platform. Raise `UsageError` for an invalid start point."""
+def find_reach_of_packages(
+    session: AuditSession, every: Sequence[PackageFacts], evidence: Evidence
+) -> tuple[ReachAnswer, ...]:
+    """Return what the start points load on each platform, compared with runs if there are any.
+
+    Raise `UsageError` for an invalid start point, and `InputError` for a file that is not a record of runs.
+    """
     roots = source_roots(session)
     settings = session.settings
     named = [parse_start(text, roots) for text in settings.reach if text]
@@ -43,7 +51,8 @@ def find_reach_of_packages(session: AuditSession, every: Sequence[PackageFacts])
         )
         for platform in session.platforms:
             facts = [each for each in every if each.platform == platform.name]
-            answers.append(_on_platform(session, platform, facts, roots, named, store))
+            answer = _on_platform(session, platform, facts, roots, named, store)
+            answers.append(_with_runs(session, platform, answer, roots, evidence))
             session.progress.done(platform.name)
     return tuple(answers)
 
@@ -93,6 +102,18 @@ def _on_platform(
     if answers is not None and not failed:
         answers.keep(key, answer)
     return answer
+
+
+def _with_runs(
+    session: AuditSession, platform: Platform, answer: ReachAnswer, roots: Sequence[Path], evidence: Evidence
+) -> ReachAnswer:
+    """Compare an answer with the user's records and, if the runtime tier ran, with imports of the start points."""
+    settings = session.settings
+    runs = list(recorded_runs(answer, settings.recorded, session.target, platform))
+    if evidence.interpreter is not None and platform.is_host and not settings.static:
+        ran = imports_of_starts(answer, evidence.indexed, roots, evidence.interpreter, settings, platform)
+        runs += [] if ran is None else [ran]
+    return compare_with_runs(answer, runs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 from ftaudit.model.reachability import (
     BlockerReach,
+    ComparedRun,
     Condition,
     ConditionKind,
     Difference,
@@ -17,6 +18,8 @@ from ftaudit.model.reachability import (
     ReachAnswer,
     ReachClass,
     ReachStep,
+    RunKind,
+    SeenLoad,
 )
 
 WORDS: Final = {
@@ -42,6 +45,9 @@ def class_words(reached: ReachClass) -> str:
 
 def reach_sentences(found: ModuleReach) -> Iterator[str]:
     """Yield the facts about one module: when it is loaded, through what, and what to change."""
+    if found.seen is not None and found.seen.chain and not found.path and found.reached is not ReachClass.UNSURE:
+        yield seen_sentence(found.module, found.seen)
+        return
     match found.reached:
         case ReachClass.START:
             yield f"{found.module}: your code loads it at start, {_ways(found)}: {way(found.path, found.module)}"
@@ -63,7 +69,15 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
     if found.optional:
         yield f"{found.module}: every import of its package at start handles ImportError: without the package it starts"
     if found.seen is not None:
-        yield f"{found.module}: loaded in {found.seen}"
+        yield seen_sentence(found.module, found.seen)
+
+
+def seen_sentence(module: str, seen: SeenLoad) -> str:
+    """Return which run loaded a module, when, and through which imports."""
+    when = " at start" if seen.at_start else ""
+    line = f" ({seen.file}:{seen.line})" if seen.file else ""
+    chain = f": {' → '.join(_shortened(seen.chain))}{line}" if seen.chain else ""
+    return f"{module}: loaded{when} in {seen.run}{chain}"
 
 
 def blocker_sentences(found: BlockerReach) -> Iterator[str]:
@@ -92,10 +106,11 @@ def way(path: Sequence[ReachStep], module: str) -> str:
     """Return the steps of an import chain: file and line of each import, and the module at its end."""
     if not path:
         return f"{module} is the start point"
-    steps = [place(step.site) for step in path]
-    if len(steps) > LONGEST_WAY:
-        steps = [*steps[:3], f"({len(steps) - 6} more)", *steps[-3:]]
-    return " → ".join([*steps, module])
+    return " → ".join([*_shortened([place(step.site) for step in path]), module])
+
+
+def _shortened(steps: Sequence[str]) -> Sequence[str]:
+    return [*steps[:3], f"({len(steps) - 6} more)", *steps[-3:]] if len(steps) > LONGEST_WAY else steps
 
 
 def place(site: ImportSite) -> str:
@@ -156,7 +171,7 @@ def listed_sites(sites: Sequence[OpenSite]) -> str:
 
 def reach_summary(reach: ReachAnswer) -> Iterator[str]:
     """Yield the facts that apply to all modules of a platform: the start points, and what could not be followed."""
-    starts = ", ".join(reach.starts[:LISTED])
+    starts = ", ".join(start.label for start in reach.starts[:LISTED])
     more = f" and {len(reach.starts) - LISTED} more" if len(reach.starts) > LISTED else ""
     files = f"{reach.files} Python {'file was' if reach.files == 1 else 'files were'} followed"
     yield f"reach on {reach.platform}, from {starts}{more}: {files}"
@@ -168,9 +183,27 @@ def reach_summary(reach: ReachAnswer) -> Iterator[str]:
             counts_packages = bool(sites[0].package) and noun != "package"
             where = f" in {packages} {'package' if packages == 1 else 'packages'}" if counts_packages else ""
             yield f"{number}{where} could not be {problem}: {_places(sites)}"
-    if reach.proof is not None and not reach.differences:
-        yield f"importing the start points with {reach.proof} showed no difference"
-    yield from map(difference_sentence, reach.differences)
+    for run in reach.runs:
+        yield from run_sentences(run, [each for each in reach.differences if each.run == run])
+
+
+def run_sentences(run: ComparedRun, differences: Sequence[Difference]) -> Iterator[str]:
+    """Yield how a run differed from the analysis, and what could not be compared."""
+    if run.other is not None:
+        yield f"{run.run} was not compared: its runs are of {run.other}"
+        return
+    for start, error in run.failed:
+        yield f"{start} could not be imported with {run.run}: {error}"
+    inside = [each for each in differences if not each.outside]
+    yield from map(difference_sentence, inside)
+    if outside := [each.module for each in differences if each.outside]:
+        more = f" and {len(outside) - LISTED} more" if len(outside) > LISTED else ""
+        yield f"{run.run}: code that no start point imports loaded {', '.join(outside[:LISTED])}{more}"
+    if not inside and (run.completed or run.kind is RunKind.RECORDED):
+        what = "importing the start points with" if run.kind is RunKind.SANDBOX else "the runs in"
+        yield f"{what} {run.run} showed no difference"
+    if run.kind is RunKind.RECORDED and not run.completed:
+        yield f"{run.run}: no start point was imported, so modules that are loaded at start could not be confirmed"
 
 
 _OPEN: Final = (
@@ -194,8 +227,9 @@ def _places(sites: Sequence[OpenSite]) -> str:
 def difference_sentence(difference: Difference) -> str:
     """Return where a run differed from the analysis."""
     said = WORDS[difference.said].removesuffix(" …")
-    did = "loaded it" if difference.loaded else "did not load it"
-    return f"{difference.module}: the analysis says `{said}`; importing the start points {did}"
+    did = ("loaded it at start" if difference.at_start else "loaded it") if difference.loaded else "did not load it"
+    what = "importing the start points with" if difference.run.kind is RunKind.SANDBOX else "a run in"
+    return f"{difference.module}: the analysis says `{said}`; {what} {difference.run.run} {did}"
 
 
 def counts(found: Iterable[ModuleReach]) -> str:

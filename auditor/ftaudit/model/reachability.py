@@ -121,6 +121,41 @@ class OpenSite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SeenLoad:
+    """A run that loaded a module."""
+
+    run: str
+    """The file with the record of the run, or the interpreter that imported the start points in the sandbox."""
+    chain: tuple[str, ...]
+    """The imports that were in progress, the outermost first; empty if that is unknown."""
+    at_start: bool
+    """Whether the import of a start point was in progress."""
+    requires_gil: bool | None
+    """Whether the module requires the GIL, if the run showed it."""
+    file: str | None = None
+    """The innermost file of the user's own code on the way."""
+    line: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartPoint:
+    """Where a program starts."""
+
+    module: str
+    function: str | None = None
+    """It is called after the module is imported: a console script."""
+    is_main: bool = False
+    """Whether the module runs as a program, so that its `__name__` is `__main__`."""
+    text: str = ""
+    """The name that the user gave."""
+
+    @property
+    def label(self) -> str:
+        """The name for readers."""
+        return self.text or self.module
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleReach:
     """When the start points load one extension module."""
 
@@ -136,8 +171,8 @@ class ModuleReach:
     """Every import that leads into its package handles `ImportError`: without the package the program still starts."""
     open_sites: tuple[OpenSite, ...] = ()
     """What could not be followed and could load it."""
-    seen: str | None = None
-    """The recorded run or import that loaded it, if any."""
+    seen: SeenLoad | None = None
+    """The run that loaded it, if any did. The class is then at least `RUN`, whatever the analysis said."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,7 +203,7 @@ class ReachAnswer:
     """What the start points load on one platform."""
 
     platform: str
-    starts: tuple[str, ...]
+    starts: tuple[StartPoint, ...]
     modules: tuple[ModuleReach, ...]
     """Every extension module of the packages, by name; then the imported names of packages without files."""
     open_sites: tuple[OpenSite, ...] = ()
@@ -178,14 +213,40 @@ class ReachAnswer:
     steps: int = 0
     bytes_read: int = 0
     """Bytes that were fetched for the analysis."""
+    own: tuple[str, ...] = ()
+    """The top-level names of the user's own modules that were followed."""
+    runs: tuple[ComparedRun, ...] = ()
+    """The runs that the analysis was compared with."""
     differences: tuple[Difference, ...] = ()
-    """Where importing the start points gave a different result."""
-    proof: str | None = None
-    """The interpreter that imported the start points; `None` if they were not imported."""
+    """Where a run gave a different result."""
 
     def of(self, module: str) -> ModuleReach | None:
         """Return the facts about a module."""
         return next((each for each in self.modules if each.module == module), None)
+
+
+class RunKind(StrEnum):
+    """What kind of run the analysis was compared with."""
+
+    SANDBOX = "sandbox"
+    """The start points were imported in the sandbox."""
+    RECORDED = "recorded"
+    """The user's own runs, from a file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedRun:
+    """A run that the analysis was compared with."""
+
+    kind: RunKind
+    run: str
+    """The file, or the interpreter."""
+    completed: tuple[str, ...] = ()
+    """The start points whose import it completed."""
+    failed: tuple[tuple[str, str], ...] = ()
+    """The start points whose import ended with an error, and the error."""
+    other: str | None = None
+    """The interpreter and the machine of a record that does not fit the target, and was not compared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,3 +257,8 @@ class Difference:
     said: ReachClass
     loaded: bool
     """Whether the run loaded it."""
+    at_start: bool
+    """Whether it did so, or should have done so, when a start point was imported."""
+    outside: bool
+    """Whether code that no start point imports loaded it, such as a test."""
+    run: ComparedRun

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from ftaudit.deep_stack import with_deep_stack
-from ftaudit.model.reachability import OpenKind
+from ftaudit.model.reachability import OpenKind, StartPoint
 from ftaudit.reach.abstract_run import AbstractRun, Ended, PythonLanguage
 from ftaudit.reach.abstract_values import UNKNOWN, Failed, Lazy, Module, Scope
 from ftaudit.reach.attribute_values import attribute
@@ -16,7 +16,6 @@ from ftaudit.reach.call_values import call
 from ftaudit.reach.expressions import evaluate
 from ftaudit.reach.finder import Found, FoundKind
 from ftaudit.reach.load_graph import RunUnit
-from ftaudit.reach.starts import StartPoint
 from ftaudit.reach.statements import run_block, run_body
 
 LANGUAGE: Final = PythonLanguage(

@@ -5,16 +5,15 @@ from __future__ import annotations
 import ast
 import gc
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ftaudit.model.reachability import OpenKind, OpenSite, ReachAnswer
+from ftaudit.model.reachability import OpenKind, OpenSite, ReachAnswer, StartPoint
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.analysis import LANGUAGE, analyse
 from ftaudit.reach.binary_names import names_in
 from ftaudit.reach.classify import classify
 from ftaudit.reach.finder import Finder, Found
-from ftaudit.reach.starts import StartPoint
 from ftaudit.reach.wheel_files import WheelTree
 
 
@@ -75,13 +74,20 @@ def find_reach(question: ReachQuestion) -> ReachAnswer:
     modules, sites = classify(machine, finder.extensions(), (*absent, *unread))
     return ReachAnswer(
         platform=question.platform,
-        starts=tuple(each.text or each.module for each in question.starts),
+        starts=tuple(question.starts),
         modules=modules,
         open_sites=sites,
+        own=tuple(sorted(set(_own_names(machine)))),
         files=machine.files,
         steps=machine.steps,
         bytes_read=sum(tree.bytes_read for tree in finder.trees if isinstance(tree, WheelTree)),
     )
+
+
+def _own_names(machine: AbstractRun) -> Iterator[str]:
+    for name, module in machine.modules.items():
+        if module.found.tree is not None and module.found.tree.own:
+            yield name.partition(".")[0]
 
 
 def module_names(finder: Finder) -> frozenset[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ftaudit.errors import UsageError
+from ftaudit.model.reachability import StartPoint
 from ftaudit.reach.finder import Finder, FoundKind
 from ftaudit.reach.folder_tree import FolderTree
 
@@ -16,19 +16,6 @@ _NOT_STARTS: Final = frozenset(
      "noxfile", "tasks", "fabfile"}
 )  # fmt: skip
 """Top-level names of a project that its users do not start."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StartPoint:
-    """Where a program starts."""
-
-    module: str
-    function: str | None = None
-    """It is called after the module is imported: a console script."""
-    is_main: bool = False
-    """Whether the module runs as a program, so that its `__name__` is `__main__`."""
-    text: str = ""
-    """The name that the user gave."""
 
 
 def parse_start(text: str, roots: Sequence[Path]) -> StartPoint:

@@ -135,6 +135,7 @@ def _for(machine: AbstractRun, node: ast.For | ast.AsyncFor, scope: Scope) -> Bl
             break
     machine.leave(mark)
     if not complete and not broken:
+        returns = False  # An import that fails ends the block early.
         with machine.under(ConditionKind.LOOP, scope, node.lineno, text_of(machine, node.iter)):
             assign(machine, node.target, UNKNOWN, scope)
             flow = run_block(machine, node.body, scope)

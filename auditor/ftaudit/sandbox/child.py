@@ -75,6 +75,8 @@ class Tracker:
         self.files: dict[str, bool] = {}
         self.guilty: list[tuple[str, str]] = []
         """Name and file of each module that required the GIL, in any thread."""
+        self.loaded: list[tuple[str, str, bool, list[str]]] = []
+        """Name and file of each extension module, whether it required the GIL, and the imports that led to it."""
         importer: Any = _imp
         self.create_dynamic = importer.create_dynamic
         importer.create_dynamic = self.load_extension
@@ -134,11 +136,12 @@ class Tracker:
         guilty = listener.heard or (self.gil_stays_on() and not on_before and not nested)
         self.stays_on = self.stays_on or guilty
         self.files[spec.origin] = guilty
+        names = [frame.name for frame in stack]
+        if not names or names[-1] != spec.name:
+            names.append(spec.name)
+        self.loaded.append((spec.name, str(spec.origin), guilty, names))
         if guilty:
             self.guilty.append((spec.name, str(spec.origin)))
-            names = [frame.name for frame in stack]
-            if not names or names[-1] != spec.name:
-                names.append(spec.name)
             for position, frame in enumerate(stack):
                 frame.culprits.append(names[position:])
         return module
@@ -176,7 +179,7 @@ class Child:
             self.keep_bytecode(job["site"], job["pycache"])
         sys.argv[:] = ["-c"]
         self.site = job["site"]
-        sys.path += [self.site, *job["paths"]]
+        sys.path += [*job["roots"], self.site, *job["paths"]]
         if job["startup"]:
             # Start-up code of the environment: only if imports failed without it.
             site.addsitedir(self.site)
@@ -201,9 +204,12 @@ class Child:
         self.flush()
         version, is_free = list(sys.version_info[:3]), "t" in sys.abiflags
         self.send({"ready": {"version": version, "free_threaded": is_free, "build": sys.version}})
-        for index, (name, path, startup, lazy) in enumerate(self.steps):
+        for index, (name, path, startup, lazy, loads) in enumerate(self.steps):
             self.send({"begin": index})
+            before = len(self.tracker.loaded)
             report = self.step(name, path, startup=startup, lazy=lazy)
+            if loads:
+                report["loads"] = self.loads_since(before)
             self.flush()
             self.send({"end": index, **report})
         self.send({"done": len(self.steps)})
@@ -308,6 +314,14 @@ class Child:
         report["lazy"] = len(self.waiting())
         report["chains"] = [[str(part) for part in chain] for chain in chains]
         return report
+
+    def loads_since(self, before: int) -> list[list[object]]:
+        """Return the extension modules of the environment that were loaded since, with the imports that led to each."""
+        return [
+            [str(name)[:200], guilty, [str(part)[:200] for part in (*chain[:6], *chain[6:][-6:])]]
+            for name, file, guilty, chain in self.tracker.loaded[before:]
+            if file.startswith(self.site)
+        ]
 
     def load_itself(self, name: str, path: str) -> None:
         """Create the module from its own file if another module had already put one of that name in place.

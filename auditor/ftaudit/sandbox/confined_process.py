@@ -83,17 +83,18 @@ def run_steps(
     deadline: float,
     pycache: Path | None = None,
     paths: Sequence[str] = (),
+    roots: Sequence[str] = (),
     startup: bool = False,
 ) -> ConfinedRun:
     """Import the steps in one confined process until they are done or it ends; what is not reached is missing.
 
     `deadline` is a moment of `time.monotonic()`. `stop` ends the process early. `pycache` is a folder that the
     process may write to in addition to its scratch folder, for compiled Python code; no other distribution reads it.
-    `paths` and `startup` are as for `launch`.
+    `paths`, `roots` and `startup` are as for `launch`.
     """
     with temporary_folder() as folder:
         watch = _Watch(python, environment, steps, settings, stop, deadline, folder, pycache)
-        watch.paths, watch.startup = paths, startup
+        watch.paths, watch.roots, watch.startup = paths, roots, startup
         return watch.run()
 
 
@@ -120,6 +121,7 @@ class _Watch:
         self.settings, self.stop, self.deadline, self.scratch = settings, stop, deadline, scratch.resolve()
         self.pycache = pycache
         self.paths: Sequence[str] = ()
+        self.roots: Sequence[str] = ()
         self.startup = False
         self.keeper = 0
         self.weighed = 0.0
@@ -151,6 +153,7 @@ class _Watch:
             nonce=self.nonce,
             mark=self.mark,
             paths=self.paths,
+            roots=self.roots,
             startup=self.startup,
         )
         self.keeper = process.pid
@@ -365,6 +368,18 @@ def _is_table(rows: Any) -> bool:
     )
 
 
+def _are_loads(rows: Any) -> bool:
+    return isinstance(rows, list) and all(
+        isinstance(row, list)
+        and len(row) == 3
+        and isinstance(row[0], str)
+        and isinstance(row[1], bool)
+        and isinstance(row[2], list)
+        and all(isinstance(part, str) for part in row[2])
+        for row in rows
+    )
+
+
 def _started(said: object) -> StartedPython:
     match said:
         case {"version": [int(major), int(minor), int(micro)], "free_threaded": bool(free), "build": str(build)}:
@@ -386,6 +401,7 @@ def _check(message: dict[str, Any]) -> None:
         and isinstance(message.get("explained"), bool)
         and message.get("gil") in (True, False)
         and _is_table(message.get("guilty"))
+        and _are_loads(message.get("loads", []))
     )
     if not good:
         raise ProtocolViolation("a report of another form")

@@ -45,6 +45,8 @@ class ImportStep:
     """Whether `name` is a file that an interpreter runs when it starts in the environment."""
     lazy: bool = False
     """The imports that `import NAME` left for later are made (PEP 810), in a process that has imported it."""
+    loads: bool = False
+    """Whether the report lists the extension modules that were loaded."""
 
 
 def launch(
@@ -58,13 +60,15 @@ def launch(
     nonce: str,
     mark: str,
     paths: Sequence[str] = (),
+    roots: Sequence[str] = (),
     startup: bool = False,
 ) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
     """Start the keeper, which confines and starts the interpreter, and return it with the pipes to read from.
 
     `results` carries the child's reports, `output` the printed text, `status` the keeper's message. The job, with the
     secrets `nonce` and `mark`, goes to the child's standard input, where no other process can see it. `paths` are
-    further folders to import from; with `startup` the environment's start-up files run before the first import.
+    further folders to import from, and `roots` those that come before the environment; with `startup` the environment's
+    start-up files run before the first import.
     """
     job = {
         "nonce": nonce,
@@ -72,9 +76,16 @@ def launch(
         "pycache": None if pycache is None else str(pycache),
         "site": str(environment),
         "paths": list(paths),
+        "roots": list(roots),
         "startup": startup,
         "steps": [
-            (step.name, None if step.path is None else str(environment / step.path), step.startup, step.lazy)
+            (
+                step.name,
+                None if step.path is None else str(environment / step.path),
+                step.startup,
+                step.lazy,
+                step.loads,
+            )
             for step in steps
         ],
     }

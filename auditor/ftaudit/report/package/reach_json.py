@@ -7,12 +7,14 @@ from typing import Any
 
 from ftaudit.model.reachability import (
     BlockerReach,
+    ComparedRun,
     Condition,
     ImportSite,
     ModuleReach,
     OpenSite,
     ReachAnswer,
     ReachStep,
+    SeenLoad,
 )
 
 
@@ -27,7 +29,7 @@ def module_reach_as_dict(found: ModuleReach | None) -> dict[str, Any] | None:
         "cuts": [_site(site) for site in found.cuts],
         "optional": found.optional,
         "open_sites": [_open(site) for site in found.open_sites],
-        "seen": found.seen,
+        "seen": None if found.seen is None else _seen(found.seen),
     }
 
 
@@ -49,15 +51,44 @@ def reach_as_dict(reach: ReachAnswer) -> dict[str, Any]:
     """Return the facts about a platform as a whole."""
     return {
         "platform": reach.platform,
-        "starts": list(reach.starts),
+        "starts": [start.label for start in reach.starts],
         "files": reach.files,
         "steps": reach.steps,
         "bytes_read": reach.bytes_read,
         "open_sites": [_open(site) for site in reach.open_sites],
-        "proof": reach.proof,
+        "runs": [_run(run) for run in reach.runs],
         "differences": [
-            {"module": each.module, "class": each.said.value, "loaded": each.loaded} for each in reach.differences
+            {
+                "module": each.module,
+                "class": each.said.value,
+                "loaded": each.loaded,
+                "at_start": each.at_start,
+                "outside": each.outside,
+                "run": each.run.run,
+            }
+            for each in reach.differences
         ],
+    }
+
+
+def _seen(seen: SeenLoad) -> dict[str, Any]:
+    return {
+        "run": seen.run,
+        "chain": list(seen.chain),
+        "at_start": seen.at_start,
+        "requires_gil": seen.requires_gil,
+        "path": seen.file,
+        "line": seen.line or None,
+    }
+
+
+def _run(run: ComparedRun) -> dict[str, Any]:
+    return {
+        "kind": run.kind.value,
+        "run": run.run,
+        "compared": run.other is None,
+        "completed": list(run.completed),
+        "failed": [{"start": start, "error": error} for start, error in run.failed],
     }
 
 
