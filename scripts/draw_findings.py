@@ -40,7 +40,8 @@ def findings_of(project: str, cache: Path) -> tuple[Path, list[Finding]]:
     name, _, version = project.partition("==")
     folder = fetch(f"{name.lower()}-{version}.tar.gz", cache)
     rules = tuple(rule for rule in load_rules().select() if isinstance(rule, SourceRule))
-    found = find_files([folder], trust_git=False, base=folder)
+    inner = [*folder.iterdir()]
+    found = find_files(inner if len(inner) == 1 else [folder], trust_git=False, base=folder)
     return folder, list(scan(found, rules=rules, target=parse_target("3.14t")).findings)
 
 
@@ -108,7 +109,11 @@ def count(rows: list[dict[str, str]]) -> int:
     for row in rows:
         by_code[row["code"]][row["verdict"]] += 1
         by_code["all"][row["verdict"]] += 1
-    print(f"{'code':8}{'found':>7}" + "".join(f"{verdict:>11}" for verdict in VERDICTS) + f"{'true':>9}{'or debatable':>14}")
+    print(
+        f"{'code':8}{'found':>7}"
+        + "".join(f"{verdict:>11}" for verdict in VERDICTS)
+        + f"{'true':>9}{'or debatable':>14}"
+    )
     for code, counts in sorted(by_code.items()):
         total = sum(counts.values())
         share, fair = counts["true"] / total, (counts["true"] + counts["debatable"]) / total

@@ -53,6 +53,8 @@ class Role(StrEnum):
     VENDORED = "vendored"
     BUILT = "built"
     """Files that a build left in the tree: copies of other files, and output of tools."""
+    SCRIPT = "script"
+    """Python that builds, tests or releases the project, one process at a time; checked for its declarations only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

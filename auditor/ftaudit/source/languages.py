@@ -156,6 +156,16 @@ def _helps_to_build(data: bytes) -> bool:
     return any(map(data.__contains__, _BUILD_WORDS)) and _BUILD_HELPER.search(data) is not None
 
 
+_SETS_UP: Final = re.compile(
+    rb"^(?:from|import)[ \t]+(?:setuptools|distutils)\b(?![ \t]*\.[ \t]*version\b)", re.MULTILINE
+)
+
+
+def builds(data: bytes) -> bool:
+    """Return whether a Python file is part of a build: it imports setuptools or distutils when it is imported."""
+    return (b"setuptools" in data or b"distutils" in data) and _SETS_UP.search(data) is not None
+
+
 def reader_of(room: Room) -> Reader:
     """Return the room's reader, importing the room (and its parser) only now."""
     module = import_module(f"ftaudit.source.{room.value}")

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Severity, Site
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of, stateful_rooms
-from ftaudit.source.languages import OBJECTIVE_C, READ, languages_of, reader_of
+from ftaudit.source.languages import OBJECTIVE_C, READ, builds, languages_of, reader_of
 from ftaudit.source.limit import SECONDS_PER_FILE, TooSlow, processor_time
 from ftaudit.source.run_rules import RuleResults, Skipped, check_file, survey_file
 from ftaudit.source.silence import find_ignores
@@ -148,7 +148,9 @@ def _first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
         data = read_bytes(file.path)
     except ParseError as error:
         return {"skipped": [_skip_row(Skipped(path=file.shown, reason=error.reason, line=error.line))]}
-    role = Role.GENERATED if file.role is Role.OWN and _is_generated(file.shown, data) else file.role
+    role = file.role
+    if role is Role.OWN:
+        role = Role.GENERATED if _is_generated(file.shown, data) else Role.SCRIPT if _is_script(file, data) else role
     rooms = rooms_of(plan.rules)
     row: dict[str, Any] = {"role": role.value, "lines": data.count(b"\n")}
     skipped: list[Skipped] = []
@@ -158,7 +160,7 @@ def _first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
         skipped.append(Skipped(path=file.shown, reason=f"no language that is read: {READ}"))
     for language in languages:
         room = ROOM_OF[language]
-        if room not in plan.surveyed:
+        if room not in plan.surveyed or (role is Role.SCRIPT and room is Room.PYTHON):
             continue
         row.setdefault("languages", []).append(language.value)
         try:
@@ -195,6 +197,10 @@ def _first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
     row["findings"] = [finding_row(finding) for finding in findings]
     row["skipped"] = [_skip_row(skip) for skip in dict.fromkeys(skipped)]
     return row
+
+
+def _is_script(file: FoundFile, data: bytes) -> bool:
+    return file.shown.endswith(".py") and builds(data)
 
 
 def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: ScanPlan) -> dict[str, Any]:

@@ -101,6 +101,14 @@ _BUILT: Final = re.compile(
     r"\Abuild/(?:lib|temp)/|(?:\A|/)(?:build/(?:lib|temp|scripts|bdist)[.-][^/]+/|build/cp3\d+t?/|_skbuild/|cmake-build-\w+/)"
 )
 """Folders that setuptools, meson-python, scikit-build and CMake write to."""
+_SCRIPT_FOLDERS: Final = frozenset(
+    [
+        *("tasks", "tools", "scripts", "ci", ".ci", ".github", "dev", "devtools", "maint", "release", "packaging"),
+        *("build_tools", "buildtools", "buildconfig", "pep517_backend", "build_backend", "_build_backend", "contrib"),
+    ]
+)
+"""Folders next to the project's file whose Python builds, checks or releases it."""
+_LICENCES: Final = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING", "COPYING.txt", "LICENSE.rst")
 _RELEASE: Final = re.compile(r"[a-z][\w.-]*-\d+\.\d+\.\d+(?:[.+-]\w+)*\Z")
 """A folder that holds one release of something, as `cargo vendor` and unpacked archives name it: `pyo3-ffi-0.21.2`."""
 _NEVER_FOLDERS: Final = frozenset(
@@ -168,7 +176,7 @@ def find_files(
     Raise `UsageError` for a path that does not exist or a revision that git does not know.
     """
     wanted = {role for role, asked in ((Role.TEST, include_tests), (Role.VENDORED, include_vendored)) if asked}
-    wanted |= {Role.OWN, Role.GENERATED}
+    wanted |= {Role.OWN, Role.GENERATED, Role.SCRIPT}
     found: dict[str, FoundFile] = {}
     skipped: list[Skipped] = []
     left_out: Counter[str] = Counter()
@@ -178,8 +186,11 @@ def find_files(
             raise UsageError(f"{path} does not exist", hint="name files or folders that exist")
         if path.is_dir():
             within_project = any((path / mark).exists() for mark in _PROJECT_MARKS)
-            for relative in _below(path, skipped, trust_git=trust_git):
-                file = _found(path / relative, role_of(relative, within_project=within_project), base)
+            below = [*_below(path, skipped, trust_git=trust_git)]
+            roles = _Roles(path, below)
+            for relative in below:
+                role = role_of(relative, within_project=within_project)
+                file = _found(path / relative, roles.refined(relative) if role is Role.OWN else role, base)
                 if file.role in wanted:
                     found[file.shown] = file
                 else:
@@ -218,6 +229,40 @@ def role_of(relative: PurePath, *, within_project: bool = True) -> Role:
     if any(part in _TEST_FOLDERS for part in folders) or name in _TEST_NAMES or _is_test_name(name):
         return Role.TEST
     return Role.OWN
+
+
+class _Roles:
+    """Roles that depend on the other files of a tree."""
+
+    def __init__(self, root: Path, below: Sequence[PurePath]) -> None:
+        self.root = root
+        self.projects = {file.parent for file in below if file.name in ("pyproject.toml", "setup.py", "Cargo.toml")}
+        """Folders with a project of their own."""
+        self.above = {parent for folder in self.projects for parent in (folder, *folder.parents)}
+        self.packages = {file.parent for file in below if file.name == "__init__.py"}
+        self.copied: dict[PurePath, bool] = {}
+
+    def refined(self, relative: PurePath) -> Role:
+        """Return the role of a file that is the project's own by its path alone."""
+        if relative.suffix.lower() in (".py", ".pyw"):
+            return Role.SCRIPT if self._is_script(relative) else Role.OWN
+        return Role.VENDORED if self.projects and self._is_copied(relative.parent) else Role.OWN
+
+    def _is_script(self, relative: PurePath) -> bool:
+        for folder in relative.parents:
+            if folder.name.lower() in _SCRIPT_FOLDERS and folder.parent in self.projects:
+                backend = relative.parts[len(folder.parts)] if relative.parent != folder else ""
+                return folder not in self.packages or backend in _SCRIPT_FOLDERS
+        return False
+
+    def _is_copied(self, folder: PurePath) -> bool:
+        """Return whether a folder is a copy of another project: it has a licence, and no Python project in it."""
+        if folder == PurePath() or folder in self.above or folder in self.packages:
+            return False
+        if folder not in self.copied:
+            here = any((self.root / folder / name).is_file() for name in _LICENCES)
+            self.copied[folder] = here or self._is_copied(folder.parent)
+        return self.copied[folder]
 
 
 def _is_test_name(name: str) -> bool:

@@ -190,7 +190,7 @@ def scan(
         files=len(focus | _unread(skipped)),
         lines=sum(int(rows.first[path].get("lines", 0)) for path in focus if path in rows.first),
         lines_by_language=_lines_by_language(rows, focus),
-        left_out=found.left_out,
+        left_out=_left_out(found, roles),
         rules=tuple(rule.info for rule in rules),
         target=target.name,
         cached=len(rows.cached & focus),
@@ -198,6 +198,12 @@ def scan(
         states=state_table(access for some in accesses.values() for access in some),
         edited=edited,
     )
+
+
+def _left_out(found: FoundFiles, roles: Mapping[str, Role]) -> dict[str, int]:
+    """Return how many files were left out, by role; scripts are only read for what they declare."""
+    scripts = sum(role is Role.SCRIPT for role in roles.values())
+    return {**found.left_out, Role.SCRIPT.value: scripts} if scripts else dict(found.left_out)
 
 
 def asks_for_limited_api(context: TreeContext) -> bool:

@@ -151,8 +151,10 @@ int exec(PyObject *m) {
     def _needs_3_13(unit: CUnit) -> bool:
         """Return whether the project does not support older CPython versions.
 
-        The project says so, or the file uses names from CPython 3.13 without a condition.
+        The project says so, the file uses names from CPython 3.13 without a condition, or a header defines the slot.
         """
+        if unit.tree.defines_slot:
+            return True
         if any(
             not admits_python_before(fact.value, "3.13")
             for fact in unit.context.of(Room.BUILD, BuildContext).of(FactKind.PYTHON)

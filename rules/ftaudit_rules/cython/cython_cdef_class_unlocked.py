@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,13 +11,14 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CythonRule
 from ftaudit.source.cython import CythonUnit, FieldState, find_fields
-from ftaudit.source.race_words import describe
+from ftaudit.source.race_words import describe_type
 from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, Race
 
 _ALONE: Final = frozenset(
     [
         "__cinit__",
         "__init__",
+        "__set_name__",
         "__dealloc__",
         "__del__",
         "__setstate__",
@@ -144,8 +146,9 @@ class CythonCdefClassUnlocked(CythonRule):
         bound = {
             function.owner
             for function in unit.functions
-            if any(_LOOP.search(" ".join(line.words)) for line in function.body)
+            if function.head.words[0] == "async" or any(_LOOP.search(" ".join(line.words)) for line in function.body)
         }
+        causes: dict[tuple[str, Severity], list[tuple[Race, Access]]] = defaultdict(list)
         for field in find_fields(unit):
             found = _race(field)
             if found is None:
@@ -160,14 +163,26 @@ class CythonCdefClassUnlocked(CythonRule):
                 severity = Severity.PEDANTIC if kept and not field.is_native else severity
             elif kept or _DEPTH.search(field.state.name):
                 severity = Severity.PEDANTIC
-            text = describe(race)
-            yield self.finding(
-                text.message,
-                location=at.location,
-                severity=severity,
-                interleaving=text.interleaving,
-                sites=text.sites,
-            )
+            causes[owner, severity].append((race, at))
+        for (_, severity), found_races in causes.items():
+            for cause in _by_cause(found_races, severity):
+                text = describe_type([race for race, _ in cause])
+                yield self.finding(
+                    text.message,
+                    location=cause[0][1].location,
+                    severity=severity,
+                    interleaving=text.interleaving,
+                    sites=text.sites,
+                )
+
+
+_MOST_APART: Final = 3
+
+
+def _by_cause(found: list[tuple[Race, Access]], severity: Severity) -> list[list[tuple[Race, Access]]]:
+    """Return the races of one class that are one finding: many fields, or several numbers, need one lock."""
+    most = 1 if severity is Severity.INFO else _MOST_APART
+    return [found] if len(found) > most else [[one] for one in found]
 
 
 _ORDER: Final = (

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CythonRule
 from ftaudit.source.cython import CythonFunction, CythonUnit, CythonVariable, LogicalLine, stores
+from ftaudit.source.shared_state import AccessKind
 
 _MUTATORS: Final = frozenset(
     [
@@ -58,8 +59,11 @@ _WRITES_FIRST: Final = frozenset(
         "qsort",
     ]
 )
-_FAR: Final = 3
-"""Lines; a write further from its declaration than this is a separate finding."""
+_FILLED: Final = "filled"
+_SHORTEST: Final = 6
+"""How many words `cache[key] = value` has."""
+_GROWS: Final = re.compile(r"\b(?:dict|object|list)\s*\Z")
+_DEBUG: Final = re.compile(r"(?i)(?:^|_)(?:debug|trace|verbose)(?:$|_)")
 _CONTAINER: Final = re.compile(
     r"\b(?:object|dict|list|set|bytearray|deque|vector|map|unordered_map|queue|stack|string|unordered_set)\b"
 )
@@ -113,7 +117,7 @@ class CythonMutableModuleGlobal(CythonRule):
             "    global calls, last\n"
             "    calls += 1\n"
             "    last = calls\n",
-            lines=(1, 2, 5, 6),
+            lines=(1, 2),
         ),
         SourceExample(
             code="cdef dict _cache = {}\n"
@@ -126,7 +130,7 @@ class CythonMutableModuleGlobal(CythonRule):
         SourceExample(
             code="cdef object name, uri\n\n\n\n"
             "def set_names(tag):\n    global name, uri\n    uri, name = \\\n        split(tag)\n",
-            lines=(1, 7),
+            lines=(1,),
         ),
         SourceExample(
             code="cdef array.array swapper = array.array('Q', [0])\n"
@@ -145,25 +149,35 @@ class CythonMutableModuleGlobal(CythonRule):
         if not variables:
             return
         filled = _filled_at_import(unit)
-        written: dict[str, tuple[LogicalLine, str]] = {}
+        written: dict[str, tuple[LogicalLine, str, str]] = {}
+        harmful: set[str] = set()
+        """Not the caches that only grow: both threads store the same, and a container stores it in one step."""
         for function in unit.functions:
             if function.name in unit.init_only or function.name.startswith(("__pyx", "_cinit")):
                 continue
             for line in function.body:
                 for name, how in _writes(line, function, variables, filled):
-                    if name not in written and not unit.locked(line, function):
-                        written[name] = (line, f"{how} in {function.name}")
-        for name, (line, how) in written.items():
+                    if unit.locked(line, function) or _is_debugging(unit, line):
+                        continue
+                    written.setdefault(name, (line, how, function.name))
+                    if how != _FILLED or not _GROWS.search(variables[name].type) or len(line.words) < _SHORTEST:
+                        harmful.add(name)
+        for name, (line, how, writer) in written.items():
             variable = variables[name]
-            places = [(variable.line, variable.column)]
-            if line.number - variable.line > _FAR:
-                places.append((line.number, line.tokens[0].column))
-            for place in places:
-                yield self.finding(
-                    f"{name} is one for all threads, and is {how} (line {line.number}) without a lock.",
-                    location=unit.location(*place),
-                    declared=unit.location(variable.line, variable.column),
-                )
+            at_write = unit.location(line.number, line.tokens[0].column)
+            yield self.finding(
+                f"{name} is one for all threads, and is {how} in {writer} (line {line.number}) without a lock.",
+                location=unit.location(variable.line, variable.column),
+                sites=(Site(location=at_write, access=AccessKind.WRITE.value, entry_point=writer),),
+                severity=Severity.PEDANTIC if name not in harmful else None,
+            )
+
+
+def _is_debugging(unit: CythonUnit, line: LogicalLine) -> bool:
+    """Return whether a line runs only if a constant for debugging is set."""
+    return any(
+        head.words[0] in ("if", "elif", "IF") and any(map(_DEBUG.search, head.words)) for head in unit.heads(line)
+    )
 
 
 def _filled_at_import(unit: CythonUnit) -> frozenset[str]:
@@ -193,7 +207,7 @@ def _writes(
             if name in function.globals:
                 yield name, "assigned" if operator == "=" else "updated"
         elif target[1].text == "[" or (target[1].text == "." and not _is_plain_object(variables[name])):
-            yield name, "filled"
+            yield name, _FILLED
     tokens = line.tokens
     for position, token in enumerate(tokens):
         if token.kind != "name" or not reaches(token.text):

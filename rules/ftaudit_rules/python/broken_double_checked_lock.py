@@ -88,14 +88,18 @@ class D:
                 continue
             if getattr(lazy.function, "name", "") in ("__init__", "__del__", "__enter__", "__exit__", "close"):
                 continue
-            held = [assignment for assignment in lazy.assignments if module.locked(assignment)]
+            held = [
+                assignment
+                for assignment in lazy.assignments
+                if module.locked(assignment) and not _is_of_error(module, assignment)
+            ]
             if held and isinstance(lazy.test, ast.If) and not rechecked_under_lock(module, lazy):
                 if is_threading_lock(module, held[0]) and not _is_none(held[-1]):
                     yield self.finding(
                         f"{lazy.key} is tested before the lock and not again under it: both threads make it",
                         location=module.place(lazy.test),
                     )
-            elif not held:
+            elif not held and not _refuses(lazy.test):
                 early = _flag_before_data(lazy)
                 if early is not None:
                     yield self.finding(
@@ -125,6 +129,16 @@ _FLAG = re.compile(
 def is_threading_lock(module: PythonModule, node: ast.AST) -> bool:
     """Return whether the lock around a node is taken by `with` or `acquire` in the same function, not by a caller."""
     return not any(isinstance(parent, ast.AsyncWith) for parent in module.tree.above(node))
+
+
+def _refuses(test: ast.AST) -> bool:
+    """Return whether a test keeps a second caller out by an exception: that caller does not go on."""
+    return isinstance(test, ast.If) and isinstance(test.body[-1], ast.Raise)
+
+
+def _is_of_error(module: PythonModule, assignment: ast.stmt) -> bool:
+    """Return whether an assignment records an exception: nothing is made."""
+    return any(isinstance(parent, ast.ExceptHandler) for parent in module.tree.above(assignment))
 
 
 def _is_none(assignment: ast.stmt) -> bool:

@@ -9,7 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.kinds import has_identity
+from ftaudit.source.python.kinds import Kind, has_identity, kind_of
 from ftaudit.source.python.lazy import LazyInit, assignments_to, is_harmless
 from ftaudit.source.python.tree import inside, last_name
 
@@ -157,6 +157,10 @@ def secret():
         by_call: set[str] = set()
         for lazy in sorted(module.lazy_inits, key=lambda lazy: lazy.test.lineno):
             if isinstance(lazy.function, ast.AsyncFunctionDef) or not _is_of_module(module, lazy):
+                continue
+            made = getattr(lazy.assignments[-1], "value", None)
+            if isinstance(made, ast.expr) and kind_of(made) is Kind.LOCK:
+                # FT526 reports locks.
                 continue
             if module.locked(lazy.test) or any(module.locked(assignment) for assignment in lazy.assignments):
                 continue

@@ -71,6 +71,15 @@ def __getattr__(name):
     INVALID = (
         SourceExample(
             code="""\
+def load(v):
+    if "tables" in globals():
+        return
+    globals()["tables"] = v
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
 def use(v):
     globals()["BACKEND"] = v
 """,
@@ -106,7 +115,26 @@ def use(v):
             if what is None or function is None or getattr(function, "name", "") in ("__getattr__", "__setstate__"):
                 continue
             if not module.locked(node) and not module.registers(node):
-                yield self.finding(f"{what} is rebound for every thread", location=module.place(node))
+                yield self.finding(
+                    f"{what} is rebound for every thread",
+                    location=module.place(node),
+                    severity=Severity.PEDANTIC if _is_first_use(function) or _is_of_made(node) else None,
+                )
+
+
+def _is_first_use(function: ast.AST) -> bool:
+    """Return whether a function asks first whether the name exists: both threads bind the same module or value."""
+    return any(
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], (ast.In, ast.NotIn))
+        and _is_globals(test.comparators[0])
+        for test in ast.walk(function)
+    )
+
+
+def _is_of_made(node: ast.AST) -> bool:
+    """Return whether the names belong to a function object that the code puts together: `made.__globals__`."""
+    return any(isinstance(each, ast.Attribute) and each.attr == "__globals__" for each in ast.walk(node))
 
 
 def _written(node: ast.AST) -> str | None:

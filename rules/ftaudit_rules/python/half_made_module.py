@@ -144,6 +144,21 @@ def _is_own(key: ast.expr) -> bool:
             return False
 
 
+def _is_probed(parent: ast.AST | None, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether the code asks for attributes of the module and copes without them: `hasattr(mod, "x")`."""
+    match parent:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.NamedExpr(target=ast.Name(id=name)):
+            pass
+        case _:
+            return False
+    return any(
+        isinstance(call, ast.Call)
+        and last_name(call.func) == "hasattr"
+        and any(isinstance(given, ast.Name) and given.id == name for given in call.args[:1])
+        for call in inside(function.body)
+    )
+
+
 def _is_used(module: PythonModule, read: ast.expr, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Return whether the read replaces an import, or the code uses an attribute of the module."""
     imports = [
@@ -155,6 +170,8 @@ def _is_used(module: PythonModule, read: ast.expr, function: ast.FunctionDef | a
         # A module that is read after its import is complete.
         return min(imports) >= read.lineno
     parent = module.tree.parents.get(read)
+    if _is_probed(parent, function):
+        return False
     match parent:
         case ast.Attribute(attr=attribute):
             return not attribute.startswith("__")

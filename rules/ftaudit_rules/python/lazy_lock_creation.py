@@ -52,6 +52,19 @@ class C:
         ),
         SourceExample(
             code="""\
+import asyncio
+from collections import defaultdict
+from .lock import Lock
+class Region:
+    def __init__(self):
+        self.locks = defaultdict(asyncio.Lock)
+    def get(self, key):
+        with Lock(self.mutex(key), self.make) as value:
+            return value
+""",
+        ),
+        SourceExample(
+            code="""\
 import threading
 _locks = {}
 def lock_of(k):
@@ -139,7 +152,7 @@ _locks = defaultdict(threading.Lock)
                 yield self._late(module, first, f"{function.name} makes a lock on first use")
         for statement in module.tree.all(ast.With):
             for item in statement.items:
-                if dotted(getattr(item.context_expr, "func", None)) in _MADE_HERE:
+                if _is_lock_made_here(item.context_expr):
                     yield self.finding(
                         "no other thread can hold a lock that is made here", location=module.place(item.context_expr)
                     )
@@ -160,7 +173,20 @@ _locks = defaultdict(threading.Lock)
         return self.finding(f"{what}: two threads that come first hold different locks", location=module.place(node))
 
 
+def _is_lock_made_here(manager: ast.expr) -> bool:
+    """Return whether a statement holds a new lock of `threading`; those classes take no arguments."""
+    match manager:
+        case ast.Call(func=func, args=[], keywords=[]):
+            return dotted(func) in _MADE_HERE
+        case _:
+            return False
+
+
 _MADE_HERE = frozenset({"threading.Lock", "threading.RLock", "Lock", "RLock", "multiprocessing.Lock"})
+
+
+_OF_LOOPS = ("asyncio.", "anyio.", "trio.")
+"""Modules whose locks belong to one event loop, which runs in one thread."""
 
 
 def _is_memoised(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -185,6 +211,8 @@ def _makes_lock(factory: ast.expr) -> bool:
         case ast.Lambda(body=body):
             return kind_of(body) is Kind.LOCK
         case _:
+            if (dotted(factory) or "").startswith(_OF_LOOPS):
+                return False
             return dotted(factory) in _MADE_HERE or last_name(factory) in ("Lock", "RLock", "Condition", "Semaphore")
 
 

@@ -166,8 +166,7 @@ def capture(f):
             yield self.finding(
                 f"{what} is the whole process's and is changed here",
                 location=module.place(node),
-                # Only the main thread can set a handler.
-                severity=Severity.PEDANTIC if what == "signal.signal" else None,
+                severity=Severity.PEDANTIC if _CONFIGURES.match(what) else None,
             )
 
 
@@ -211,6 +210,11 @@ _CALLS = frozenset(
         "sys.stdout.reconfigure",
     ]
 )
+_CONFIGURES = re.compile(
+    r"signal\.signal$|sys\.(?:path|argv|meta_path|dont_write_bytecode|setrecursionlimit|set(?:trace|profile)|\w+hook)\b"
+    r"|threading\.set(?:trace|profile)|threading\.excepthook|logging\.(?:basicConfig|setLoggerClass)|multiprocessing\."
+)
+"""What programs set once, when they start; only the main thread can set a handler, and a profiler is a thread's own."""
 _REDIRECTS = frozenset(
     {
         "contextlib.chdir",

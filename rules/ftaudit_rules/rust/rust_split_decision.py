@@ -29,6 +29,7 @@ _ACTS: Final = {
     "get": "set",
 }
 """The call that acts on the result of each: `read()` and then `write()`, `load()` and then `store()`."""
+_KEPT_GUARD: Final = re.compile(r"\blet\s+(?:mut\s+)?\w+\s*=\s*[\w.:]+\s*\.\s*(?:lock|write)\s*\(\s*\)[^;]*;")
 _STORES: Final = frozenset({"store", "insert", "set", "set_item"})
 _CHANGES: Final = re.compile(
     r"[^;]*?\)\s*(?:\?|\.\s*(?:unwrap|expect|await)\s*(?:\([^()]*\))?)*\s*(?:=(?!=)|\.\s*(?:insert|push|replace|remove|clear"
@@ -120,6 +121,8 @@ class RustSplitDecision(RustRule):
                 acts = method in ("store", "insert", "set", "set_item") or _CHANGES.match(
                     text[found.end() : found.end() + 200]
                 )
+                if _is_repeated(text, owner, at, found.start()) or _is_used_only(text, at):
+                    continue
                 if acts and owner not in reported and _decides(text, at):
                     reported.add(owner)
                     line = unit.line_of(start.start_byte + len(text[: found.start()].encode()))
@@ -140,6 +143,24 @@ def _is_exclusive(unit: RustUnit, function: Node) -> bool:
     parameters = function.child_by_field_name("parameters")
     first = parameters.named_children[0] if parameters is not None and parameters.named_children else None
     return first is not None and first.type == "self_parameter" and "mut" in unit.text_of(first)
+
+
+def _is_repeated(text: str, owner: str, at: int, end: int) -> bool:
+    """Return whether the code asks again under a guard that it keeps: `let _guard = self.mutex.lock().unwrap();`."""
+    guard = _KEPT_GUARD.search(text, at, end)
+    if guard is None:
+        return False
+    return any("".join(f[1].split()) == owner and f[2] in _ASKS for f in _TAKES.finditer(text, guard.end(), end))
+
+
+def _is_used_only(text: str, at: int) -> bool:
+    """Return whether a block uses the answer and does not leave: `if let Some(port) = self.port.get() { … }`."""
+    head = text[max(text.rfind(";", 0, at), text.rfind("{", 0, at), text.rfind("}", 0, at)) + 1 : at]
+    opened = text.find("{", at)
+    if re.match(r"\s*if\s+let\s+Some\b", head) is None or opened < 0:
+        return False
+    closed = text.find("}", opened)
+    return closed > 0 and not re.match(r"\s*else\b", text[closed + 1 :]) and "return" not in text[opened:closed]
 
 
 def _decides(text: str, at: int) -> bool:

@@ -15,7 +15,7 @@ from ftaudit.source.shared_state import AccessKind
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-_OBJECT: Final = re.compile(r"\b(?:Py\s*<|PyObject\b|PyAny\b)")
+_OBJECT: Final = re.compile(r"\bPy\s*<|(?<!::)\bPyObject\b|\bPyAny\b")
 _TABLE: Final = re.compile(
     r"\bPy(?:Module|Method|Member|GetSet)Def(?:_\w+)?\b|\bPyType(?:Object|_S\w+)\b|\bPy\w+(?:Methods|Procs)\b"
 )

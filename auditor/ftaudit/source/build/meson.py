@@ -174,6 +174,14 @@ def parse_meson(path: str, text: str) -> MesonFile:
     return MesonFile(path=path, calls=tuple(calls), assignments=tuple(assignments))
 
 
+def _unlimited(call: MesonCall) -> MesonWords | None:
+    """Return the default options of a project if they turn the limited API off."""
+    options = call.keywords.get("default_options")
+    if options is None or not any("allow_limited_api=false" in text.replace(" ", "") for text in options.strings):
+        return None
+    return options
+
+
 def _tokens(text: str) -> Iterator[tuple[str, str, int, int]]:
     line, start = 1, 0
     for match in _TOKEN.finditer(text):
@@ -303,6 +311,8 @@ class MesonProject:
             yield from self._generator(file, call)
         elif call.name == "extension_module":
             yield from self._module(file, call)
+        elif call.name == "project" and (options := _unlimited(call)) is not None:
+            yield BuildFact(kind=FactKind.NO_LIMITED_API_OPTION, path=file.path, line=options.line)
 
     def _generator(self, file: MesonFile, call: MesonCall) -> Iterator[BuildFact]:
         command = call.keywords.get("command")

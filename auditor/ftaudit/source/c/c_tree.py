@@ -135,6 +135,8 @@ _ENTRY: Final = re.compile(
 )
 
 
+_WORDS: Final = re.compile(r"[A-Za-z_]\w*")
+_DEFINES_SLOT: Final = re.compile(r"^[ \t]*#[ \t]*define[ \t]+Py_mod_gil\b", re.MULTILINE)
 _LIMITED: Final = re.compile(r"^[ \t]*#[ \t]*define[ \t]+Py_(?:LIMITED_API|TARGET_ABI3T)\b", re.MULTILINE)
 
 
@@ -163,6 +165,10 @@ class CTree:
     """Macros whose body is a module entry point."""
     objects: Mapping[str, Fields] = field(default_factory=dict)
     """The structs with an object head and the bound C++ classes, with their known fields."""
+    defines_slot: bool = False
+    """Whether a header of the tree defines `Py_mod_gil` for versions of CPython that lack it."""
+    held_types: frozenset[str] = frozenset()
+    """The types that fields of the objects have."""
     entries: frozenset[str] = frozenset()
     """The files that hold the entry point of a module."""
     without_entry: tuple[tuple[str, int], ...] = ()
@@ -188,6 +194,8 @@ def survey_c(source: SourceFile) -> Survey | None:
     if not limited and not classes and not once and not any(map(text.__contains__, _INTERESTING)):
         return None
     found: dict[str, Any] = {"limited_api": True} if limited else {}
+    if "Py_mod_gil" in text and _DEFINES_SLOT.search(text):
+        found["defines_slot"] = True
     code = text
     declares = "Py_MOD_GIL_NOT_USED" in text or "mod_gil_not_used" in text
     if (
@@ -279,18 +287,23 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
             macros[name] = value if macros.get(name, value) == value else UNKNOWN
     classes = frozenset(name for survey in surveys.values() for name in survey.get("classes", ()))
     single, accessors = _merged(surveys, "globals", classes), _merged(surveys, "accessors", classes)
+    objects = _objects(surveys, (*single.values(), *accessors.values()))
     return CTree(
         takes=_union(surveys, "takes"),
         gives=_union(surveys, "gives"),
         thread_local=_union(surveys, "thread_local"),
         limited_api=any(survey.get("limited_api") for survey in surveys.values()),
         macros=macros,
+        defines_slot=any(survey.get("defines_slot") for survey in surveys.values()),
         declares_gil=_union(surveys, "declares"),
         called_at_import=_union(surveys, "called"),
         mutated_members=_union(surveys, "members"),
         not_used={path: survey["not_used"] for path, survey in surveys.items() if "not_used" in survey},
         entry_macros=_union(surveys, "entry_macros"),
-        objects=_objects(surveys, (*single.values(), *accessors.values())),
+        objects=objects,
+        held_types=frozenset(
+            word for one in objects.values() for kind in one.values() for word in _WORDS.findall(kind)
+        ),
         globals=single,
         accessors=accessors,
         entries=frozenset(path for path, survey in surveys.items() if survey.get("entry")),

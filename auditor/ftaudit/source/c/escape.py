@@ -56,6 +56,9 @@ class Variables(Protocol):
     def passed_arguments(self, function: Function, index: int) -> Sequence[ContainerOrigin]:
         """Return where the arguments of a static function come from, call by call."""
 
+    def is_held_by_objects(self, kind: str) -> bool:
+        """Return whether a type is one of objects, or objects of the tree have a field of it; unknown means yes."""
+
     def passed_locals(self, function: Function, index: int) -> bool:
         """Return whether every caller of a static function passes the address of an automatic variable there."""
 
@@ -154,6 +157,8 @@ _PARSE: Final = re.compile(
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _PLAIN: Final = re.compile(r"^[A-Za-z_]\w*$")
 _BASE: Final = re.compile(r"^[&*\s]*([A-Za-z_]\w*)")
+_OF_OBJECTS: Final = re.compile(r"Py|[oO]bject|[sS]tate|\bself\b")
+"""Names of types that stand for objects of Python, or for what belongs to a module."""
 _DICT_MEMBER: Final = re.compile(r"(?:->|\.)\s*tp_dict$")
 
 
@@ -254,6 +259,12 @@ def _parsed(unit: Variables, function: Function, name: str, before: int) -> bool
     return False
 
 
+def _is_plain_struct(unit: Variables, function: Function, name: str) -> bool:
+    """Return whether a parameter is a structure of C that no object holds: its owner is the caller, for one call."""
+    kind = next((parameter.type for parameter in function.parameters if parameter.name == name), "")
+    return "*" in kind and _OF_OBJECTS.search(kind) is None and not unit.is_held_by_objects(kind)
+
+
 def _member(unit: Variables, function: Function | None, expression: str) -> ContainerOrigin:
     """A field is shared if the tree changes its container anywhere; a local structure's field is private."""
     if _DICT_MEMBER.search(expression):
@@ -267,5 +278,7 @@ def _member(unit: Variables, function: Function | None, expression: str) -> Cont
         name = base[1]
         if not unit.is_shared_variable(name, function) and name not in {p.name for p in function.parameters}:
             return ContainerOrigin.PRIVATE
+    if base and function is not None and _is_plain_struct(unit, function, base[1]):
+        return ContainerOrigin.UNKNOWN
     member = re.split(r"->|\.", expression)[-1].strip(" )")
     return ContainerOrigin.MEMBER if member in unit.mutated_members else ContainerOrigin.UNKNOWN

@@ -9,7 +9,9 @@ from typing import Final
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _LOCKS: Final = frozenset({"lock", "mutex", "rwlock", "spinlock", "critical", "srwlock", "latch", "wrlock", "rdlock"})
-_TAKING: Final = frozenset({"lock", "acquire", "enter", "begin", "wrlock", "rdlock", "trylock", "take", "shared"})
+_TAKING: Final = frozenset(
+    {"lock", "acquire", "enter", "begin", "wrlock", "rdlock", "trylock", "try", "take", "shared"}
+)
 _GIVING: Final = frozenset({"unlock", "release", "leave", "end", "exit", "drop", "give"})
 _OTHER: Final = frozenset(
     [

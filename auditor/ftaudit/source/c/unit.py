@@ -306,6 +306,13 @@ class CUnit(CFile):
         method = "::" in function.name or any(start < function.start < end for start, end, _ in self.syntax.classes)
         return method and not self.is_local(function, name) and not self.is_shared_variable(name, function)
 
+    def is_held_by_objects(self, kind: str) -> bool:
+        """Return whether a type is one of objects, or objects of the tree have a field of it; unknown means yes."""
+        name = re.sub(r"\b(?:const|struct|volatile)\b|[*\s]", "", kind)
+        if not self.tree.objects or name in self.tree.objects:
+            return True
+        return name in self.tree.held_types
+
     def is_changed_member(self, name: str, function: Function) -> bool:
         """Return whether a plain name in a method is a member (without `this->`) whose container the file changes."""
         return name in self._changed_members and self._means_member(name, function)

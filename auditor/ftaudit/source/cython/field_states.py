@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ftaudit.source.cython.tokens import Token
 
 _CONSTRUCTORS: Final = frozenset(
-    {"__cinit__", "__init__", "__setstate__", "__setstate_cython__", "__reduce__", "__reduce_cython__"}
+    {"__cinit__", "__init__", "__set_name__", "__setstate__", "__setstate_cython__", "__reduce__", "__reduce_cython__"}
 )
 _DESTRUCTORS: Final = frozenset({"__dealloc__", "__del__"})
 _CHANGES: Final = frozenset(

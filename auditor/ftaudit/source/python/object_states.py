@@ -30,6 +30,7 @@ _CONSTRUCTORS: Final = frozenset(
     {"__init__", "__new__", "__post_init__", "__attrs_post_init__", "__setstate__", "__init_subclass__", "__set_name__"}
 )
 _DESTRUCTORS: Final = frozenset({"__del__", "__finalize__"})
+_AFTER_FORK: Final = re.compile(r"after_?(?:in_)?fork|at_?fork|in_child|after_in_child")
 _FOR_READERS: Final = frozenset({"__repr__", "__str__", "__getstate__", "__reduce__", "__copy__", "__deepcopy__"})
 """Methods whose result is for a person or a copy: no code relies on a consistent snapshot."""
 _CHANGES: Final = frozenset(
@@ -135,6 +136,8 @@ class _Steps:
         self.decisions: dict[ast.AST, list[tuple[str, AccessKind, frozenset[str], bool, bool]]] = defaultdict(list)
         tests: list[ast.If | ast.While] = [*module.tree.all(ast.If), *module.tree.all(ast.While)]
         for test in tests:
+            if _takes_lock(test.test):
+                continue
             for tested in tested_containers(module, test):
                 if tested.shared.where is not Where.INSTANCE:
                     continue
@@ -155,6 +158,14 @@ class _Steps:
                 continue
             locks = _common(module, lazy.test, lazy.assignments[0])
             self.decisions[lazy.test].append((attribute, AccessKind.DECIDE, locks, True, False))
+
+
+def _takes_lock(test: ast.expr) -> bool:
+    """Return whether a condition takes a lock that the body then holds: `while self.items and lock.acquire(False):`."""
+    return any(
+        isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "acquire"
+        for call in ast.walk(test)
+    )
 
 
 def _taken_in_loop(loop: ast.For) -> Iterator[tuple[str, ast.AST]]:
@@ -266,6 +277,9 @@ class _SharedClass:
             return EntryKind.CONSTRUCTOR
         if name in _DESTRUCTORS:
             return EntryKind.DESTRUCTOR
+        if _AFTER_FORK.search(name):
+            # The child has one thread.
+            return EntryKind.CONSTRUCTOR
         if name in self.threads:
             return EntryKind.THREAD
         if name.startswith("__") and name.endswith("__"):

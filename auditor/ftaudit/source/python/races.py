@@ -24,6 +24,7 @@ _LIFECYCLE: Final = re.compile(
 )
 _ENOUGH: Final = 2
 """Places that call an object's methods under a lock, from which on one that does not is odd."""
+_IN_PLACE: Final = frozenset({AccessKind.CHANGE, AccessKind.COUNT, AccessKind.DECIDE})
 _COMPOUND: Final = frozenset({AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT})
 
 
@@ -112,9 +113,13 @@ def _against_lock(
     kinds = {use.kind for _, use in locked}
     written = any(access.writes for access, _ in locked)
     steps = bool(kinds & _COMPOUND)
+    in_place = any(use.kind in _IN_PLACE for _, use in (*locked, *bare))
     for access, use in bare:
         match use.kind:
-            case AccessKind.DECIDE | AccessKind.WALK:
+            case AccessKind.WALK:
+                # What is only replaced as a whole does not change under a loop.
+                wrong = written and in_place
+            case AccessKind.DECIDE:
                 wrong = written
             case AccessKind.COUNT:
                 wrong = True
