@@ -84,8 +84,8 @@ def measure(task: bytes, shared: bytes | None) -> list[int]:
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
-        ("hang", "was ended after 0.5 s of work"),
-        ("sleep", "was ended after 0.5 s of work"),
+        ("hang", "was ended after 1 s of work"),
+        ("sleep", "was ended after 1 s of work"),
         ("kill", "was ended by SIGKILL"),
         ("exit", "ended with exit code 7"),
         ("raise", "failed: ZeroDivisionError in test_workers.py:"),
@@ -98,7 +98,9 @@ def measure(task: bytes, shared: bytes | None) -> list[int]:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_the_task_that_ends_its_worker_is_named_and_the_others_are_done(bad: str, told: str, jobs: int) -> None:
     tasks = ["a", "b", bad, "c", bad, "d"]
-    answers = dict(run_tasks(work, tasks, sizes=[1] * len(tasks), jobs=jobs, patience=0.5))
+    # Only what waits is ended by the clock: a machine with much other work must not end the rest.
+    patience = 1.0 if bad in ("hang", "sleep") else 60.0
+    answers = dict(run_tasks(work, tasks, sizes=[1] * len(tasks), jobs=jobs, patience=patience))
     assert {index: answers[index] for index in (0, 1, 3, 5)} == {0: "A", 1: "B", 3: "C", 5: "D"}
     assert all(isinstance(answers[index], Died) and str(answers[index]).startswith(told) for index in (2, 4))
 

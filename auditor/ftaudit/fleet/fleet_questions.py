@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -31,7 +31,7 @@ class Question:
     @property
     def group(self) -> str:
         """What the questions that need the same pages of an index have in common."""
-        return f"{self.pin.name} {_digest(asdict(self.index)) if self.index != IndexOptions() else ''}".strip()
+        return f"{self.pin.name} {_digest(repr(self.index)) if self.index != IndexOptions() else ''}".strip()
 
     @property
     def is_local(self) -> bool:
@@ -47,21 +47,27 @@ class Question:
         )
 
 
+QuestionRow: TypeAlias = "tuple[str, str, bool, str]"
+"""A question as plain data: the key, the group, whether it is local, and the rest as JSON."""
+
+
 def question_of(pin: Pin, target: str, platforms: Iterable[str], index: IndexOptions) -> Question:
     """Return the question about a pin: without its places, and without what requires it."""
     bare = replace(pin, required_by=((str(pin.name),),), source=None, also=())
-    question = Question(key="", pin=bare, target=target, platforms=tuple(sorted(platforms)), index=index)
-    return replace(question, key=_digest(_plain(question)))
+    where = tuple(sorted(platforms))
+    key = _digest(_render(bare, target, where, index))
+    return Question(key=key, pin=bare, target=target, platforms=where, index=index)
 
 
-def render_question(question: Question) -> bytes:
-    """Return the question as JSON."""
-    return json.dumps(_plain(question), separators=(",", ":")).encode()
+def row_of_question(question: Question) -> QuestionRow:
+    """Return the question as plain data."""
+    body = _render(question.pin, question.target, question.platforms, question.index)
+    return question.key, question.group, question.is_local, body
 
 
-def parse_question(key: str, data: bytes) -> Question:
-    """Return the question that `render_question` wrote."""
-    told = json.loads(data)
+def parse_question(key: str, body: str) -> Question:
+    """Return the question from its key and its body in a `QuestionRow`."""
+    told = json.loads(body)
     index: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in told["index"].items()
     }
@@ -74,17 +80,18 @@ def parse_question(key: str, data: bytes) -> Question:
     )
 
 
-def _plain(question: Question) -> dict[str, Any]:
-    return {
-        "pin": _plain_pin(question.pin),
-        "target": question.target,
-        "platforms": list(question.platforms),
-        "index": asdict(question.index),
+def _render(pin: Pin, target: str, platforms: Sequence[str], index: IndexOptions) -> str:
+    told = {
+        "pin": _plain_pin(pin),
+        "target": target,
+        "platforms": platforms,
+        "index": {slot: value for slot in IndexOptions.__slots__ if (value := getattr(index, slot)) not in (None, ())},
     }
+    return json.dumps(told, separators=(",", ":"))
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _plain_pin(pin: Pin) -> dict[str, Any]:
@@ -113,7 +120,7 @@ def _plain_file(file: DistributionFile) -> list[Any]:
     return [
         file.filename,
         file.url,
-        [list(pair) for pair in file.hashes],
+        file.hashes,
         file.size,
         file.requires_python,
         file.yanked,

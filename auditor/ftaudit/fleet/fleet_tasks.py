@@ -22,7 +22,7 @@ from ftaudit.engine.selected_pins import SelectedPins, select_pins
 from ftaudit.engine.session import AuditSession, open_sessions, open_sessions_for_pins
 from ftaudit.errors import FtauditError
 from ftaudit.fleet.earlier_answers import EarlierAnswer, EarlierAnswers, open_answers
-from ftaudit.fleet.fleet_questions import Question, question_of, render_question
+from ftaudit.fleet.fleet_questions import Question, question_of, row_of_question
 from ftaudit.fleet.fleet_rows import rows_of_package
 from ftaudit.index.client import ProjectPages
 from ftaudit.index.index_settings import IndexOptions
@@ -87,7 +87,7 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
         "problem": None,
         "input": str(read.path),
         "targets": {target: told for target, (told, _) in found.items()},
-        "questions": {key: render_question(question).decode() for key, question in _unsent(questions).items()},
+        "questions": [row_of_question(question) for question in _unsent(questions)],
     }
 
 
@@ -95,9 +95,9 @@ _sent: Final[set[str]] = set()
 """The questions that this process has sent: the projects of a fleet ask the same ones, which are long."""
 
 
-def _unsent(questions: dict[str, Question]) -> dict[str, Question]:
-    new = {key: question for key, question in questions.items() if key not in _sent}
-    _sent.update(new)
+def _unsent(questions: dict[str, Question]) -> list[Question]:
+    new = [question for key, question in questions.items() if key not in _sent]
+    _sent.update(question.key for question in new)
     return new
 
 

@@ -17,14 +17,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ftaudit.errors import FtauditError, InputError, UsageError
-from ftaudit.fleet.fleet_questions import Question, parse_question, render_question
+from ftaudit.fleet.fleet_questions import Question, QuestionRow, parse_question, row_of_question
 from ftaudit.fleet.fleet_rows import TableRow, row_key
 from ftaudit.fleet.projects import FoundProject
 from ftaudit.fleet.schema import TABLES, DataTable
 
 JOURNAL: Final = "journal.sqlite3"
 _LOCK: Final = "lock.sqlite3"
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 _BUSY: Final = 5
 """SQLite's result code for a lock that another process holds; an extended code has it in its lowest byte."""
 _TABLES: Final = """
@@ -170,7 +170,7 @@ class Journal:
         """Store what a project pins, and the questions that are new."""
         body = {name: value for name, value in read.items() if name != "questions"}
         with self._at_once():
-            self._add_questions(parse_question(key, data.encode()) for key, data in read.get("questions", {}).items())
+            self._add_questions(read.get("questions", ()))
             data = zlib.compress(json.dumps(body).encode(), 1)
             self._data.execute("UPDATE projects SET body = ? WHERE project = ?", (data, project))
 
@@ -185,13 +185,11 @@ class Journal:
     def add_questions(self, questions: Iterable[Question]) -> None:
         """Add questions; those that are known stay as they are."""
         with self._at_once():
-            self._add_questions(questions)
+            self._add_questions(map(row_of_question, questions))
 
-    def _add_questions(self, questions: Iterable[Question]) -> None:
-        self._data.executemany(
-            "INSERT OR IGNORE INTO questions VALUES (?, ?, ?, 0, ?)",
-            ((each.key, each.group, each.is_local, zlib.compress(render_question(each), 1)) for each in questions),
-        )
+    def _add_questions(self, rows: Iterable[QuestionRow]) -> None:
+        stored = ((key, group, is_local, zlib.compress(body.encode(), 1)) for key, group, is_local, body in rows)
+        self._data.executemany("INSERT OR IGNORE INTO questions VALUES (?, ?, ?, 0, ?)", stored)
 
     def open_parts(self) -> list[tuple[str, bool, tuple[str, ...]]]:
         """Return the questions without an answer, by group: its name, whether it is local, and the keys."""
@@ -206,7 +204,7 @@ class Journal:
         found = []
         for key in keys:
             (body,) = self._data.execute("SELECT body FROM questions WHERE key = ?", (key,)).fetchone()
-            found.append(parse_question(key, zlib.decompress(body)))
+            found.append(parse_question(key, zlib.decompress(body).decode()))
         return tuple(found)
 
     def add_answers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -243,4 +243,6 @@ class Requirements:
     beside: tuple[str, ...] = ()
     """The other files in the folder that could have been read, if the user named a folder."""
     lock: LockData | None = None
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What a lock file records about the project itself, parsed; to be read only."""
     problems: tuple[Problem, ...] = ()

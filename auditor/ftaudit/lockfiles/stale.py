@@ -43,7 +43,7 @@ def find_stale(requirements: Requirements) -> str | None:
     try:
         match requirements.format:
             case InputFormat.UV_LOCK:
-                return _of_uv(path)
+                return _of_uv(path, requirements.record)
             case InputFormat.POETRY_LOCK | InputFormat.PDM_LOCK | InputFormat.PIPFILE_LOCK:
                 return _of_asked(requirements) or _by_hash(requirements)
             case InputFormat.PYLOCK:
@@ -181,10 +181,9 @@ def _pipfile_contents(document: Mapping[str, Any]) -> Iterator[str]:
         yield json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
-def _of_uv(path: Path) -> str | None:
+def _of_uv(path: Path, document: Mapping[str, Any]) -> str | None:
     if (workspace := _workspace_of(path.parent)) is not None:
         return f"uv reads the lock file next to {workspace} instead"
-    document = read_toml(path)[0]
     members = {canonicalize_name(name) for name in document.get("manifest", {}).get("members", ())}
     for package in document.get("package", ()):
         source = package.get("source", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias
 
 from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.frames import Packed, receive_tasks, send_answer
@@ -21,6 +22,10 @@ Work: TypeAlias = "Callable[[Any, Any], Any]"
 
 Limits: TypeAlias = "tuple[int, int, bool]"
 """Bytes of memory for a worker, seconds of processor time for a task, and whether it may write files."""
+
+
+_GARBAGE: Final = 100_000
+"""New objects after which garbage is collected: a task that parses a large file makes so many, and keeps them."""
 
 
 def main(limits: Limits) -> None:
@@ -58,6 +63,9 @@ def _serve(
     _limit(memory, may_write=may_write)
     if prepare is not None:
         prepare()
+    # What is loaded stays: without these two, a collection of garbage goes through all of it again and again.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
     with contextlib.suppress(OSError):
         send_answer(answers, b"{}")
         shared: object = None

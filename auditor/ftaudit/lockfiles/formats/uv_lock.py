@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -25,6 +25,7 @@ _KEYS: Final = (
     *("conflicts", "options", "manifest", "package"),
 )
 """The top-level keys of a lock file."""
+_FOLDERS: Final = frozenset({"virtual", "editable", "directory"})
 VERSION: Final = 1
 """The supported schema version. Its revisions are compatible according to uv's documentation."""
 
@@ -105,7 +106,13 @@ def read(
             *(f"group {name}" for name in sorted(found_groups - wanted_groups)),
         ),
         lock=locks[0] if len(locks) == 1 else dataclasses.replace(locks[0], apart=tuple(locks)),
+        record={**document, "package": [entry for entry in document.get("package", ()) if _is_local(entry)]},
     )
+
+
+def _is_local(entry: Mapping[str, Any]) -> bool:
+    """Return whether a package is a folder: only the requirements of these can have changed."""
+    return not _FOLDERS.isdisjoint(entry.get("source", ()))
 
 
 def _index(manifest: Path) -> InputIndexes:
