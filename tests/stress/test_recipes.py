@@ -8,7 +8,7 @@ import pytest
 
 from ftaudit.errors import UsageError
 from ftaudit.stress.child.learning import SharedType
-from ftaudit.stress.child.schedule import Chance, of_subject
+from ftaudit.stress.child.schedule import Chance, of_subject, together_on
 from ftaudit.stress.recipes import parse_recipe, read_recipes, recipes_for
 
 
@@ -52,12 +52,13 @@ def test_a_recipe_folder_that_does_not_exist_is_a_mistake_of_the_user(tmp_path: 
 def test_a_unit_says_whether_a_recipe_made_its_type_or_its_call(of_type: bool, of_call: bool) -> None:
     subject = SharedType("spam.Egg", imports=["spam"], compiled=True, iterator=False)
     subject.makers.append(("spam.Egg(3)", 3))
+    subject.collected = True
     subject.recipe = of_type
     subject.operations = [
         {"text": f"o.{name}()", "name": name, "mutates": True, "recipe": of_call, "stable": True, "taken": []}
         for name in ("boil", "crack")
     ]
-    units = list(of_subject(subject, Chance(1, None)))
-    assert {unit.kind for unit in units} >= {"everything at once", "pair of methods", "garbage collection"}
-    by_recipe = {unit.recipe for unit in units if unit.kind in ("everything at once", "pair of methods")}
+    units = [*together_on(subject, Chance(1, None)), *of_subject(subject, Chance(1, None))]
+    assert {unit.kind for unit in units} >= {"all pairs", "pair of methods", "garbage collection"}
+    by_recipe = {unit.recipe for unit in units if unit.kind in ("all pairs", "pair of methods")}
     assert by_recipe == {of_type or of_call}

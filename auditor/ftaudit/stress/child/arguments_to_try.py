@@ -11,24 +11,38 @@ if TYPE_CHECKING:
     from typing import Any
 
 SHARED = {
-    "a_list": "[3, 1, 2] * 20",
+    "a_list": "[n + 1000 for n in range(60)]",
     "a_dict": '{f"k{n}": [n, str(n)] for n in range(60)}',
+    "a_strings": '[f"s{n}" for n in range(60)]',
     "a_bytearray": 'bytearray(b"abcdef" * 50)',
-    "a_set": "set(range(60))",
+    "a_set": "set(range(1000, 1060))",
+    "a_pairs": '[(f"k{n}", n + 1000) for n in range(60)]',
+    "a_small_list": "list(range(256))",
 }
-"""Arguments that other threads change during use, by their names in a unit."""
+"""Arguments that other threads change during use, by their names in a unit.
 
+Their items are objects of their own: nothing shows that the interpreter shares an immortal number.
+"""
+
+_FRESH_ITEMS = {
+    "a_list": ("i + 1000", "[n + 1000 + i for n in range(60)]"),
+    "a_strings": ('f"t{i}"', '[f"t{n}{i}" for n in range(60)]'),
+    "a_pairs": ('(f"k{i}", i + 1000)', '[(f"k{n}", n + i) for n in range(60)]'),
+    "a_small_list": ("i % 256", "list(range(256))"),
+}
 MUTATORS = {
-    "a_list": (
-        "a_list.append(i)",
-        "a_list.clear()",
-        "a_list.__setitem__(slice(None), [3, 1, 2] * 20)",
-        "a_list.pop()",
-        "a_list.extend([i] * 50)",
-        "a_list.__setitem__(0, object())",
-    ),
+    name: (
+        f"{name}.__setitem__(slice(None), {every})",
+        f"{name}.clear()",
+        f"{name}.append({item})",
+        f"{name}.pop()",
+        f"{name}.__setitem__(0, {item})",
+        f"{name}.extend([{item}] * 50)",
+    )
+    for name, (item, every) in _FRESH_ITEMS.items()
+} | {
     "a_dict": (
-        'a_dict.update({f"k{n}": [i, str(n)] for n in range(60)})',
+        'a_dict.update({f"k{n}": [i, str(i)] for n in range(60)})',
         "a_dict.clear()",
         "a_dict.__setitem__(i, str(i))",
         "a_dict.popitem()",
@@ -40,40 +54,50 @@ MUTATORS = {
         'a_bytearray.__setitem__(slice(None), b"abcdef" * 50)',
         "a_bytearray.pop()",
     ),
-    "a_set": ("a_set.add(i)", "a_set.clear()", "a_set.update(range(60))", "a_set.pop()"),
+    "a_set": ("a_set.add(i)", "a_set.clear()", "a_set.update(range(1000, 1060))", "a_set.pop()"),
 }
 """The changes by other threads."""
+MUTATIONS = frozenset(text for texts in MUTATORS.values() for text in texts)
 
 OTHER = "p"
 """A second object of the type under test."""
-OWN = frozenset({*SHARED, OTHER})
 _PATH = 'tempfile.mkstemp(prefix="ftaudit")[1]'
 _INTS = ("3", "100", "1", "0")
-_STRINGS = ('"abc"', '"k1"', '"a, b; c" * 10', '""', '"1"')
+_STRINGS = ('"abc"', '"k1"', '\'{"a": [1, "b"]}\'', '"a, b; c" * 10', '""', '"1"')
 _BYTES = ('b"abcdef" * 20', "a_bytearray", 'b""')
-_LISTS = ("a_list", "list(range(100))", '["b", "a", "c"] * 20', "[[1, 2, 3]] * 40", '[("a", 1), ("b", 2)] * 20')
-_DICTS = ("a_dict", '{"a": 1, "b": [2, 3]}')
+_LISTS = ("a_list", "a_strings", "a_pairs", "[[1, 2, 3]] * 40", '[("a", 1), ("b", 2)] * 20', "a_small_list")
+_DICTS = ("a_dict", '{"a": 1, "b": [2, 3]}', '{"a": "b"}')
 CALLBACKS = ("(lambda *args, **options: args[0] if args else 1)", "(lambda *args: True)")
 """Functions that a callable may call; a unit can replace them by functions that change what is shared."""
 _CALLABLES = (CALLBACKS[0], "operator.add", CALLBACKS[1], "int", "str")
-_FILES = ('io.BytesIO(b"abc" * 100)', 'io.StringIO("abc\\n" * 100)')
+_FILES = ('io.BytesIO(b"abc" * 100)', 'io.StringIO(\'{"a": [1, "b"]}\')', 'io.StringIO("abc\\n" * 100)')
 _FLOATS = ("1.5", "0.0")
 _BOOLS = ("True", "False")
 
 _BY_ANNOTATION = (
-    (r"\bbool\b", _BOOLS),
-    (r"\bint\b|Index|Integral", _INTS),
-    (r"\bfloat\b", _FLOATS),
-    (r"bytearray", ("a_bytearray",)),
-    (r"\bbytes\b|Buffer|memoryview", _BYTES),
     (r"Callable", _CALLABLES),
     (r"[Dd]ict|Mapping", _DICTS),
-    (r"\b[Ss]et\b", ("a_set",)),
+    (r"(?:[Ll]ist|Sequence|Iterable|Iterator|Collection)\[(?:str|AnyStr|\w*[Ss]tr)\b", ("a_strings",)),
+    (
+        r"(?:[Ll]ist|Sequence|Iterable|Iterator|Collection)\[(?:[Tt]uple|[Ll]ist|Sequence)",
+        ("a_pairs", "[[1, 2, 3]] * 40"),
+    ),
+    (r"(?:[Ll]ist|Sequence|Iterable|Iterator|Collection)\[bytes", ('[b"ab", b"cd"] * 20',)),
+    (r"\b(?:Frozen|frozen)?[Ss]et\b", ("a_set",)),
+    (r"[Tt]uple\[(?:int|float)", ("(8, 8)", "(1, 2, 3)", "(0, 0, 8, 8)")),
     (r"\b[Ll]ist\b|Sequence|Iterable|Iterator|[Tt]uple|Collection|array", _LISTS),
+    (r"\bbool\b", _BOOLS),
+    (r"\bint\b|Index|Integral", _INTS),
+    (r"\bfloat\b|Real|Number", _FLOATS),
+    (r"bytearray", ("a_bytearray",)),
+    (r"\bbytes\b|Buffer|memoryview|bytes-like", _BYTES),
     (r"\bstr\b|AnyStr|LiteralString", _STRINGS),
     (r"Path", (_PATH,)),
     (r"\bIO\b|TextIO|BinaryIO", _FILES),
     (r"Self", (OTHER,)),
+)
+_CALLED = (
+    r"^(f|fn|func\w*|function\w*|callback|cb|predicate|binop|op|default|\w*factory|\w*hook|callable|key|keyfunc|cmp)$"
 )
 _BY_NAME = (
     (
@@ -88,7 +112,7 @@ _BY_NAME = (
         r"^(seq\w*|it|iter\w*|values?|items?|elements?|lst|l|list\w*|args|xs|coll|array|arr|a|objs?|sequence\w*)$",
         _LISTS,
     ),
-    (r"^(f|fn|func\w*|function\w*|callback|cb|predicate|binop|op|default|factory|hook|callable|keyfunc)$", _CALLABLES),
+    (_CALLED, _CALLABLES),
     (r"^(path|file\w*|fname|filename|dir\w*|folder)$", (_PATH,)),
     (r"^(fp|stream|fileobj|fh|f_in|f_out)$", _FILES),
     (r"^(encoding|codec)$", ('"utf-8"',)),
@@ -98,19 +122,21 @@ _BY_NAME = (
 )
 _GENERAL = (
     "a_list",
-    "3",
-    "[i, str(i)]",
-    '"abc"',
     "a_dict",
+    "a_strings",
+    '"abc"',
     'b"abcdef" * 20',
+    "3",
     OTHER,
+    "[i, str(i)]",
     "a_bytearray",
     _CALLABLES[0],
-    "[[1, 2, 3]] * 40",
-    '[("a", 1), ("b", 2)] * 20',
+    "a_pairs",
     "1.5",
     "a_set",
-    '["b", "a", "c"] * 20',
+    "[[1, 2, 3]] * 40",
+    "a_small_list",
+    "[a_list, a_dict]",
     '"1"',
     "operator.add",
     "0",
@@ -147,39 +173,67 @@ def ranked(parameter: dict[str, Any]) -> list[str]:
 
 
 def arguments(
-    signature: list[dict[str, Any]] | None, examples: list[str], extra: list[str], *, dangerous: bool
+    signature: list[dict[str, Any]] | None, examples: list[str], own: dict[str, str], *, dangerous: bool
 ) -> list[str]:
     """Return argument lists as source text: those from examples first, then likely ones from the signature.
 
-    `extra` are expressions of the package's own objects. Without a signature, try zero to three positional arguments.
+    `own` are expressions of the package's own objects, by the names of their types. Without a signature, try zero to
+    three positional arguments.
     """
     found = dict.fromkeys(() if dangerous else examples)
     if dangerous:
         found |= dict.fromkeys(_SAFE)
         return list(found)
+    some = list(own.values())[:3]
     if signature is None:
-        pools = [ranked({})[:20] + extra[:3]]
+        pools = [ranked({})[:22] + some]
         found[""] = None
-        found |= dict.fromkeys(_diagonal(pools, 24))
-        found |= dict.fromkeys(_diagonal([[*pools[0][:10], *extra[:2]]] * 2, 70))
-        found |= dict.fromkeys(_diagonal([pools[0][:6]] * 3, 40))
+        found |= dict.fromkeys(_diagonal(pools, 26))
+        found |= dict.fromkeys(_diagonal([[*pools[0][:11], *some[:2]]] * 2, 80))
+        found |= dict.fromkeys(_diagonal([pools[0][:7]] * 3, 40))
         return list(found)[:MOST]
     needed = [parameter for parameter in signature if parameter["required"] and not parameter["keyword"]]
     keywords = [parameter for parameter in signature if parameter["required"] and parameter["keyword"]]
     optional = [parameter for parameter in signature if not parameter["required"] and not parameter["keyword"]]
     for number in range(min(len(optional), 2) + 1):
         taken = [*needed, *optional[:number]]
-        pools = [[*ranked(parameter), *extra[:3]] for parameter in taken]
-        tails = "".join(f", {parameter['name']}={ranked(parameter)[0]}" for parameter in keywords)
-        for text in _diagonal(pools, 80 if number == 0 else 30):
-            found[f"{text}{tails}".removeprefix(", ")] = None
+        pools = [[*_of_types(parameter, own), *ranked(parameter), *some] for parameter in (*taken, *keywords)]
+        pools = [list(dict.fromkeys(pool)) for pool in pools]
+        names = [""] * len(taken) + [f"{parameter['name']}=" for parameter in keywords]
+        for values in _combined(pools, 80 if number == 0 else 30):
+            found[", ".join(map("".join, zip(names, values)))] = None  # noqa: B905 - equal
     return list(found)[:MOST]
 
 
+def _of_types(parameter: dict[str, Any], own: dict[str, str]) -> list[str]:
+    """Return the package's own objects of the types that the annotation names."""
+    words = set(re.findall(r"\w+", parameter.get("annotation") or ""))
+    return [made for name, made in own.items() if name.rpartition(".")[2] in words]
+
+
+def options(signature: list[dict[str, Any]] | None) -> list[str]:
+    """Return keyword arguments to try in addition to what a callable takes: functions that it calls, and containers."""
+    found = []
+    for parameter in signature or []:
+        name, annotation = parameter["name"], parameter.get("annotation") or ""
+        if parameter["required"] or not name.isidentifier():
+            continue
+        if "Callable" in annotation or re.search(_CALLED, name.lower()):
+            found.append(f"{name}={CALLBACKS[0]}")
+        elif any(re.search(pattern, annotation) for pattern, _ in _BY_ANNOTATION[1:7]):
+            found.append(f"{name}={ranked(parameter)[0]}")
+    return found[:4]
+
+
 def _diagonal(pools: list[list[str]], most: int) -> Iterator[str]:
+    """Yield argument lists, those of the first choices first."""
+    yield from (", ".join(values) for values in _combined(pools, most))
+
+
+def _combined(pools: list[list[str]], most: int) -> Iterator[tuple[str, ...]]:
     """Yield combinations, those of the first choices first."""
     if not pools:
-        yield ""
+        yield ()
         return
     count = 0
     width = max(map(len, pools))
@@ -188,7 +242,7 @@ def _diagonal(pools: list[list[str]], most: int) -> Iterator[str]:
         for places in itertools.product(*ranges):
             last = total - sum(places)
             if 0 <= last < len(pools[-1]):
-                yield ", ".join([pool[place] for pool, place in zip(pools, (*places, last))])  # noqa: B905 - equal
+                yield tuple(pool[place] for pool, place in zip(pools, (*places, last)))  # noqa: B905 - equal
                 count += 1
                 if count >= most:
                     return

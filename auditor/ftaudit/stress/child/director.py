@@ -205,16 +205,22 @@ class Director:
             if self.budget.spent > 0.6 * limit:
                 break
             self.learner.try_callable(entry)
-            if not self.learner.callables[entry["path"]].calls:
+            known = self.learner.callables.get(entry["path"])
+            if known is not None and not known.calls:
                 again.append(entry)
         if self.learner.subjects:
             for entry in again:
                 if self.budget.spent > 0.7 * limit:
                     break
                 self.learner.try_callable(entry)
-        for subject in sorted(self.learner.subjects.values(), key=lambda each: not each.compiled):
-            if self.budget.spent > limit:
+        tried: set[str] = set()
+        while self.budget.spent <= limit:
+            # Operations of one type may result in objects of another.
+            waiting = [each for each in self.learner.subjects.values() if each.type not in tried]
+            if not waiting:
                 break
+            subject = min(waiting, key=lambda each: not each.compiled)
+            tried.add(subject.type)
             self.learner.try_subject(subject)
 
     def units_without_end(self) -> Iterator[ThreadedUnit]:
@@ -236,10 +242,20 @@ class Director:
         compiled = [each for each in functions if each.compiled]
         others = [each for each in functions if not each.compiled]
         lanes = [schedule.of_subject(subject, chance) for subject in subjects]
-        lanes += list(schedule.of_functions([*compiled, *others], chance))
+        lanes += list(schedule.of_functions([*compiled, *others], self.learner.subjects, chance))
         extra = [self.checked(schedule.checks_of(subject, chance)) for subject in subjects]
         extra += [schedule.first_uses(compiled, chance), self.imports()]
-        # Checks, first uses, and imports take turns with each round of everything else.
+        # Many operations meet first. Checks, first uses, and imports then take turns with a round of everything else.
+        together = [schedule.together_on(subject, chance) for subject in subjects]
+        together.append(schedule.functions_together(compiled, self.learner.subjects, chance))
+        together.append(schedule.functions_together(others, self.learner.subjects, chance))
+        while together:
+            for lane in list(together):
+                unit = next(lane, None)
+                if unit is None:
+                    together.remove(lane)
+                else:
+                    yield unit
         waiting = list(lanes)
         while waiting or extra:
             for lanes_now in (waiting, extra):
@@ -286,17 +302,27 @@ class Director:
         """Run a unit, and triage its failure if it has one."""
         if self.free is None or self.triage is None or self.learner is None:
             return
-        if any(known.is_same(unit, _NOTHING) for known in self.triage.found):
+        if not unit.rotating and any(known.is_same(unit, _NOTHING) for known in self.triage.found):
             self.mark(unit)
             return
         if unit.kind == "import":
             self.drive_imports(unit)
             return
-        outcome = self.free.run(unit, measured=True)
-        self.count(unit, outcome)
-        if outcome.kind:
-            self.triage.settle(unit, outcome)
+        left: ThreadedUnit | None = unit
+        while left is not None:
+            left = self.triage.without_known(left) if unit.rotating else left
+            if left is None:
+                return
+            outcome = self.free.run(left, measured=True)
+            self.count(left, outcome)
+            if not outcome.kind:
+                return
+            known = len(self.triage.known)
+            self.triage.settle(left, outcome)
             self.tell(now=True)
+            # An operation that fails must not hide what the other operations of the unit do.
+            if not unit.rotating or len(self.triage.known) == known or self.budget.left <= KEPT:
+                return
 
     def drive_imports(self, unit: ThreadedUnit) -> None:
         """Import the package from several threads at once, in processes that have not imported it."""

@@ -273,20 +273,20 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
     threads = names["THREADS"]
     names["arrived"] = host.places[:threads]
     names["end"] = time.monotonic() + names["SECONDS"]
-    gc.unfreeze()
     names["main"]()
     return {"rounds": host.places[0] // 3, "overlaps": names.get("overlaps", [0])[0]}
 
 
 def _alone(names: dict[str, Any], fail: Any) -> dict[str, Any]:
     """Make the calls of all threads in this thread, in turn."""
-    operations = names["OPERATIONS"]
+    operations, pick = names["OPERATIONS"], names.get("pick")
     end = time.monotonic() + names["SECONDS"]
     rounds = 0
     while time.monotonic() < end and rounds < names["ROUNDS"]:
         shared = names["make"]()
         for call in range(names["CALLS"]):
             for number in range(names["THREADS"]):
-                names["outcome"](operations[number % len(operations)], shared, number * names["CALLS"] + call)
+                operation = pick(number, rounds + 1) if pick else operations[number % len(operations)]
+                names["outcome"](operation, shared, number * names["CALLS"] + call)
         rounds += 1
     return {"rounds": rounds, "overlaps": 0}

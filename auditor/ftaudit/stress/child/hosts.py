@@ -11,13 +11,15 @@ import subprocess
 import sys
 import time
 
-from ftaudit.stress.child.units import ThreadedUnit, head_of, render
+from ftaudit.stress.child.units import ThreadedUnit, head_of, picked, render
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 START_SECONDS = 60.0
+BUSY = 0.08
+"""The part of the budget without progress that counts as an endless loop, within limits."""
 WALL = 8
 """The wall time in budgets: hangs use no processor time, and other programs may use the processors."""
 _UNIT_LINE = re.compile(r'File "<unit>", line (\d+) in <lambda>')
@@ -75,7 +77,11 @@ class Outcome:
         first = len(head_of(unit)) + 1
         at = [int(line) - first for line in _UNIT_LINE.findall(self.stack)]
         self.operations = [index for index in at if 0 <= index < len(unit.operations)]
-        """The operations in the stack."""
+        """The operations in the stack; those of the other threads follow in a rotating unit."""
+        if unit.rotating and (progress := answer.get("progress")):
+            turn = max(progress) // 3
+            self.operations += [picked(number, turn, len(unit.operations)) for number in range(unit.threads)]
+            self.operations = list(dict.fromkeys(self.operations))
         self.native = _native(self.stack, site)
 
 
@@ -167,6 +173,7 @@ class Host:
                 "alone": alone,
                 "limit": unit.seconds * max(unit.threads, 1) + 10,
                 "wall": unit.seconds * 3 + 25,
+                "busy": min(max(BUSY * self.budget.seconds, 2.0), 8.0),
             }
             outcome = Outcome(self.ask(request), unit, self.site)
             if outcome.kind:

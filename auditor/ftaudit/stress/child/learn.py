@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
+import enum
 import importlib
 import inspect
 import itertools
-import os
 import re
 import sys
 import time
 import types
 
 from ftaudit.stress.child import arguments_to_try
+from ftaudit.stress.child.signatures import doc_of, examples_of, read_stubs, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 MOST_CALLABLES = 400
 MOST_METHODS = 120
-MOST_FOUND = 3
+MOST_FOUND = 5
 """Limit on the working argument lists of one callable."""
-SLOW = 0.02
-"""Seconds: a slower call is used only as the last resort."""
+MOST_PLAIN = 2
+"""Limit on those that use nothing that other threads change."""
+HAVE_GC = 1 << 14
+"""`Py_TPFLAGS_HAVE_GC` (Include/object.h)."""
 _STEPS = "itertools.islice({}, 200)"
 
+_USES_SHARED = re.compile(rf"\b({'|'.join(arguments_to_try.SHARED)})\b")
 PROTOCOL = (
     "len(o)",
     "repr(o)",
@@ -72,7 +75,22 @@ PROTOCOL = (
     "o(1)",
     "o.__enter__()",
     "o.__exit__(None, None, None)",
-    "[value for value in itertools.islice(o, 200)]",
+    "iter(o)",
+    "o[i]",
+    "o[::2]",
+    "operator.length_hint(o)",
+    "o.__reduce_ex__(4)",
+    "o.__setstate__(p.__getstate__())",
+    "o.__sizeof__()",
+    "format(o)",
+    'o.__setitem__("k1", [i, str(i)])',
+    "o.__setitem__(0, [i, str(i)])",
+    "o.__setitem__(slice(0, 2), p)",
+    "o.__delitem__(slice(0, 2))",
+    "o @ p",
+    "o % p",
+    "o // p",
+    "dir(o)",
 )
 """Operations that work on any object."""
 _MUTATING = re.compile(
@@ -97,8 +115,8 @@ def describe(request: dict[str, Any], known: set[int], progress: Any) -> dict[st
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-    stubs = _read_stubs(tops)
-    examples = _examples_of(request.get("readme", ""), tops)
+    stubs = read_stubs(tops)
+    examples = examples_of(request.get("readme", ""), tops)
     found: dict[int, dict[str, Any]] = {}
     modules = sorted((name for name in sys.modules if name.partition(".")[0] in tops), key=lambda n: (n.count("."), n))
     public = [name for name in modules if not any(part.startswith("_") for part in name.split("."))]
@@ -131,13 +149,23 @@ def _look_into(
         if type(attribute) is not str or not attribute.isidentifier():
             continue
         value = vars(module).get(attribute)
-        if value is None or id(value) in found or isinstance(value, types.ModuleType) or not _calls(value):
+        if value is None or id(value) in found or isinstance(value, types.ModuleType):
             continue
-        if not _is_own(value, tops, known):
+        if _is_own_object(value, known):
+            found[id(value)] = {
+                "path": f"{name}.{attribute}",
+                "module": name,
+                "kind": "object",
+                "compiled": "__firstlineno__" not in vars(type(value)),
+                "signature": None,
+                "examples": [],
+            }
+            continue
+        if not _calls(value) or _waits(value) or not _is_own(value, tops, known):
             continue
         path = f"{name}.{attribute}"
         if isinstance(value, type):
-            if issubclass(value, BaseException):
+            if issubclass(value, (BaseException, enum.Enum)):
                 continue
             compiled = "__firstlineno__" not in vars(value)
             found[id(value)] = {
@@ -171,6 +199,11 @@ def _calls(value: Any) -> bool:
         return False
 
 
+def _waits(value: Any) -> bool:
+    """Return whether a function is asynchronous: a call makes an object that only an event loop runs."""
+    return inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
+
+
 def _is_own(value: Any, tops: set[str], known: set[int]) -> bool:
     if isinstance(value, type):
         return id(value) not in known and (_top(value) in tops or _top(value) not in sys.stdlib_module_names)
@@ -179,6 +212,19 @@ def _is_own(value: Any, tops: set[str], known: set[int]) -> bool:
         owner = getattr(value, "__self__", None)
         home = getattr(owner, "__name__", None) or type(value).__module__
     return isinstance(home, str) and home.partition(".")[0] in tops
+
+
+def _is_own_object(value: Any, known: set[int]) -> bool:
+    """Return whether a module's attribute is an object of a type that the package brought, and not a function."""
+    kind = type(value)
+    if (
+        id(kind) in known
+        or isinstance(value, (type, types.FunctionType, enum.Enum))
+        or _top(kind) in sys.stdlib_module_names
+    ):
+        return False
+    # Compiled functions of Cython, pybind11, and nanobind have types of their own.
+    return not any(word in kind.__name__.lower() for word in ("function", "method", "module", "nb_", "alias"))
 
 
 def _top(kind: type) -> str:
@@ -204,171 +250,8 @@ def _callable(
     path: str, value: Any, stubs: dict[str, list[dict[str, Any]]], examples: dict[str, list[str]]
 ) -> dict[str, Any]:
     last = path.rpartition(".")[2]
-    found = [*_examples_of(_doc(value), set()).get(last, ()), *examples.get(last, ())]
+    found = [*examples_of(doc_of(value), set()).get(last, ()), *examples.get(last, ())]
     return {"path": path, "signature": signature_of(value, path, stubs), "examples": found[:8]}
-
-
-def _doc(value: Any) -> str:
-    try:
-        text = value.__doc__
-    except BaseException:
-        return ""
-    return text if isinstance(text, str) else ""
-
-
-def signature_of(value: Any, path: str, stubs: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
-    """Return the parameters from `inspect`, a stub, or the docstring's first line; `None` if they are unknown."""
-    try:
-        parameters = list(inspect.signature(value).parameters.values())
-    except (ValueError, TypeError, RecursionError):
-        parameters = []
-    except BaseException:
-        parameters = []
-    else:
-        found = [
-            {
-                "name": each.name,
-                "required": each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD),
-                "keyword": each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD),
-                "annotation": "" if each.annotation is each.empty else str(each.annotation)[:100],
-            }
-            for each in parameters
-        ]
-        if {each["name"] for each in found} not in ({"args", "kwargs"}, {"args"}):
-            known = stubs.get(".".join(path.split(".")[-2:])) or stubs.get(path.rpartition(".")[2])
-            annotations = {each["name"]: each["annotation"] for each in known or ()}
-            return [{**each, "annotation": each["annotation"] or annotations.get(each["name"], "")} for each in found]
-    for key in (".".join(path.split(".")[-2:]), path.rpartition(".")[2]):
-        if key in stubs:
-            return stubs[key]
-    return _from_docstring(_doc(value), path.rpartition(".")[2])
-
-
-def _from_docstring(text: str, name: str) -> list[dict[str, Any]] | None:
-    """Return the parameters in a first line such as `name(a, b=1)`, as Cython, pybind11, and many authors write it."""
-    for line in text.strip().splitlines()[:3]:
-        match = re.match(rf"^\s*(?:\d+\.\s*)?(?:\w+\.)*{re.escape(name)}\((.*)\)\s*(?:->.*|:)?$", line.strip())
-        if match is None:
-            continue
-        inside = re.sub(r"<[^>]*>", "None", match[1].replace("[,", ",").replace("]", "")).replace("[", "")
-        try:
-            tree = ast.parse(f"def f({inside}): pass").body[0]
-        except (SyntaxError, ValueError, RecursionError):
-            return None
-        return _parameters(tree, skip_self=True) if isinstance(tree, ast.FunctionDef) else None
-    return None
-
-
-def _parameters(tree: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_self: bool) -> list[dict[str, Any]]:
-    spec = tree.args
-    plain = [*spec.posonlyargs, *spec.args]
-    if skip_self and plain and plain[0].arg in ("self", "cls"):
-        missing = len(plain) - len(spec.defaults)
-        plain, defaults = plain[1:], missing - 1
-    else:
-        defaults = len(plain) - len(spec.defaults)
-    rows = [(each, place < defaults, False) for place, each in enumerate(plain)]
-    rows += [(each, default is None, True) for each, default in zip(spec.kwonlyargs, spec.kw_defaults)]  # noqa: B905
-    return [
-        {
-            "name": each.arg,
-            "required": required,
-            "keyword": keyword,
-            "annotation": "" if each.annotation is None else ast.unparse(each.annotation)[:100],
-        }
-        for each, required, keyword in rows
-    ]
-
-
-def _read_stubs(tops: set[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the parameters of functions and methods in `.pyi` files, by the last one or two parts of their names."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name in [name for name in list(sys.modules) if name.partition(".")[0] in tops]:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if not isinstance(file, str):
-            continue
-        folder, base = os.path.split(file)
-        stem = base.partition(".")[0]
-        top = name.partition(".")[0]
-        for path in (f"{folder}/{stem}.pyi", f"{folder}/{top}-stubs/__init__.pyi", f"{folder}/{top}-stubs/{stem}.pyi"):
-            try:
-                if os.path.getsize(path) > 1 << 20:  # noqa: PTH202 - quick
-                    continue
-                with open(path, encoding="utf-8") as stub:  # noqa: PTH123 - quick
-                    tree = ast.parse(stub.read())
-            except (OSError, SyntaxError, ValueError, RecursionError):
-                continue
-            for node in tree.body:
-                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                    found.setdefault(node.name, _parameters(node, skip_self=False))
-                elif isinstance(node, ast.ClassDef):
-                    for inner in node.body:
-                        if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                            static = any(ast.unparse(each) == "staticmethod" for each in inner.decorator_list)
-                            rows = _parameters(inner, skip_self=not static)
-                            if inner.name in ("__init__", "__new__"):
-                                found.setdefault(node.name, rows)
-                            found.setdefault(f"{node.name}.{inner.name}", rows)
-    return found
-
-
-def _examples_of(text: str, tops: set[str]) -> dict[str, list[str]]:
-    """Return argument lists of the calls in doctests and code blocks, by the last part of the callable's name.
-
-    Only calls that need no variable of the example are kept.
-    """
-    found: dict[str, list[str]] = {}
-    lines = [m[1] for m in re.finditer(r"^\s*>>> ?(.*)$", text[:400_000], re.MULTILINE)]
-    for block in re.findall(r"```(?:python|py)\n(.*?)```", text[:400_000], re.DOTALL):
-        lines += block.splitlines()
-    for line in lines[:600]:
-        try:
-            tree = ast.parse(line.strip())
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or len(node.args) + len(node.keywords) > 6:
-                continue
-            name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
-            parts = [*node.args, *(keyword.value for keyword in node.keywords)]
-            if name is None or any(keyword.arg is None for keyword in node.keywords) or not all(map(_is_plain, parts)):
-                continue
-            arguments = [ast.unparse(each) for each in node.args]
-            arguments += [f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in node.keywords]
-            rows = found.setdefault(name, [])
-            if len(rows) < 8 and ", ".join(arguments) not in rows:
-                rows.append(", ".join(arguments)[:400])
-    return found
-
-
-_PLAIN_NAMES = frozenset({"range", "list", "dict", "set", "tuple", "str", "int", "float", "bytes", "bytearray", "len"})
-_PLAIN_NODES = (
-    ast.Constant,
-    ast.List,
-    ast.Tuple,
-    ast.Dict,
-    ast.Set,
-    ast.UnaryOp,
-    ast.BinOp,
-    ast.Load,
-    ast.operator,
-    ast.unaryop,
-    ast.Name,
-    ast.Call,
-)
-
-
-def _is_plain(tree: ast.AST) -> bool:
-    for node in ast.walk(tree):
-        if not isinstance(node, _PLAIN_NODES):
-            return False
-        if isinstance(node, ast.Name) and node.id not in _PLAIN_NAMES:
-            return False
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Pow, ast.LShift)):
-            return False
-        if isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) > 10_000_000:
-            return False
-    return True
 
 
 # ----------------------------------------------------------------------------------------- how it is called
@@ -399,12 +282,16 @@ def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, 
     names = namespace(request["imports"])
     found: list[dict[str, Any]] = []
     errors: dict[str, int] = {}
+    messages: dict[str, None] = {}
+    plain = 0
     deadline = time.monotonic() + request["seconds"]
     for place, call in enumerate(request["calls"]):
         if place < request["skip"]:
             continue
         if time.monotonic() > deadline:
             break
+        if plain >= MOST_PLAIN and not request.get("mutation") and not _USES_SHARED.search(call):
+            continue
         progress[0] = place
         try:
             fresh = _make_shared(request["shared"], call, names)
@@ -415,15 +302,25 @@ def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, 
             entry = _describe_result(result, known, taken)
         except BaseException as error:
             errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
+            if isinstance(error, (TypeError, ValueError)) and len(messages) < 30:
+                messages[_text_of(error)] = None
             continue
         entry["call"] = call
+        plain += not _USES_SHARED.search(call)
         if request.get("mutation"):
             entry["mutates"] = _mutates(request["shared"], call, names)
         found.append(entry)
         if len(found) >= request.get("most", MOST_FOUND):
             break
     progress[0] = -1
-    return {"found": found, "errors": errors}
+    return {"found": found, "errors": errors, "messages": list(messages)}
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)[:1000]
+    except BaseException:
+        return ""
 
 
 def _make_shared(shared: dict[str, str], text: str, names: dict[str, Any]) -> dict[str, Any]:
@@ -509,17 +406,17 @@ def members(request: dict[str, Any], known: set[int], progress: Any) -> dict[str
     value = fresh["o"]
     kind = type(value)
     tops = set(request["toplevels"])
-    stubs = _read_stubs(tops)
+    stubs = read_stubs(tops)
     rows: list[dict[str, Any]] = []
     for name in list(dir(kind))[: 4 * MOST_METHODS]:
-        if name.startswith("_") or len(rows) >= MOST_METHODS:
-            continue
         static = inspect.getattr_static(kind, name, None)
-        if isinstance(static, (staticmethod, classmethod)) or static is None:
+        if len(rows) >= MOST_METHODS or (name.startswith("_") and not _is_own_field(name, static, known)):
+            continue
+        if isinstance(static, (staticmethod, classmethod)) or static is None or _waits(static):
             continue
         if isinstance(static, (types.GetSetDescriptorType, types.MemberDescriptorType, property)) or not _calls(static):
             rows.append({"name": name, "calls": [f"o.{name}"], "mutating": False})
-            for text in ("3", '"abc"', f"p.{name}"):
+            for text in (f"p.{name}", "[i, str(i)]", 'f"x{i}"', "i + 1000", "i + 0.5", "3"):
                 setter = f'setattr(o, "{name}", {text})'
                 rows.append({"name": f"{name} (set)", "calls": [setter], "mutating": True, "attribute": name})
             continue
@@ -527,16 +424,27 @@ def members(request: dict[str, Any], known: set[int], progress: Any) -> dict[str
         signature = signature_of(static, path, stubs)
         if signature and (isinstance(static, types.FunctionType) or _is_bound(signature)):
             signature = signature[1:]
-        examples = _examples_of(f"{_doc(static)}\n{_doc(kind)}", set()).get(name, [])
-        lists = arguments_to_try.arguments(signature, examples, request.get("extra", []), dangerous=False)
+        examples = examples_of(f"{doc_of(static)}\n{doc_of(kind)}", set()).get(name, [])
+        lists = arguments_to_try.arguments(signature, examples, request.get("own", {}), dangerous=False)
         rows.append(
             {
                 "name": name,
                 "calls": [f"o.{name}({text})" for text in lists],
+                "method": name,
+                "signature": signature,
                 "mutating": _MUTATING.match(name) is not None,
             }
         )
-    return {"members": rows, "compiled": "__firstlineno__" not in vars(kind)}
+    collected = bool(kind.__flags__ & HAVE_GC)
+    return {"members": rows, "compiled": "__firstlineno__" not in vars(kind), "collected": collected}
+
+
+def _is_own_field(name: str, static: Any, known: set[int]) -> bool:
+    """Return whether an attribute with two underscores is a field that a type of the package defines."""
+    if not isinstance(static, (types.GetSetDescriptorType, types.MemberDescriptorType)):
+        return False
+    home = getattr(static, "__objclass__", object)
+    return name.startswith("__") and id(home) not in known and name not in ("__dict__", "__weakref__", "__class__")
 
 
 def _is_bound(signature: list[dict[str, Any]]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from ftaudit.stress.child import arguments_to_try
+from ftaudit.stress.child.error_messages import improved
 from ftaudit.stress.child.learn import PROTOCOL
 from ftaudit.stress.child.units import ThreadedUnit
 
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
 MOST_CRASHES = 4
 """Limit on calls that end their process, after which a callable is skipped."""
 MOST_SIZE = 5000
+MOST_TYPES = 60
+MOST_MAKERS = 4
+"""Limit on the expressions for one type that are compared."""
+ENOUGH = 0.6
+"""The part of the operations on an object that must work; with fewer, other objects are tried."""
+MOST_MAKER = 300
+"""Limit on the length of an expression that makes an object."""
 
 
 class KnownCallable:
@@ -38,7 +47,19 @@ class KnownCallable:
 class SharedType:
     """A type with an expression that creates an object, and the operations on it that worked in one thread."""
 
-    __slots__ = ("compiled", "imports", "iterator", "makers", "operations", "recipe", "states", "type")
+    __slots__ = (
+        "chosen",
+        "collected",
+        "compiled",
+        "imports",
+        "iterator",
+        "makers",
+        "operations",
+        "recipe",
+        "seconds",
+        "states",
+        "type",
+    )
 
     def __init__(self, kind: str, *, imports: list[str], compiled: bool, iterator: bool) -> None:
         self.type, self.imports, self.compiled, self.iterator = kind, imports, compiled, iterator
@@ -49,15 +70,32 @@ class SharedType:
         self.recipe = False
         self.states: list[dict[str, Any]] = []
         """Checks from a recipe: `operations` and `state`."""
+        self.collected = False
+        """Whether the garbage collector visits its objects."""
+        self.seconds = 0.0
+        """The time that it takes to make one."""
+        self.chosen: str | None = None
+        """The expression whose object most operations take; `None` until operations are tried."""
 
     @property
     def maker(self) -> str:
-        """Return the expression to use: its object is neither empty nor huge."""
+        """Return the expression to use: most operations work on its object, which is neither empty nor huge."""
+        return self.chosen or self.best_makers()[0]
+
+    def best_makers(self) -> list[str]:
+        """Return some expressions to use, each by another callable where possible, the best by size first."""
 
         def worth(maker: tuple[str, int]) -> tuple[bool, int]:
             return (0 < maker[1] <= MOST_SIZE, min(maker[1], 60))
 
-        return max(self.makers, key=worth)[0]
+        ordered = [text for text, _ in sorted(self.makers, key=worth, reverse=True)]
+        first = {text.partition("(")[0]: text for text in reversed(ordered)}
+        return sorted(first.values(), key=ordered.index)[:MOST_MAKERS]
+
+    @property
+    def number_at_once(self) -> int:
+        """Return how many objects a round may make."""
+        return max(1, min(200, int(0.01 / max(self.seconds, 1e-6))))
 
     def shared(self, text: str) -> dict[str, str]:
         """Return the objects that the expressions in a text need, in the order of creation."""
@@ -79,6 +117,8 @@ class Learner:
         """Calls that end the process with a single thread, which is not a threading problem."""
         self.left_out = 0
         self.given: dict[str, Any] = {"constructors": {}, "calls": {}, "oracle": {}}
+        self.messages: list[str] = []
+        """What the last refused calls raised."""
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the public callables of the package, compiled ones first."""
@@ -93,36 +133,65 @@ class Learner:
             )
         return entries
 
+    def own_objects(self, imports: list[str]) -> dict[str, str]:
+        """Return expressions of the package's own objects, by the names of their types."""
+        tops = {name.partition(".")[0] for name in imports}
+        return {
+            subject.type: subject.maker
+            for subject in self.subjects.values()
+            if tops & {name.partition(".")[0] for name in subject.imports}
+        }
+
     def try_callable(self, entry: dict[str, Any]) -> None:
         """Find argument lists that a function or type accepts; the result of a call may be a subject."""
         known = self.callables[entry["path"]]
+        if entry["kind"] == "object":
+            known.calls = self.probe([entry["path"]], known, {}, most=1)
+            for row in known.calls:
+                self._add_subject(row, known)
+            self.callables.pop(entry["path"])
+            return
         name = entry["path"].rpartition(".")[2]
         dangerous = arguments_to_try.DANGEROUS.match(name) is not None
-        extra = [subject.maker for subject in self.subjects.values() if entry["module"] in subject.imports][:3]
-        texts = arguments_to_try.arguments(entry["signature"], entry["examples"], extra, dangerous=dangerous)
-        calls = [f"{entry['path']}({text})" for text in texts if not re.search(r"\bp\b", text)]
+        own = self.own_objects(known.imports)
         given = self.given["calls"].get(entry["path"], []) + self.given["constructors"].get(entry["path"], [])
         found = self.probe(given, known, arguments_to_try.SHARED, most=8) if given else []
         known.recipe = bool(found)
-        if not found:
+        signature = entry["signature"]
+        for _ in range(0 if found else 3):
+            texts = arguments_to_try.arguments(signature, entry["examples"], own, dangerous=dangerous)
+            calls = [f"{entry['path']}({text})" for text in texts if not re.search(r"\bp\b", text)]
             found = self.probe(calls, known, arguments_to_try.SHARED)
+            better = None if found or dangerous else improved(signature, self.messages)
+            if better is None:
+                break
+            signature = better
+        if found and not dangerous and not known.recipe:
+            base = found[0]["call"].removesuffix(")")
+            more = [f"{base}, {text})".replace("(, ", "(") for text in arguments_to_try.options(signature)]
+            found += self.probe(more, known, arguments_to_try.SHARED, most=2) if more else []
         known.calls = found
         if not found:
             known.reason = "its name says that it destroys something" if dangerous else known.reason
             return
         known.reason = "the budget was used up before it was driven"
         for row in found:
+            for kind, maker in own.items():
+                if maker in row["call"]:
+                    row["own_type"], row["own_maker"] = kind, maker
             if row["own"] and not row["is_type"]:
                 self._add_subject(row, known)
 
     def _add_subject(self, row: dict[str, Any], known: KnownCallable) -> None:
         subject = self.subjects.get(row["type"])
         if subject is None:
+            if len(self.subjects) >= MOST_TYPES:
+                return
             subject = self.subjects[row["type"]] = SharedType(
                 row["type"], imports=known.imports, compiled=row["compiled"], iterator=row["iterator"]
             )
-            subject.recipe = known.recipe
-        if len(subject.makers) < 6:
+            subject.recipe, subject.seconds = known.recipe, row["taken"]
+        if len(subject.makers) < 12 and row["call"] not in dict(subject.makers):
             subject.makers.append((row["call"], row["size"]))
 
     def probe(
@@ -158,6 +227,7 @@ class Learner:
             result = answer["result"]
             if result is not None and "found" in result:
                 found += result["found"]
+                self.messages = [text for text in result.get("messages", ()) if isinstance(text, str)]
                 if not found and not reason:
                     errors = sorted(result["errors"], key=lambda name: -result["errors"][name])
                     reason = f"no arguments were found that it takes ({', '.join(errors[:3]) or 'none tried'})"
@@ -189,47 +259,55 @@ class Learner:
                 "imports": subject.imports,
                 "shared": shared,
                 "toplevels": self.job["toplevels"],
+                "own": {kind: made for kind, made in self.own_objects(known.imports).items() if kind != subject.type},
                 "limit": 5,
                 "wall": 15,
             }
         )
         result = answer["result"] or {}
+        subject.collected = bool(result.get("collected"))
         rows: list[dict[str, Any]] = [
             {"name": _named(text), "calls": [text], "mutating": False, "recipe": True} for text in given
         ]
         rows += result.get("members", [])
         rows += [{"name": _named(text), "calls": [text], "mutating": False} for text in PROTOCOL]
-        done: set[str] = set()
+        done: Counter[str] = Counter()
         # Operations on one expression are tried together, in one process.
         single = [row for row in rows if len(row["calls"]) == 1]
-        works = {
-            row["call"]: row
-            for row in self.probe(
-                [row["calls"][0] for row in single], known, shared, most=len(single) or 1, mutation=True
-            )
-        }
+        texts = [row["calls"][0] for row in single]
+        best: list[dict[str, Any]] = []
+        for maker in subject.best_makers():
+            made = {**shared, "o": maker, "p": maker}
+            found = self.probe(texts, known, made, most=len(single) or 1, mutation=True)
+            if len(found) > len(best):
+                best, subject.chosen, shared = found, maker, made
+            if len(best) > ENOUGH * len(single):
+                break
+        works = {row["call"]: row for row in best}
         for row in rows:
             label = f"{subject.type}.{row['name']}"
             entry = self.callables.setdefault(
                 label, KnownCallable(label, compiled=subject.compiled, imports=subject.imports)
             )
-            if row["name"] in done:
+            if done[row["name"]] >= (2 if row.get("attribute") else 1):
                 continue
             if len(row["calls"]) == 1:
                 found = [works[row["calls"][0]]] if row["calls"][0] in works else []
             else:
-                found = self.probe(row["calls"], entry, shared, most=3, mutation=True)
+                found = self.probe_method(row, entry, shared)
             if not found:
                 if row["calls"][0] in PROTOCOL or row.get("attribute"):
                     self.callables.pop(label, None)  # Not an operation of this type, and not declared as one.
                 elif len(row["calls"]) == 1:
                     entry.reason = "it raises in one thread"
                 continue
-            done.add(row["name"])
+            done[row["name"]] += 1
             entry.reason = "the budget was used up before it was driven"
             entry.recipe = bool(row.get("recipe"))
             for each in found:
                 text = each["call"]
+                if each["own"] and not each["is_type"] and each["type"] != subject.type:
+                    self._add_result(subject, each, entry)
                 if each["iterator"]:
                     # Lazy attributes are loaded.
                     text = f"list(itertools.islice({text}, 200))"
@@ -244,6 +322,29 @@ class Learner:
                     }
                 )
         subject.states = self.given["oracle"].get(subject.type, [])
+
+    def probe_method(self, row: dict[str, Any], entry: KnownCallable, shared: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the calls of a method that work; learn from the messages of those that do not."""
+        found = self.probe(row["calls"], entry, shared, most=4, mutation=True)
+        signature = row.get("signature")
+        for _ in range(2):
+            better = None if found or "method" not in row else improved(signature, self.messages)
+            if better is None:
+                break
+            signature = better
+            own = self.own_objects(entry.imports)
+            texts = arguments_to_try.arguments(signature, [], own, dangerous=False)
+            found = self.probe([f"o.{row['method']}({text})" for text in texts], entry, shared, most=4, mutation=True)
+        return found
+
+    def _add_result(self, subject: SharedType, row: dict[str, Any], entry: KnownCallable) -> None:
+        """Add the type of an operation's result: an iterator, a view, a cursor."""
+        call = re.sub(r"\b[op]\b", lambda match: f"({subject.maker})", row["call"])
+        if len(call) > MOST_MAKER or re.search(r"\bi\b", row["call"]):
+            return
+        made = KnownCallable(entry.name, compiled=row["compiled"], imports=subject.imports)
+        made.recipe = subject.recipe or entry.recipe
+        self._add_subject({**row, "call": call}, made)
 
     def use_recipes(self, given: dict[str, Any]) -> None:
         """Apply the recipes, and add the types that they construct."""
@@ -302,7 +403,7 @@ def unit_of(subject: SharedType, kind: str, texts: list[str], names: list[str], 
         imports=tuple(subject.imports),
         shared=subject.shared(text),
         operations=tuple(texts),
-        subjects=tuple(dict.fromkeys(names)),
+        subjects=tuple(names if options.get("rotating") else dict.fromkeys(names)),
         recipe=by_recipe or subject.recipe,
         **options,
     )

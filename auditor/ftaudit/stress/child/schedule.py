@@ -7,7 +7,7 @@ import re
 
 from ftaudit.stress.child import arguments_to_try
 from ftaudit.stress.child.learning import KnownCallable, SharedType, by_call, swapped, unit_of, varied
-from ftaudit.stress.child.units import ThreadedUnit
+from ftaudit.stress.child.units import TOGETHER, ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +19,20 @@ CALLS = (20, 100, 5, 40, 1)
 INTERVALS = (1e-5, 1e-6, 1e-4, 1e-3)
 SLICE = 0.2
 """Run time of a unit in seconds."""
+SLICE_TOGETHER = 0.3
+"""Run time of a unit with many operations."""
+SLICE_COLLECTION = 1.2
+"""Run time of a unit in which objects change while the garbage collector runs."""
+SLOW_TOGETHER = 0.02
+"""Seconds: a call that takes longer would hold up all other operations of a unit."""
+MOST_TOGETHER = 12
+OWN = "own"
+"""The name of a shared object of the package that functions use."""
 LAZY_PROCESSES = 12
 MOST_PAIRS = 60
 _CALLBACK = re.compile("|".join(re.escape(text) for text in arguments_to_try.CALLBACKS))
+_GROWS = re.compile(r"setattr|operator\.i")
+"""Operations that two objects cannot do on each other forever: each becomes larger by the other."""
 STATES = ("len(o)", "sorted(o)", "repr(o)")
 
 
@@ -46,13 +57,114 @@ class Chance:
         }
 
 
-def of_functions(functions: list[KnownCallable], chance: Chance) -> Iterator[Iterator[ThreadedUnit]]:
+def together_on(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
+    """Yield units in which all pairs of an object's operations meet, a few changes and reads in each unit."""
+    # What doubles an object in each call leaves no time for anything else.
+    every = [each for each in subject.operations if not each["text"].startswith("operator.i")]
+    changes = [each for each in every if each["mutates"]]
+    reads = [each for each in every if not each["mutates"]]
+    chance.random.shuffle(changes)
+    chance.random.shuffle(reads)
+    rows: list[list[dict[str, Any]]] = []
+    while changes or reads:
+        taken, changes = changes[: MOST_TOGETHER // 2], changes[MOST_TOGETHER // 2 :]
+        left = MOST_TOGETHER - len(taken)
+        rows.append(taken + reads[:left])
+        reads = reads[left:]
+    first = [each for each in every if each["mutates"]]
+    for taken in rows:
+        if first and not any(each["mutates"] for each in taken):
+            taken = [*taken, *chance.random.sample(first, min(2, len(first)))]
+        if len(taken) < 2:
+            continue
+        texts = [by_call(each["text"]) or each["text"] if each["mutates"] else each["text"] for each in taken]
+        yield unit_of(
+            subject,
+            "all pairs",
+            texts,
+            [each["name"] for each in taken],
+            by_recipe=any(each["recipe"] for each in taken),
+            rotating=True,
+            **_for_many(chance),
+        )
+
+
+def _for_many(chance: Chance) -> dict[str, Any]:
+    options = chance.options(2)
+    return {**options, "calls": (10, 5, 20)[chance.turn % 3], "seconds": SLICE_TOGETHER}
+
+
+def functions_together(
+    functions: list[KnownCallable], subjects: dict[str, SharedType], chance: Chance
+) -> Iterator[ThreadedUnit]:
+    """Yield units in which functions meet each other, and changes of what they use."""
+    rows: list[tuple[str, KnownCallable, dict[str, str], list[str]]] = []
+    for function in functions:
+        for call in function.calls[:4]:
+            text, shared, changes = _use_of(call, subjects)
+            if call["taken"] < SLOW_TOGETHER:
+                rows.append((text, function, shared, changes))
+    # Functions that use the same objects come together.
+    rows.sort(key=lambda row: sorted(row[2]))
+    while rows:
+        taken: list[tuple[str, KnownCallable, dict[str, str], list[str]]] = []
+        for row in list(rows):
+            # Two objects of the package need two names.
+            clash = any(other[2].get(OWN, row[2].get(OWN)) != row[2].get(OWN, other[2].get(OWN)) for other in taken)
+            if not clash and len(taken) < MOST_TOGETHER - 2:
+                taken.append(row)
+                rows.remove(row)
+        shared = {name: made for row in taken for name, made in row[2].items()}
+        changes = list(dict.fromkeys(text for row in taken for text in row[3]))
+        texts = list(dict.fromkeys(row[0] for row in taken))
+        names = [next(row[1].name for row in taken if row[0] == text) for text in texts]
+        for name in [name for name in shared if name in arguments_to_try.MUTATORS][:3]:
+            changes += chance.random.sample(arguments_to_try.MUTATORS[name], 2)
+        if len(texts) + len(changes) < 2:
+            continue
+        yield ThreadedUnit(
+            kind=TOGETHER,
+            target=names[0],
+            imports=tuple(dict.fromkeys(name for row in taken for name in row[1].imports)),
+            shared=_in_order(shared),
+            operations=(*texts, *changes),
+            subjects=(*names, *("" for _ in changes)),
+            recipe=any(row[1].recipe for row in taken),
+            rotating=True,
+            **_for_many(chance),
+        )
+
+
+def _in_order(shared: dict[str, str]) -> dict[str, str]:
+    """Return shared objects in the order of creation: the package's own object may need the others."""
+    return {name: shared[name] for name in (*arguments_to_try.SHARED, OWN) if name in shared}
+
+
+def _use_of(row: dict[str, Any], subjects: dict[str, SharedType]) -> tuple[str, dict[str, str], list[str]]:
+    """Return a function's call, the objects that its threads share, and changes of the package's own object in it."""
+    text = _taken(row)
+    subject = subjects.get(row.get("own_type", ""))
+    if subject is None or row["own_maker"] == row["call"]:
+        return text, _shared_in(text), []
+    text = text.replace(row["own_maker"], OWN)
+    changes = [
+        re.sub(r"\bo\b", OWN, each["text"])
+        for each in subject.operations
+        if each["mutates"] and not re.search(r"\bp\b", each["text"])
+    ]
+    used = _shared_in(" ".join((text, row["own_maker"], *changes[:2])))
+    return text, {**used, OWN: row["own_maker"]}, changes[:2]
+
+
+def of_functions(
+    functions: list[KnownCallable], subjects: dict[str, SharedType], chance: Chance
+) -> Iterator[Iterator[ThreadedUnit]]:
     """Yield, for each function, its units: shared input, input that others change."""
     for function in functions:
-        yield _of_function(function, chance)
+        yield _of_function(function, subjects, chance)
 
 
-def _of_function(function: KnownCallable, chance: Chance) -> Iterator[ThreadedUnit]:
+def _of_function(function: KnownCallable, subjects: dict[str, SharedType], chance: Chance) -> Iterator[ThreadedUnit]:
     common: dict[str, Any] = {
         "target": function.name,
         "imports": tuple(function.imports),
@@ -61,8 +173,7 @@ def _of_function(function: KnownCallable, chance: Chance) -> Iterator[ThreadedUn
     }
     changed = []
     for row in function.calls:
-        text = _taken(row)
-        shared = _shared_in(text)
+        text, shared, changes = _use_of(row, subjects)
         stable = function.compiled and row.get("text") is not None and not row["iterator"]
         yield ThreadedUnit(
             kind="shared input",
@@ -73,9 +184,15 @@ def _of_function(function: KnownCallable, chance: Chance) -> Iterator[ThreadedUn
             **common,
             **chance.options(2),
         )
-        changed += [(text, name) for name in shared]
+        if changes:
+            yield ThreadedUnit(
+                kind="changed input", shared=shared, operations=(text, *changes), **common, **chance.options(3)
+            )
+        changed += [(text, name) for name in shared if name != OWN]
     for text, name in changed:
         shared = _shared_in(text)
+        if OWN in re.findall(r"\w+", text):
+            continue
         if _CALLBACK.search(text):
             change = chance.random.choice(arguments_to_try.MUTATORS[name])
             yield ThreadedUnit(
@@ -146,25 +263,14 @@ def first_uses(functions: list[KnownCallable], chance: Chance) -> Iterator[Threa
 
 
 def of_subject(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
-    """Yield the units on one shared object of a type: all operations at once first, then pairs, then teardown."""
+    """Yield the units on one shared object of a type: special schedules first, then pairs, then teardown."""
     every = list(subject.operations)
     if not every:
         return
     changes = [each for each in every if each["mutates"]]
-    reads = [each for each in every if not each["mutates"]]
-    chance.random.shuffle(reads)
     steps = [each for each in changes if each["text"].startswith("next(o")]
     for step in steps:
         yield _pair(subject, chance, step, step)
-    # All operations at once: each change meets the reads around it.
-    rest = list(changes)
-    chance.random.shuffle(rest)
-    while rest or reads:
-        taken = [rest.pop() for _ in range(min(2, len(rest)))]
-        taken += [reads.pop() for _ in range(min(4 - len(taken), len(reads)))]
-        if not any(each["mutates"] for each in taken) and changes:
-            taken.append(chance.random.choice(changes))
-        yield _unit(subject, "everything at once", taken, chance)
     yield from of_collection(subject, changes, chance)
     yield from of_two_objects(subject, every, chance)
     yield from of_arguments(subject, every, chance)
@@ -199,7 +305,7 @@ def _pair(subject: SharedType, chance: Chance, one: dict[str, Any], other: dict[
 def of_two_objects(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
     """Yield units in which two objects use each other from both sides: locks in two orders."""
     for each in every:
-        if re.search(r"\bo\b", each["text"]) and re.search(r"\bp\b", each["text"]) and "setattr" not in each["text"]:
+        if re.search(r"\bo\b", each["text"]) and re.search(r"\bp\b", each["text"]) and not _GROWS.search(each["text"]):
             texts = [each["text"], swapped(each["text"])]
             yield unit_of(subject, "two objects", texts, [each["name"]], **{**chance.options(2), "threads": 2})
 
@@ -209,13 +315,25 @@ def of_collection(subject: SharedType, changes: list[dict[str, Any]], chance: Ch
 
     Many threads matter: the collector stops a thread only between its instructions, or where it waits for a lock.
     """
-    if not subject.compiled:
+    if not subject.compiled or not subject.collected:
         return
-    for each in [row for row in changes if "setattr" not in row["text"]][:6]:
-        text = f"[{each['text']} for _ in range(20)]"
-        texts = [text, text, text, "gc.collect()"]
-        options = {**chance.options(4), "threads": chance.threads or 8, "calls": 3}
-        yield unit_of(subject, "garbage collection", texts, [each["name"]], **options)
+    taken = [row["text"] for row in changes if "setattr" not in row["text"]][:6]
+    for start in range(0, len(taken), 2):
+        texts = [f"[{text} for o in many]" for text in taken[start : start + 2]]
+        texts = [*texts, *texts, "[gc.collect() for _ in range(3)]"]
+        shared = subject.shared(" ".join((*texts, "o")))
+        # Many objects keep the threads busy during the whole collection.
+        shared["many"] = f"[{shared.pop('o')} for _ in range({subject.number_at_once})]"
+        yield ThreadedUnit(
+            kind="garbage collection",
+            target=subject.type,
+            imports=tuple(subject.imports),
+            shared=shared,
+            operations=tuple(texts),
+            subjects=tuple(dict.fromkeys(row["name"] for row in changes if row["text"] in taken[start : start + 2])),
+            recipe=subject.recipe,
+            **{**chance.options(5), "threads": chance.threads or 8, "calls": 3, "seconds": SLICE_COLLECTION},
+        )
 
 
 def of_callbacks(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ftaudit.stress.child.units import ThreadedUnit, render
+import time
+
+from ftaudit.stress.child.arguments_to_try import MUTATIONS
+from ftaudit.stress.child.units import TOGETHER, ThreadedUnit, render
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +17,12 @@ if TYPE_CHECKING:
 TRIES = 5
 NEEDED = 3
 """Failures in `TRIES` runs from which a failure is reported."""
-LEAST_ROUNDS = 300
-SCRIPT_SECONDS = 1.5
-"""Run time of a script that is expected to fail; the published script has more time."""
+SCRIPT_SECONDS = 2.0
+"""Most run time of a script that is expected to fail; the published script has more time."""
+SCRIPT_SHARE = 0.05
+"""Its run time as a part of the budget."""
+MINIMIZING = 0.4
+"""The part of the remaining budget that the reduction of one failure may use."""
 SHORT = 0.6
 LONG = 1.5
 
@@ -62,7 +68,11 @@ class SettledFailure:
             return True
         if unit.target != self.unit.target:
             return False
-        return set(self.unit.operations) <= set(unit.operations)
+        if set(self.unit.operations) <= set(unit.operations):
+            return True
+        # The same methods with other arguments, at a place that no stack names.
+        names = {name for name in self.unit.subjects if name}
+        return not unit.rotating and bool(names) and names == set(unit.subjects) and outcome.kind == self.kind
 
 
 class Triage:
@@ -86,12 +96,36 @@ class Triage:
         """Units that also fail with the GIL, or in one thread."""
         self.rare: list[dict[str, Any]] = []
         """Units that failed, but not often enough to be reported."""
+        self.slowest = 0.0
+        """Seconds on the clock until the last script failed, at most."""
+        self.known: list[tuple[str, frozenset[str], str]] = []
+        """Targets and operations that are settled, with the one to leave out of units with many operations."""
+
+    def without_known(self, unit: ThreadedUnit) -> ThreadedUnit | None:
+        """Return a rotating unit without operations that are known to fail; `None` if fewer than two remain."""
+        dropped: set[str] = set()
+        for target, operations, culprit in self.known:
+            if target == unit.target or unit.kind == TOGETHER:
+                dropped |= {culprit} if operations <= set(unit.operations) - dropped else set()
+        kept = [place for place, operation in enumerate(unit.operations) if operation not in dropped]
+        if len(kept) == len(unit.operations):
+            return unit
+        return unit.with_operations(kept) if len(kept) >= 2 else None
+
+    def _know(self, unit: ThreadedUnit, outcome: Outcome) -> None:
+        """Remember what failed, so that it does not hide other failures."""
+        own = [text for text in unit.operations if text not in MUTATIONS]
+        seen = [unit.operations[place] for place in outcome.operations if place < len(unit.operations)]
+        culprit = next((text for text in seen if text in own), (own or list(unit.operations))[0])
+        operations = frozenset((culprit,) if unit.rotating else unit.operations)
+        self.known.append((unit.target, operations, culprit))
 
     def settle(self, unit: ThreadedUnit, outcome: Outcome) -> SettledFailure | None:
         """Triage a failure: return it if it is new and real."""
         for known in self.found:
             if known.is_same(unit, outcome):
-                known.also.update(unit.subjects)
+                known.also.update(_ran(unit, outcome))
+                self._know(unit, outcome)
                 return None
         kind = outcome.kind
         unit = unit.changed(seconds=max(SHORT, unit.seconds))
@@ -103,50 +137,57 @@ class Triage:
             return None
         if self._is_elsewhere(unit, kind, 1):
             self.with_gil.append(_told(unit, outcome))
+            self._know(unit, again[-1])
             return None
         whole = unit
         unit, least = self._smaller(unit, kind, again[-1])
         for known in self.found:
             if known.is_same(unit, least):
-                known.also.update(unit.subjects)
+                known.also.update(_ran(unit, least))
+                self._know(unit, least)
                 return None
-        unit = unit.changed(rounds=unit.rounds if unit.rounds == 1 else max(10 * least.rounds, LEAST_ROUNDS))
         failed = self._script_fails(self.alone(False), unit)
-        if failed < NEEDED:
-            # A failure that needs much earlier activity needs the longer run.
-            unit = unit.changed(rounds=unit.rounds if unit.rounds == 1 else max(100 * least.rounds, 20 * LEAST_ROUNDS))
-            failed = self._script_fails(self.alone(False), unit, seconds=2 * SCRIPT_SECONDS)
         if failed < NEEDED and whole.operations != unit.operations:
             # The smallest unit may fail too rarely, where the one that was found does not.
             unit, least = whole, again[-1]
-            failed = self._script_fails(self.alone(False), unit, seconds=2 * SCRIPT_SECONDS)
+            failed = self._script_fails(self.alone(False), unit, longer=2)
         if failed < NEEDED:
             self.rare.append(_told(unit, outcome))
+            if not unit.rotating:
+                self._know(unit, least)
             return None
-        control = self._script_fails(self.alone(True), unit, needed=0)
+        # The control has much more time than any failure took.
+        control = self._script_fails(self.alone(True), unit, needed=0, most=max(0.5, 3 * self.slowest))
         if control or self._is_elsewhere(unit, kind, 1):
             self.with_gil.append(_told(unit, outcome))
+            self._know(unit, least)
             return None
         if self.is_over():
             self.rare.append(_told(unit, outcome))
             return None
         failure = SettledFailure(unit, least if least.kind else outcome, failed, control)
         self.found.append(failure)
+        self._know(unit, failure.outcome)
         return failure
 
     def _script_fails(
-        self, host: Host, unit: ThreadedUnit, *, seconds: float = SCRIPT_SECONDS, needed: int = NEEDED
+        self, host: Host, unit: ThreadedUnit, *, longer: float = 1, needed: int = NEEDED, most: float = SCRIPT_SECONDS
     ) -> int:
         """Return how often the published script fails in `TRIES` runs, each in a process that imports what it needs.
 
         End early if it cannot fail as often as needed, or the budget is over; the failure is not reported then.
         """
+        seconds = longer * min(max(SCRIPT_SHARE * host.budget.seconds, 0.5), most)
+        self.slowest = 0.0
         script = render(unit.changed(seconds=seconds))
         failed = 0
         for number in range(TRIES):
             if self.is_over() or failed + TRIES - number < needed:
                 break
-            failed += host.fails(script, seconds)
+            began = time.monotonic()
+            if host.fails(script, seconds):
+                failed += 1
+                self.slowest = max(self.slowest, time.monotonic() - began)
         return failed
 
     def _failures(self, unit: ThreadedUnit, kind: str, tries: int, *, enough: int) -> list[Outcome]:
@@ -173,25 +214,49 @@ class Triage:
     def _smaller(self, unit: ThreadedUnit, kind: str, seen: Outcome) -> tuple[ThreadedUnit, Outcome]:
         """Return the smallest unit that still fails, by operations, threads, and calls, and its last failure."""
         last = seen
-        for candidate in _fewer(unit, seen):
-            if self.left() <= 0:
-                return unit, last
+        reserve = self.left() * (1 - MINIMIZING)
+        for candidate in _rotating_fewer(unit, seen) if unit.rotating else _fewer(unit, seen):
+            if self.left() <= reserve:
+                break
             if found := self._failures(candidate, kind, 2, enough=1):
                 unit, last = candidate, found[-1]
                 break
-        for threads in (2, 4):
-            if threads < unit.threads and threads >= len(unit.operations):
-                candidate = unit.changed(threads=threads)
-                if len(found := self._failures(candidate, kind, 2, enough=2)) == 2:
+        step = len(unit.operations) // 2
+        while unit.rotating and step and self.left() > reserve:
+            # No pair is enough: leave out as many operations as possible.
+            for start in range(0, len(unit.operations), step):
+                kept = [place for place in range(len(unit.operations)) if not start <= place < start + step]
+                if len(kept) < 2 or self.left() <= reserve:
+                    continue
+                if found := self._failures(candidate := unit.with_operations(kept), kind, 2, enough=1):
                     unit, last = candidate, found[-1]
                     break
-        for calls in (1, 5):
-            if calls < unit.calls:
-                candidate = unit.changed(calls=calls)
-                if len(found := self._failures(candidate, kind, 2, enough=2)) == 2:
-                    unit, last = candidate, found[-1]
-                    break
-        return unit, last
+            else:
+                step //= 2
+        if unit.rotating:
+            return unit, last
+        return self._best(unit, kind, last, reserve)
+
+    def _best(self, unit: ThreadedUnit, kind: str, last: Outcome, reserve: float) -> tuple[ThreadedUnit, Outcome]:
+        """Return the unit with the fewest threads and calls for which it fails in two of two runs, or most often."""
+        least = max(2, len(unit.operations))
+        numbers = dict.fromkeys(
+            [(least, 1), (least, unit.calls), (unit.threads, unit.calls), (max(4, least), 100), (max(8, least), 100)]
+        )
+        best, most = unit, 0
+        for threads, calls in numbers:
+            if self.left() <= reserve:
+                break
+            if unit.rounds == 1 and calls != unit.calls:
+                continue
+            candidate = unit.changed(threads=threads, calls=calls)
+            found = self._failures(candidate, kind, 1, enough=1)
+            found += self._failures(candidate, kind, 1, enough=1) if found else []
+            if len(found) > most:
+                best, most, last = candidate, len(found), found[-1]
+            if most == 2:
+                break
+        return best, last
 
 
 def _fewer(unit: ThreadedUnit, seen: Outcome) -> Iterator[ThreadedUnit]:
@@ -210,6 +275,30 @@ def _fewer(unit: ThreadedUnit, seen: Outcome) -> Iterator[ThreadedUnit]:
         yield from (unit.with_operations(sorted(pair)) for pair in pairs)
     if len(places) > 3:
         yield from (unit.with_operations([place for place in places if place != left]) for left in places)
+
+
+def _rotating_fewer(unit: ThreadedUnit, seen: Outcome) -> Iterator[ThreadedUnit]:
+    """Yield units with one or two operations: those that ran at the failure, then one of them with each other one."""
+    ran = [place for place in seen.operations if place < len(unit.operations)]
+    if not ran:
+        return
+    yield from (unit.with_operations([place]).fixed() for place in ran[:2])
+    # Changes come first in such units. One of them may have damaged what another operation uses.
+    changes = [place for place in range(len(unit.operations) // 2) if place not in ran[:2]]
+    pairs = [(one, other) for number, one in enumerate(ran) for other in ran[number + 1 :]]
+    rest = [place for place in range(len(unit.operations)) if place not in ran]
+    rest.sort(key=lambda place: unit.operations[place] not in MUTATIONS)
+    yield from (unit.with_operations(sorted(pair)).fixed() for pair in pairs[:3])
+    yield from (unit.with_operations([place]).fixed().changed(threads=4, calls=100) for place in changes)
+    pairs += [(ran[0], place) for place in rest]
+    yield from (unit.with_operations(sorted(pair)).fixed() for pair in pairs[3:])
+
+
+def _ran(unit: ThreadedUnit, outcome: Outcome) -> set[str]:
+    """Return the names of the callables that ran when a unit failed."""
+    if not unit.rotating:
+        return set(unit.subjects)
+    return {unit.subjects[place] for place in outcome.operations[:1] if place < len(unit.subjects)}
 
 
 def _told(unit: ThreadedUnit, outcome: Outcome) -> dict[str, Any]:

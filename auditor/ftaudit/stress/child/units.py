@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+TOGETHER = "functions together"
+"""The kind of units whose operations belong to several functions."""
 BORROWED = ("already borrowed", "already mutably borrowed")
 """PyO3's message, in lower case, for a method call while another thread is in a method."""
 
@@ -47,16 +49,15 @@ def meet(number, turn):
 
 {checks}
 def work(number):
-    """Do one operation again and again on what all threads share."""
-    operation = OPERATIONS[number % len(OPERATIONS)]
-    for turn in range(1, ROUNDS + 1):
+    """{work}"""
+{once}    for turn in range(1, ROUNDS + 1):
         if number == 0:
             current[0] = make() if time.monotonic() < end else None
         meet(number, 3 * turn)
         shared = current[0]
         if shared is None:
             return
-{body}        shared = None
+{each}{body}        shared = None
         meet(number, 3 * turn + 2)
 
 
@@ -70,7 +71,7 @@ def main():
 
 
 end = time.monotonic() + SECONDS
-arrived = [0] * THREADS
+arrived = memoryview(bytearray(8 * THREADS)).cast("q")
 current = [None]
 {expected}sys.setswitchinterval(INTERVAL)
 if __name__ == "__main__":
@@ -132,6 +133,16 @@ def state_of_one():
 '''
 
 
+OWN_OPERATION = "    operation = OPERATIONS[number % len(OPERATIONS)]\n"
+NEXT_OPERATION = "        operation = pick(number, turn)\n"
+PICK = '''
+
+def pick(number, turn):
+    """Return the operation of a thread in a round: the rounds go through all pairs of operations."""
+    count = len(OPERATIONS)
+    return OPERATIONS[(turn // (count if number % 2 else 1) + number // 2 * 5) % count]
+
+'''
 ONCE = "    main()\n"
 FORKED = """\
     for attempt in range(PROCESSES):
@@ -143,6 +154,11 @@ FORKED = """\
         if ended:
             sys.exit(f"process {attempt} ended with status {ended}")
 """
+
+
+def picked(number: int, turn: int, count: int) -> int:
+    """Return the place of the operation that `pick` returns in the script of a rotating unit."""
+    return (turn // (count if number % 2 else 1) + number // 2 * 5) % count
 
 
 class ThreadedUnit:
@@ -160,6 +176,7 @@ class ThreadedUnit:
         "operations",
         "processes",
         "recipe",
+        "rotating",
         "rounds",
         "seconds",
         "shared",
@@ -188,6 +205,7 @@ class ThreadedUnit:
         expected: tuple[str, ...] | None = None,
         processes: int = 1,
         recipe: bool = False,
+        rotating: bool = False,
     ) -> None:
         self.kind = kind
         self.target = target
@@ -196,7 +214,7 @@ class ThreadedUnit:
         self.shared = dict(shared)
         self.operations = tuple(operations)
         self.subjects = tuple(subjects)
-        """The callables that it drives, by their names in the coverage."""
+        """The callables that it drives, by their names in the coverage; one for each operation if the unit rotates."""
         self.threads, self.calls, self.rounds = threads, calls, rounds
         self.seconds, self.interval = seconds, interval
         self.state = state
@@ -211,6 +229,8 @@ class ThreadedUnit:
         """The number of processes for a try, none of which has used the package before."""
         self.recipe = recipe
         """Whether a recipe provided any part of it."""
+        self.rotating = rotating
+        """Whether each thread does another operation in each round, so that all pairs of operations meet."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -231,7 +251,21 @@ class ThreadedUnit:
         checked = tuple(kept.index(index) for index in self.checked if index in kept)
         text = " ".join((*operations, self.state or ""))
         names = _used(self.shared, text)
-        return self.changed(operations=operations, checked=checked, shared={n: self.shared[n] for n in names})
+        changes: dict[str, Any] = {}
+        if self.rotating:
+            changes["subjects"] = tuple(self.subjects[index] for index in kept)
+            if self.kind == TOGETHER:
+                changes["target"] = next((name for name in changes["subjects"] if name), self.target)
+        return self.changed(
+            operations=operations, checked=checked, shared={n: self.shared[n] for n in names}, **changes
+        )
+
+    def fixed(self) -> ThreadedUnit:
+        """Return a copy in which each thread keeps to one operation."""
+        kind = "pair of methods"
+        if self.kind == TOGETHER:
+            kind = "shared input" if all(self.subjects) else "changed input"
+        return self.changed(kind=kind, rotating=False, threads=max(2, len(self.operations)), calls=max(self.calls, 20))
 
 
 def _used(shared: dict[str, str], text: str) -> list[str]:
@@ -279,12 +313,19 @@ def render(unit: ThreadedUnit, *, measured: bool = False) -> str:
     if measured:
         body = MEASURED.format(body=body if unit.state is None else PLAIN) + (COUNTED if unit.state else "")
         lines += ["begun, ended, overlaps = [0.0] * THREADS, [0.0] * THREADS, [0]"]
+    if unit.rotating:
+        checks += PICK
     setup = "\n".join(f"    {name} = {expression}" for name, expression in unit.shared.items())
     text = HARNESS.format(
         setup=setup or "    # Nothing is shared but the package itself.",
         names=f"({''.join(f'{name}, ' for name in names).strip()})",
         borrowed=repr(BORROWED),
         checks=checks,
+        work="Do an operation on what all threads share, and another one in the next round."
+        if unit.rotating
+        else "Do one operation again and again on what all threads share.",
+        once="" if unit.rotating else OWN_OPERATION,
+        each=NEXT_OPERATION if unit.rotating else "",
         body=body,
         expected=expected,
         start=ONCE if unit.processes == 1 else FORKED,
