@@ -32,6 +32,8 @@ TOLERANCE = 0.07
 """The part of the budget that the confirmation of the last failure may take in addition."""
 MOST_FAILURES = 12
 MOST_MODULES = 12
+MOST_AGAIN = 4
+"""Limit on the runs of a unit with many operations, each without those that failed before."""
 _REPORT_EVERY = 1.0
 
 
@@ -309,8 +311,8 @@ class Director:
             self.drive_imports(unit)
             return
         left: ThreadedUnit | None = unit
-        while left is not None:
-            left = self.triage.without_known(left) if unit.rotating else left
+        for _ in range(MOST_AGAIN):
+            left = self.triage.without_known(left) if unit.rotating and left is not None else left
             if left is None:
                 return
             outcome = self.free.run(left, measured=True)

@@ -7,7 +7,7 @@ import re
 
 from ftaudit.stress.child import arguments_to_try
 from ftaudit.stress.child.learning import KnownCallable, SharedType, by_call, swapped, unit_of, varied
-from ftaudit.stress.child.units import TOGETHER, ThreadedUnit
+from ftaudit.stress.child.units import COLLECTION, TOGETHER, ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -320,19 +320,19 @@ def of_collection(subject: SharedType, changes: list[dict[str, Any]], chance: Ch
     taken = [row["text"] for row in changes if "setattr" not in row["text"]][:6]
     for start in range(0, len(taken), 2):
         texts = [f"[{text} for o in many]" for text in taken[start : start + 2]]
-        texts = [*texts, *texts, "[gc.collect() for _ in range(3)]"]
+        texts.append("[gc.collect() for _ in range(3)]")
         shared = subject.shared(" ".join((*texts, "o")))
         # Many objects keep the threads busy during the whole collection.
         shared["many"] = f"[{shared.pop('o')} for _ in range({subject.number_at_once})]"
         yield ThreadedUnit(
-            kind="garbage collection",
+            kind=COLLECTION,
             target=subject.type,
             imports=tuple(subject.imports),
             shared=shared,
             operations=tuple(texts),
             subjects=tuple(dict.fromkeys(row["name"] for row in changes if row["text"] in taken[start : start + 2])),
             recipe=subject.recipe,
-            **{**chance.options(5), "threads": chance.threads or 8, "calls": 3, "seconds": SLICE_COLLECTION},
+            **{**chance.options(3), "threads": chance.threads or 8, "calls": 3, "seconds": SLICE_COLLECTION},
         )
 
 

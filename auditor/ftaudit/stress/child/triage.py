@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ftaudit.stress.child.arguments_to_try import MUTATIONS
-from ftaudit.stress.child.units import TOGETHER, ThreadedUnit, render
+from ftaudit.stress.child.units import COLLECTION, TOGETHER, ThreadedUnit, render
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,9 +135,11 @@ class Triage:
         if not again:
             self.rare.append(_told(unit, outcome))
             return None
-        if self._is_elsewhere(unit, kind, 1):
-            self.with_gil.append(_told(unit, outcome))
-            self._know(unit, again[-1])
+        same = self._elsewhere(unit)
+        # Where many operations meet, one can hang everywhere, and another one can crash without the GIL only.
+        if same is not None and (same.kind == kind or not unit.rotating):
+            self.with_gil.append(_told(unit, same))
+            self._know(unit, same)
             return None
         whole = unit
         unit, least = self._smaller(unit, kind, again[-1])
@@ -146,7 +148,7 @@ class Triage:
                 known.also.update(_ran(unit, least))
                 self._know(unit, least)
                 return None
-        failed = self._script_fails(self.alone(False), unit)
+        failed = self._script_fails(self.alone(False), unit, longer=2 if unit.kind == COLLECTION else 1)
         if failed < NEEDED and whole.operations != unit.operations:
             # The smallest unit may fail too rarely, where the one that was found does not.
             unit, least = whole, again[-1]
@@ -158,9 +160,9 @@ class Triage:
             return None
         # The control has much more time than any failure took.
         control = self._script_fails(self.alone(True), unit, needed=0, most=max(0.5, 3 * self.slowest))
-        if control or self._is_elsewhere(unit, kind, 1):
+        if control or (same := self._elsewhere(unit)) is not None:
             self.with_gil.append(_told(unit, outcome))
-            self._know(unit, least)
+            self._know(unit, same or least)
             return None
         if self.is_over():
             self.rare.append(_told(unit, outcome))
@@ -202,14 +204,12 @@ class Triage:
                     break
         return found
 
-    def _is_elsewhere(self, unit: ThreadedUnit, kind: str, tries: int) -> int:
-        """Return how often the unit fails with the GIL or in one thread, in which case the GIL is not the cause."""
-        count = 0
-        for _ in range(tries):
-            count += bool(self.control().run(unit).kind)
-        if unit.processes == 1:
-            count += bool(self.free.run(unit.changed(seconds=0.2, rounds=min(unit.rounds, 200)), alone=True).kind)
-        return count
+    def _elsewhere(self, unit: ThreadedUnit) -> Outcome | None:
+        """Return how the unit fails with the GIL or in one thread, in which case the GIL is not the cause."""
+        outcome = self.control().run(unit)
+        if not outcome.kind and unit.processes == 1:
+            outcome = self.free.run(unit.changed(seconds=0.2, rounds=min(unit.rounds, 200)), alone=True)
+        return outcome if outcome.kind else None
 
     def _smaller(self, unit: ThreadedUnit, kind: str, seen: Outcome) -> tuple[ThreadedUnit, Outcome]:
         """Return the smallest unit that still fails, by operations, threads, and calls, and its last failure."""
@@ -233,7 +233,7 @@ class Triage:
                     break
             else:
                 step //= 2
-        if unit.rotating:
+        if unit.rotating or unit.kind == COLLECTION:
             return unit, last
         return self._best(unit, kind, last, reserve)
 
@@ -263,6 +263,9 @@ def _fewer(unit: ThreadedUnit, seen: Outcome) -> Iterator[ThreadedUnit]:
     """Yield the unit with one operation, then with two, those in the stack first."""
     places = list(range(len(unit.operations)))
     if len(places) == 1 or unit.state is not None:
+        return
+    if unit.kind == COLLECTION:
+        yield from (unit.with_operations([place, places[-1]]) for place in places[:-1] if len(places) > 2)
         return
     if unit.checked:
         if len(places) > 2:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 TOGETHER = "functions together"
 """The kind of units whose operations belong to several functions."""
+COLLECTION = "garbage collection"
+"""The kind of units whose last operation runs the garbage collector."""
 BORROWED = ("already borrowed", "already mutably borrowed")
 """PyO3's message, in lower case, for a method call while another thread is in a method."""
 
