@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,45 +39,31 @@ def add_parsers(commands: Any) -> None:
     facts = commands.add_parser("facts", help="share what was learned of wheels")
     actions = facts.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    export = actions.add_parser(
-        "export",
-        help="write everything that the cache has learned of wheels to a facts store",
-        description="Write everything that the cache has learned of wheels to one file, a facts store.",
-        epilog=EXPORT,
-    )
+    does = "write everything that the cache has learned of wheels to a facts store"
+    export = _add(actions, "export", does, run_export, EXPORT)
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the store to write")
     export.add_argument("--by", metavar="WHO", help="who vouches for the facts (default: your login name)")
-    export.set_defaults(answer=run_export)
 
-    imports = actions.add_parser(
-        "import",
-        help="check a facts store and copy it into the cache, where each audit asks it",
-        description="Check a facts store and copy it into the cache, where each audit asks it.",
-        epilog=IMPORT,
-    )
+    does = "check a facts store and copy it into the cache, where each audit asks it"
+    imports = _add(actions, "import", does, run_import, IMPORT)
     imports.add_argument("stores", nargs="+", type=Path, metavar="FILE", help="a store")
-    imports.set_defaults(answer=run_import)
 
-    info = actions.add_parser(
-        "info",
-        help="show who made a facts store, with what, when, and how large it is",
-        description="Show who made a facts store, with what, when, and how large it is.",
-        epilog=INFO,
-    )
+    does = "show who made a facts store, with what, when, and how large it is"
+    info = _add(actions, "info", does, run_info, INFO)
     info.add_argument("stores", nargs="*", type=Path, metavar="FILE", help="a store (default: all that are asked)")
-    info.set_defaults(answer=run_info)
 
-    verify = actions.add_parser(
-        "verify",
-        help="compare a facts store with its checksums, and with wheels",
-        description="Compare a facts store with its checksums, and with wheels at hand.",
-        epilog=VERIFY,
-    )
+    verify = _add(actions, "verify", "compare a facts store with its checksums, and with wheels", run_verify, VERIFY)
     verify.add_argument("stores", nargs=1, type=Path, metavar="FILE", help="a store")
     verify.add_argument("wheels", nargs="*", type=Path, metavar="WHEEL", help="wheels, or folders of wheels")
-    verify.set_defaults(answer=run_verify)
     for action in (export, imports, info, verify):
         action.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
+
+
+def _add(actions: Any, name: str, does: str, answer: Callable[..., CommandAnswer], epilog: str) -> Any:
+    """Add an action, and return its parser."""
+    parser = actions.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=epilog)
+    parser.set_defaults(answer=answer)
+    return parser
 
 
 def run_export(options: argparse.Namespace, screen: Screen) -> CommandAnswer:

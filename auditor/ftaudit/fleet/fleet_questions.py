@@ -100,7 +100,7 @@ def _plain_pin(pin: Pin) -> dict[str, Any]:
         "name": str(pin.name),
         "version": None if pin.version is None else str(pin.version),
         "extras": list(pin.extras),
-        "files": None if pin.files is None else [_plain_file(file) for file in pin.files],
+        "files": None if pin.files is None else [file.as_list() for file in pin.files],
         "allowed_hashes": sorted(pin.allowed_hashes),
         "index_url": pin.index_url,
         "problem": pin.problem,
@@ -116,18 +116,6 @@ def _plain_pin(pin: Pin) -> dict[str, Any]:
     )
 
 
-def _plain_file(file: DistributionFile) -> list[Any]:
-    return [
-        file.filename,
-        file.url,
-        file.hashes,
-        file.size,
-        file.requires_python,
-        file.yanked,
-        file.conda_package,
-    ]
-
-
 def _pin(told: dict[str, Any]) -> Pin:
     version, obstacle, on_disk, files = (told.get(key) for key in ("version", "obstacle", "on_disk", "files"))
     name = canonicalize_name(told["name"])
@@ -136,7 +124,7 @@ def _pin(told: dict[str, Any]) -> Pin:
         version=None if version is None else Version(version),
         extras=tuple(told.get("extras", ())),
         required_by=((str(name),),),
-        files=None if files is None else tuple(map(_file, files)),
+        files=None if files is None else tuple(map(DistributionFile.from_list, files)),
         allowed_hashes=frozenset(told.get("allowed_hashes", ())),
         index_url=told.get("index_url"),
         problem=told.get("problem"),
@@ -146,19 +134,6 @@ def _pin(told: dict[str, Any]) -> Pin:
         on_disk=None if on_disk is None else OnDisk(**{key: _tuple(value) for key, value in on_disk.items()}),
         no_binary=told.get("no_binary", False),
         only_binary=told.get("only_binary", False),
-    )
-
-
-def _file(told: list[Any]) -> DistributionFile:
-    filename, url, hashes, size, requires_python, yanked, conda_package = told
-    return DistributionFile(
-        filename=filename,
-        url=url,
-        hashes=tuple((algorithm, digest) for algorithm, digest in hashes),
-        size=size,
-        requires_python=requires_python,
-        yanked=yanked,
-        conda_package=conda_package,
     )
 
 

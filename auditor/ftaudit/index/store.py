@@ -148,10 +148,7 @@ class PageStore:
 
 
 def _render(entry: StoredPage) -> bytes:
-    answers = {
-        key: [[f.filename, f.url, f.hashes, f.size, f.requires_python, f.yanked] for f in files]
-        for key, files in entry.answers.items()
-    }
+    answers = {key: [file.as_list() for file in files] for key, files in entry.answers.items()}
     plain: dict[str, Any] = {name: getattr(entry, name) for name in StoredPage.__slots__}
     return json.dumps({"format": FORMAT, **plain, "answers": answers}, separators=(",", ":")).encode()
 
@@ -161,24 +158,10 @@ def _parse(data: bytes) -> StoredPage:
     raw = json.loads(data)
     if not isinstance(raw, dict) or raw.pop("format") != FORMAT:
         raise ValueError("another format")
-    answers = {key: tuple(map(_parse_file, files)) for key, files in raw.pop("answers").items()}
+    answers = {key: tuple(map(DistributionFile.from_list, files)) for key, files in raw.pop("answers").items()}
     entry = StoredPage(answers=answers, **raw)
     numbers = (entry.checked, entry.max_age, entry.length, entry.skipped)
     texts = (entry.url, entry.form, entry.digest)
     if not all(isinstance(n, (int, float)) for n in numbers) or not all(isinstance(t, str) for t in texts):
         raise TypeError("not what was written")
     return entry
-
-
-def _parse_file(raw: list[Any]) -> DistributionFile:
-    filename, url, hashes, size, requires_python, yanked = raw
-    if not isinstance(filename, str):
-        raise TypeError("not what was written")
-    return DistributionFile(
-        filename=filename,
-        url=url,
-        hashes=tuple((algorithm, digest) for algorithm, digest in hashes),
-        size=size,
-        requires_python=requires_python,
-        yanked=yanked,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -32,6 +33,27 @@ class DistributionFile:
     def sha256(self) -> str | None:
         """The SHA-256 digest, if the source states it."""
         return dict(self.hashes).get("sha256")
+
+    def as_list(self) -> list[Any]:
+        """Return the file as plain data that JSON can hold."""
+        rest = (self.size, self.requires_python, self.yanked, self.conda_package)
+        return [self.filename, self.url, self.hashes, *rest]
+
+    @classmethod
+    def from_list(cls, told: list[Any]) -> DistributionFile:
+        """Return the file that `as_list` wrote; raise `ValueError` or `TypeError` for anything else."""
+        filename, url, hashes, size, requires_python, yanked, conda_package = told
+        if not isinstance(filename, str):
+            raise TypeError("not what was written")
+        return cls(
+            filename=filename,
+            url=url,
+            hashes=tuple((algorithm, digest) for algorithm, digest in hashes),
+            size=size,
+            requires_python=requires_python,
+            yanked=yanked,
+            conda_package=conda_package,
+        )
 
     @property
     def is_remote(self) -> bool:

@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit import lockfiles
+from ftaudit.engine.build_forecast import Release
 from ftaudit.engine.next_target import find_outlook
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
@@ -35,7 +36,7 @@ from ftaudit.planning.proposal import ProposalCase
 from ftaudit.planning.prover import Prover
 from ftaudit.planning.solve import Solution, Solver
 from ftaudit.planning.verify import ProposedPackage, audit_new
-from ftaudit.planning.ways import BlockedRow, Release, find_sources, find_way
+from ftaudit.planning.ways import BlockedRow, find_sources, find_way
 from ftaudit.target import Platform
 
 MOST_ROUNDS: Final = 5

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
 
 from packaging.version import Version
 
-from ftaudit.engine.sdist_declarations import find_declaration
+from ftaudit.engine.build_forecast import Release, find_build_evidence
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.surveys import Survey, SurveyQuestion
-from ftaudit.model import GilDeclaration, Package, Verdict
+from ftaudit.model import GilDeclaration, Package
 from ftaudit.model.plans import (
-    BuildEvidence,
     Candidate,
     Fate,
-    OrdinaryWheel,
     SourceEvidence,
     WayKind,
     WayOut,
 )
-from ftaudit.model.reasons import WORST_FIRST, InSource
 from ftaudit.planning.hints import find_switches
-
-FETCHED_AT_ONCE: Final = 4
-Release: TypeAlias = "tuple[str, Version]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,44 +87,6 @@ def find_sources(blockers: Sequence[BlockedRow], session: AuditSession) -> Mappi
         if pin.version is not None and survey is not None and survey.first is None and survey.problem is None:
             wanted.setdefault((str(pin.name), pin.version), blocker)
 
-    def read(release: Release) -> SourceEvidence:
-        return _evidence(wanted[release], release[1], session)
-
-    with ThreadPoolExecutor(max_workers=FETCHED_AT_ONCE) as pool:
-        return dict(zip(wanted, pool.map(read, wanted), strict=True))
-
-
-def _evidence(blocker: BlockedRow, version: Version, session: AuditSession) -> SourceEvidence:
-    """Return what a build would produce: from the GIL-enabled wheel if that shows it, or else from the source."""
-    sdist = blocker.row.facts.index.sdist
-    name = None if sdist is None else sdist.filename
-    evidence: list[BuildEvidence] = []
-    declares, contradicted = GilDeclaration.UNDETERMINED, False
-    if (rebuild := _rebuild(blocker.row)) is not None:
-        evidence.append(rebuild)
-        declares = rebuild.declares
-    if declares is GilDeclaration.UNDETERMINED and sdist is not None:
-        source = find_declaration(session, blocker.row.facts.pin.name, version, sdist.filename, sdist.size)
-        evidence.append(source)
-        if isinstance(source, InSource):
-            declares = source.declares
-        if declares is GilDeclaration.NOT_USED and blocker.row.verdict is Verdict.REENABLES_GIL:
-            declares, contradicted = GilDeclaration.UNDETERMINED, True
-    return SourceEvidence(
-        sdist=name, version=version, would_declare=declares, evidence=tuple(evidence), contradicted=contradicted
-    )
-
-
-def _rebuild(row: Package) -> OrdinaryWheel | None:
-    """Return what the GIL-enabled wheel of the same version, if it was read, says about a rebuild."""
-    declared = [module.would_declare.declaration for module in row.facts.modules if module.would_declare is not None]
-    if not declared:
-        return None
-    worst = next(one for one in WORST_FIRST if one in declared)
-    wheel = row.facts.index.gil_wheel
-    return OrdinaryWheel(
-        wheel=None if wheel is None else wheel.filename,
-        declares=worst,
-        modules=declared.count(worst),
-        total=len(declared),
+    return find_build_evidence(
+        session, {release: (each.row.facts, each.row.verdict) for release, each in wanted.items()}
     )
