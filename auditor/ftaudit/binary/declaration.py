@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ftaudit.binary.build_markers import file_name_build, find_build, is_python_library
 from ftaudit.binary.dependence import depends
 from ftaudit.binary.emulator.budget import Budget
+from ftaudit.binary.finality import is_final
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, force, run, search
 from ftaudit.binary.image.elf import Holes, file_offset
@@ -184,6 +185,9 @@ def _read_one(
         subject, best = _beyond_failure(subject, best)
         if best.beyond:
             loaded = replace(loaded, doubt=_doubt_beyond(subject, best))
+    elif best.ending is RunEnding.FAILED and best.declared is not None:
+        best, doubt = _as_declared(subject, best)
+        loaded = replace(loaded, doubt=doubt)
     declaration, how, multi_phase = judge(subject, best, runs, build)
     refusal = _unloadable(image, version)
     if best.built_free_threaded is (not subject.layout.free_threaded):
@@ -249,6 +253,20 @@ def _refusal_of(best: HookRun) -> Refusal | None:
 def _is_certain(best: HookRun) -> bool:
     """Return whether the slots are free of any stub's answer and of any inverted branch."""
     return best.constant or not (best.questions or best.overrides or best.beyond)
+
+
+def _as_declared(subject: Subject, best: HookRun) -> tuple[HookRun, str]:
+    """Return the run that ends with its declaration, for one that failed later, and what the declaration depends on.
+
+    If the code may declare again, or return another module, that is what it depends on.
+    """
+    if not is_final(subject):
+        return best, f"the rest of its initialisation, which was not reached: {best.problem}"
+    declared = run(replace(subject, seals=True), best.overrides, turned=())
+    if declared.ending is not RunEnding.MODULE:
+        return best, f"the rest of its initialisation, which was not reached: {best.problem}"
+    declared = replace(declared, problem="")
+    return declared, depends(subject, declared)
 
 
 def _doubt_beyond(subject: Subject, best: HookRun) -> str:

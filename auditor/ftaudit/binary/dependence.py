@@ -11,10 +11,9 @@ from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
+from ftaudit.binary.finality import is_final
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
-from ftaudit.binary.image.call_sites import call_sites
 
-SET_GIL = "PyUnstable_Module_SetGIL"
 _SAME_BRANCH = 2
 """How often a branch is inverted in each direction: its later decisions are part of the runs that follow."""
 
@@ -22,20 +21,13 @@ _SAME_BRANCH = 2
 def unknown(subject: Subject, best: HookRun) -> str:
     """Return the first unknown that the run met before its declaration, or nothing."""
     until = len(best.guesses)
-    if best.declared_after is not None and best.declared_after < until and _is_sealed(subject):
+    if best.declared_after is not None and best.declared_after < until and is_final(subject):
         until = best.declared_after
     if until:
         return best.guesses[0]
     if best.asked_processor:
         return "what the processor answers"
     return best.notes[0] if best.notes else ""
-
-
-def _is_sealed(subject: Subject) -> bool:
-    """Return whether the module's only call of `PyUnstable_Module_SetGIL` cannot be followed by another."""
-    images = (subject.image, *(image for _, image in (*subject.groups, *subject.libraries)))
-    using = [image for image in images if SET_GIL in image.imports]
-    return len(using) == 1 and call_sites(using[0], SET_GIL) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,7 @@ def depends(subject: Subject, best: HookRun) -> str:
     """
     if not unknown(subject, best):
         return best.opaque
-    subject = replace(subject, seals=best.declared_after is not None and _is_sealed(subject))
+    subject = replace(subject, seals=best.declared_after is not None and is_final(subject))
     waiting = [_Path(tuple(sorted(best.overrides.items())), (), None, (), True, "")]
     seen: dict[tuple[int, bool], int] = {}
     asked: set[tuple[str, int]] = set()

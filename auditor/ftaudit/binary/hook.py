@@ -15,6 +15,7 @@ from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Guess, Oracle
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Decision, FastFailed, Flow, TooLong
+from ftaudit.binary.finality import is_final
 from ftaudit.binary.image.call_sites import references
 from ftaudit.binary.image.mapped import Image
 from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slots
@@ -472,7 +473,8 @@ def search(subject: Subject) -> tuple[HookRun, int]:
     """
     best = run(subject, {})
     runs = [best]
-    over = best.exhausted or best.idle or best.hands_over_to or best.declared is not None
+    declared = best.declared is not None and is_final(subject)
+    over = best.exhausted or best.idle or best.hands_over_to or declared
     if over or (best.created and subject.cannot_declare):
         return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}

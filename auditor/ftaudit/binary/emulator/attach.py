@@ -10,7 +10,8 @@ from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import Flow
-from ftaudit.binary.emulator.taint.instruction_effects import Decoder
+from ftaudit.binary.emulator.taint.instruction_effects import X87, Decoder
+from ftaudit.binary.emulator.taint.own_code import OwnCode
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ def dead_ends_of(image: Image, hook: str) -> DeadEnds:
     return DeadEnds(image=image, hook=image.exports[hook], decoder=decoder, result=result)
 
 
+def own_code_of(image: Image, hook: str, ends: frozenset[int] = frozenset()) -> OwnCode:
+    """Return the instructions of a hook; the calls with the return addresses `ends` do not return."""
+    return OwnCode(image=image, start=image.exports[hook], decoder=_decoder(image.machine), ends=ends)
+
+
 def attach(process: Process, objects: Collection[int], turned: Collection[int], joins: Joins) -> Flow:
     """Track the unknowns of a new process, and invert the decisions with these numbers; `objects` are Python's."""
     machine = process.machine
@@ -48,6 +54,7 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         unsure=process.unsure,
         joins=joins,
         kept=lambda address: not process.on_stack(address),
+        object_around=process.object_around,
         questions=process.oracle.questions,
         fast_fail=_FAST_FAIL[machine.name] if process.format == "pe" else b"",
     )
@@ -56,7 +63,7 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
     else:
         windows = process.format == "pe"
         arguments = ["cx", "dx", "r8", "r9"] if windows else ["di", "si", "dx", "cx", "r8", "r9"]
-        results = ["ax", "dx", "v0", "v1"]
+        results = ["ax", "dx", "v0", "v1", X87]
     calls = Calls(flow, tuple(map(decoder.family, arguments)), tuple(map(decoder.family, results)))
     calls.errno = process.errno
     calls.blocks = process.blocks

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Oracle
-from ftaudit.binary.emulator.taint.calls import Calls
+from ftaudit.binary.emulator.taint.calls import Calls, leaves
 from ftaudit.binary.emulator.taint.join import joined
 from ftaudit.binary.image.mapped import AARCH64, Image
 
@@ -221,6 +221,15 @@ class Process:
             for linked in self.images
         )
 
+    def object_around(self, address: int) -> tuple[int, int] | None:
+        """Return where the allocated block, or the thread's variables, at an address begin and end."""
+        if THREAD + 0x2000 <= address < self.next_thread:
+            return THREAD + 0x2000, self.next_thread
+        if not HEAP <= address < self.next_heap:
+            return None
+        start = max((block for block in self.blocks if block <= address), default=0)
+        return (start, start + self.blocks[start]) if start and address < start + self.blocks[start] else None
+
     # Calls out of the emulated code
 
     def argument(self, index: int, *, fixed: int | None = None) -> int:
@@ -289,7 +298,7 @@ class Process:
 
     def _look_for_callbacks(self) -> None:
         """Note that a barely known function receives code of the images: it may call that code."""
-        if self.opaque:
+        if self.opaque or (self.current not in _TAKE_CODE and leaves(self.current) is not None):
             return
         if self.current in _GO_ELSEWHERE:
             self.opaque = f"{self.current}()"

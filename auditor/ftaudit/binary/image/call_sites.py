@@ -1,58 +1,170 @@
-"""How many places in an image's code call an imported function, or name an address."""
+"""Where an image's code calls an imported function, and how many places name an address."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from ftaudit.binary.image.mapped import X86_64, Image
+from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 
 _CHUNK = 1 << 16
 _OPERANDS = b"\x05\x0d\x15\x1d\x25\x2d\x35\x3d"
 """The second byte of instructions with an operand relative to the program counter."""
 _IMMEDIATE = 4
 """Bytes of an operand that may follow such an address."""
+_MOST_APART = 8
+"""Instructions between the load of a function's address and its call."""
+_REACH = 4096
+"""Instructions after that of a page's address in which it is used."""
 
 
-def call_sites(image: Image, symbol: str) -> int | None:
-    """Return how many places of the code call the symbol, or take its address; `None` if the search is not supported.
+@dataclass(kw_only=True, slots=True)
+class Branches:
+    """The direct calls, jumps and conditional branches of an AArch64 image, found once."""
 
-    Of ELF images for x86-64: calls and jumps, through the procedure linkage table and past it.
+    image: Image
+    _known: list[tuple[int, int, bool]] | None = None
+
+    def all(self) -> list[tuple[int, int, bool]]:
+        """Return the address and the target of each, and whether it is a call."""
+        if self._known is None:
+            self._known = list(_arm_targets(self.image))
+        return self._known
+
+
+def call_sites(image: Image, symbol: str, branches: Branches | None = None) -> frozenset[int] | None:
+    """Return the return addresses of the calls of an imported function; `None` if it may be called otherwise.
+
+    Calls and jumps count, through the linker's stubs and past them. A function whose address the code takes, or that
+    a table of the data holds, may be called from anywhere.
     """
-    slots = {bind.address for bind in image.binds if bind.symbol == symbol}
-    if not _is_read(image) or not slots:
+    slots = {bind.address: bind.is_call for bind in image.binds if bind.symbol == symbol}
+    if not slots or not image.code or any(start <= slot < end for slot in slots for start, end in image.code):
         return None
-    found, stubs = 0, set()
+    sites: set[int] = set()
+    stubs: set[int] = set()
+    for slot, is_call in slots.items():
+        found = _x86_uses(image, slot) if image.machine == X86_64 else _arm_uses(image, slot, is_call=is_call)
+        if found is None or not (found[0] or found[1]):
+            return None
+        sites |= found[0]
+        stubs |= found[1]
+    if stubs:
+        if image.machine == X86_64:
+            sites |= _x86_jumps(image, stubs)
+        else:
+            every = (branches or Branches(image=image)).all()
+            sites |= {source + 4 for source, target, _ in every if target in stubs}
+    return frozenset(sites)
+
+
+def jumps_into(image: Image, places: frozenset[int], inside: frozenset[int], branches: Branches) -> bool:
+    """Return whether code outside `inside` may jump or branch to one of the places, which begin instructions."""
+    if image.machine == AARCH64:
+        return any(source not in inside for source, target, _ in branches.all() if target in places)
     for code, start in _stretches(image):
-        for slot in slots:
-            for place in _near(code, start, slot, slot + 1):
-                opcode, modifier = code[place - 2], code[place - 1]
-                if modifier not in _OPERANDS or start + place + 4 + _offset(code, place) != slot:
+        for place in _near(code, start, min(places), max(places) + 1):
+            if start + place + 4 + _offset(code, place) not in places or not _is_jump(code, place):
+                continue
+            if not {start + place - back for back in (1, 2, 3)} & inside:
+                return True
+        for place in places:
+            for offset in range(-128, 128):
+                at = place - 2 - offset - start
+                if not 0 <= at < len(code) - 1 or code[at + 1] != offset & 0xFF:
                     continue
-                if opcode == 0xFF and modifier == 0x25:
-                    stubs |= {start + place - back for back in (2, 3, 6, 7)}
-                else:
-                    found += 1 if opcode == 0xFF else 2
-    for code, start in _stretches(image):
-        for stub in stubs:
-            for place in _near(code, start, stub, stub + 1):
-                is_call = code[place - 1] in (0xE8, 0xE9) or (
-                    code[place - 2] == 0x0F and code[place - 1] & 0xF0 == 0x80
-                )
-                found += is_call and start + place + 4 + _offset(code, place) == stub
-    return found
+                if (
+                    (code[at] == 0xEB or code[at] & 0xF0 == 0x70)
+                    and start + at not in inside
+                    and not any(start + at - back in inside for back in range(1, 15))
+                ):
+                    return True
+    return False
+
+
+def is_entered(image: Image, places: frozenset[int], branches: Branches) -> bool:
+    """Return whether something calls one of the places, or names its address: then a function may begin there."""
+    low, high = min(places), max(places) + 1
+    if image.machine == AARCH64:
+        if any(target in places and is_call for _, target, is_call in branches.all()) or _arm_names(image, places):
+            return True
+    else:
+        for code, start in _stretches(image):
+            for place in _near(code, start, low, high):
+                if start + place + 4 + _offset(code, place) in places and (
+                    code[place - 1] == 0xE8 or (code[place - 2] == 0x8D and code[place - 1] in _OPERANDS)
+                ):
+                    return True
+    last = image.base
+    for start, end in (*sorted(image.code), (image.end, image.end)):
+        words = bytes(image.memory[last - image.base : max(start, last) - image.base])
+        if any(low <= word < high and word in places for (word,) in struct.iter_unpack("<Q", words[: len(words) & ~7])):
+            return True
+        last = max(last, end + 7 & ~7)
+    return False
 
 
 def references(image: Image, start: int, end: int) -> int | None:
-    """Return how many instructions name an address in a range; `None` if the search is not supported, as above."""
-    if not _is_read(image):
+    """Return how many instructions name an address in a range; `None` if the search is not supported.
+
+    It is supported for x86-64's ELF images.
+    """
+    if image.format != "elf" or image.machine != X86_64 or not image.code:
         return None
     return sum(
         code[place - 1] in _OPERANDS for code, first in _stretches(image) for place in _near(code, first, start, end)
     )
 
 
-def _is_read(image: Image) -> bool:
-    return image.format == "elf" and image.machine == X86_64 and bool(image.code)
+# x86-64
+
+
+def _x86_uses(image: Image, slot: int) -> tuple[set[int], set[int]] | None:
+    """Return the calls through a pointer, and the possible starts of the stubs that jump through it."""
+    sites, stubs = set(), set()
+    for code, start in _stretches(image):
+        for place in _near(code, start, slot, slot + 1):
+            opcode, modifier = code[place - 2], code[place - 1]
+            if modifier not in _OPERANDS or start + place + 4 + _offset(code, place) != slot:
+                continue
+            if opcode == 0xFF and modifier == 0x15:
+                sites.add(start + place + 4)
+            elif opcode == 0xFF and modifier == 0x25:
+                stubs |= {start + place - back for back in (2, 3, 6, 7)}
+            elif opcode == 0x8B and code[place - 3] & 0xFB == 0x48:
+                after = _x86_called(code, place + 4, (modifier >> 3 & 7) | (code[place - 3] & 4) << 1)
+                if after is None:
+                    return None
+                sites.add(start + after)
+            else:
+                return None
+    return sites, stubs
+
+
+def _x86_called(code: bytes, place: int, register: int) -> int | None:
+    """Return where the code goes on after `call register`; `None` if the register may be used otherwise."""
+    if 3 <= register <= 7 or register >= 12:
+        return None  # A call leaves these alone: the code may call through the register again.
+    call = bytes((0x41, 0xFF, 0xD0 + register - 8)) if register >= 8 else bytes((0xFF, 0xD0 + register))
+    found = code.find(call, place, place + 8 * _MOST_APART)
+    return found + len(call) if found >= 0 else None
+
+
+def _x86_jumps(image: Image, targets: set[int]) -> set[int]:
+    """Return where the code goes on after calls of stubs, and jumps to them."""
+    found = set()
+    for code, start in _stretches(image):
+        for place in _near(code, start, min(targets), max(targets) + 1):
+            after = start + place + 4
+            if after + _offset(code, place) in targets and (code[place - 1] == 0xE8 or _is_jump(code, place)):
+                found.add(after)
+    return found
+
+
+def _is_jump(code: bytes, place: int) -> bool:
+    """Return whether the offset at a place is that of `jmp`, or of a conditional one."""
+    return code[place - 1] == 0xE9 or (code[place - 2] == 0x0F and code[place - 1] & 0xF0 == 0x80)
 
 
 def _stretches(image: Image) -> Iterator[tuple[bytes, int]]:
@@ -83,3 +195,95 @@ def _near(code: bytes, start: int, low: int, high: int) -> Iterator[int]:
                 if place >= 2 and low - _IMMEDIATE <= target < high:
                     yield place
                 found = code.find(wanted, found + 1, last + 3)
+
+
+# AArch64
+
+
+def _words(image: Image) -> Iterator[tuple[tuple[int, ...], int]]:
+    for code, start in _stretches(image):
+        count = len(code) // 4
+        yield struct.unpack(f"<{count}I", code[: 4 * count]), start
+
+
+def _arm_uses(image: Image, slot: int, *, is_call: bool) -> tuple[set[int], set[int]] | None:
+    """Return the calls through a pointer, and the possible starts of the stubs that jump through it.
+
+    `adrp` loads the address of the pointer's page, and `ldr` the pointer. A pointer that is only called (`is_call`)
+    has only stubs, in which one follows the other.
+    """
+    sites, stubs = set(), set()
+    load = 0xF940_0000 | (slot & 0xFFF) >> 3 << 10
+    for words, start in _words(image):
+        for index, word in enumerate(words):
+            if word & 0x9F00_0000 != 0x9000_0000 or _page(word, start + 4 * index) != slot >> 12:
+                continue
+            page = word & 31
+            for at in range(index + 1, min(index + (2 if is_call else _REACH), len(words))):
+                if words[at] & 0xFFFF_FFE0 == load | page << 5:
+                    use = _arm_called(words, at)
+                    if use is None:
+                        return None
+                    if use[1]:
+                        stubs |= {start + 4 * index, start + 4 * (index - 1)}
+                    else:
+                        sites.add(start + 4 * use[0] + 4)
+                elif words[at] & 0xFFFF_FFE0 == 0x9100_0000 | (slot & 0xFFF) << 10 | page << 5 and at > index + 2:
+                    return None  # The address of the pointer itself.
+                if _writes(words[at], page):
+                    break
+    return sites, stubs
+
+
+def _writes(word: int, register: int) -> bool:
+    """Return whether an instruction is a computation or a load whose result is in the register."""
+    group = word >> 25 & 15
+    loads = group & 5 == 4 and bool(word >> 22 & 1)
+    return word & 31 == register and (group in (5, 8, 9, 13) or loads)
+
+
+def _arm_called(words: tuple[int, ...], at: int) -> tuple[int, bool] | None:
+    """Return the place where a loaded function is called, and whether it is jumped to; `None` if neither."""
+    register = words[at] & 31
+    for place in range(at + 1, min(at + 1 + _MOST_APART, len(words))):
+        if words[place] == 0xD61F_0000 | register << 5:
+            return place, True
+        if words[place] == 0xD63F_0000 | register << 5:
+            return (place, False) if register <= 18 else None
+    return None
+
+
+def _page(word: int, address: int) -> int:
+    offset = (word >> 5 & 0x7_FFFF) << 2 | word >> 29 & 3
+    return (address >> 12) + (offset - (1 << 21) if offset >> 20 else offset)
+
+
+def _arm_names(image: Image, places: frozenset[int]) -> bool:
+    """Return whether code computes the address of one of the places: `adrp` and `add`."""
+    pages = {place >> 12 for place in places}
+    for words, start in _words(image):
+        for index, word in enumerate(words):
+            if word & 0x9F00_0000 != 0x9000_0000 or (page := _page(word, start + 4 * index)) not in pages:
+                continue
+            for after in words[index + 1 : index + _MOST_APART]:
+                if after & 0xFFC0_03E0 == 0x9100_0000 | (word & 31) << 5 and page << 12 | after >> 10 & 0xFFF in places:
+                    return True
+    return False
+
+
+def _arm_targets(image: Image) -> Iterator[tuple[int, int, bool]]:
+    """Yield the address and the target of each direct call, jump and conditional branch, and whether it is a call."""
+    for words, start in _words(image):
+        for index, word in enumerate(words):
+            address = start + 4 * index
+            if word & 0x7C00_0000 == 0x1400_0000:
+                yield address, address + 4 * _signed(word, 26), bool(word >> 31)
+            elif word & 0xFF00_0000 == 0x5400_0000 or word & 0x7E00_0000 == 0x3400_0000:
+                yield address, address + 4 * _signed(word >> 5, 19), False
+            elif word & 0x7E00_0000 == 0x3600_0000:
+                yield address, address + 4 * _signed(word >> 5, 14), False
+
+
+def _signed(value: int, bits: int) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> bits - 1 else value

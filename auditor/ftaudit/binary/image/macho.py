@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 BASE = 0x2_0000_0000
 _CPU_TYPES = {0x0100_0007: X86_64, 0x0100_000C: AARCH64, 7: "i386", 12: "arm", 18: "ppc", 0x0100_0012: "ppc64"}
+_WRITE = 2
+"""`VM_PROT_WRITE` (mach/vm_prot.h)."""
+_READ_ONLY = 0x10
+"""`SG_READ_ONLY` (mach-o/loader.h): the segment is protected once it is relocated."""
+_INSTRUCTIONS = 0x8000_0400
+"""`S_ATTR_PURE_INSTRUCTIONS` and `S_ATTR_SOME_INSTRUCTIONS` of a section (mach-o/loader.h)."""
 _ARM64E = 2
 """`CPU_SUBTYPE_ARM64E` (mach/machine.h): signed pointers, which extension modules cannot use."""
 
@@ -120,6 +126,16 @@ def _load_slice(data: bytes, machine: str, limit: int, base: int, every_export: 
         imports=frozenset(bind.symbol for bind in binds),
         weak_imports=_weak_imports(binary),
         libraries=tuple(str(library.name) for library in binary.libraries),
+        code=tuple(
+            (section.virtual_address + slide, section.virtual_address + slide + section.size)
+            for section in binary.sections
+            if section.size and int(section.flags) & _INSTRUCTIONS
+        ),
+        data=tuple(
+            (segment.virtual_address + slide, segment.virtual_address + slide + segment.virtual_size)
+            for segment in segments
+            if int(segment.init_protection) & _WRITE and not int(segment.flags) & _READ_ONLY
+        ),
     )
 
 

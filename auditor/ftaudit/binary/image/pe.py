@@ -17,6 +17,8 @@ BASE = 0x1_8000_0000
 """The linker's own default for 64-bit DLLs: most images need no relocation there."""
 _MACHINES = {0x8664: X86_64, 0xAA64: AARCH64, 0x14C: "i686", 0x1C4: "armv7", 0x200: "ia64", 0xA641: "arm64ec"}
 _DYNAMIC_BASE_64 = 10
+_EXECUTED, _WRITTEN = 0x2000_0000, 0x8000_0000
+"""`IMAGE_SCN_MEM_EXECUTE` and `IMAGE_SCN_MEM_WRITE` (winnt.h)."""
 
 
 def machine_of(data: bytes) -> str:
@@ -109,7 +111,19 @@ def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int, e
         tls=_thread_locals(binary, preferred, memory, base),
         imports=frozenset(bind.symbol for bind in binds),
         libraries=tuple(libraries),
+        code=_sections(binary, base, len(memory), _EXECUTED),
+        data=_sections(binary, base, len(memory), _WRITTEN),
     )
+
+
+def _sections(binary: lief.PE.Binary, base: int, size: int, right: int) -> tuple[tuple[int, int], ...]:
+    """Return the places of the sections whose memory has a right."""
+    places = (
+        (section.virtual_address, section.virtual_address + max(section.virtual_size, section.sizeof_raw_data))
+        for section in binary.sections
+        if int(section.characteristics) & right
+    )
+    return tuple((base + start, base + min(end, size)) for start, end in places if start < size)
 
 
 def _delayed(binary: lief.PE.Binary, base: int) -> Iterator[Bind]:

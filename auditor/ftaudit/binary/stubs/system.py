@@ -53,6 +53,16 @@ def _system_info(process: Process) -> int:
     return 0
 
 
+_PROCESSORS = (4, 0, 1, 96)
+"""What the C++ library may answer, 0 where it cannot tell."""
+
+
+@answers("_ZNSt6thread20hardware_concurrencyEv", "_ZNSt3__16thread20hardware_concurrencyEv",
+         "_Thrd_hardware_concurrency")  # fmt: skip
+def _hardware_concurrency(process: Process) -> int:
+    return _PROCESSORS[process.oracle.ask(process.current, len(_PROCESSORS), environment=True)]
+
+
 @answers("CreateSemaphoreA", "CreateSemaphoreW", "CreateMutexA", "CreateMutexW", "CreateEventA", "CreateEventW")
 def _kernel_object(process: Process) -> int:
     return process.handle()

@@ -50,8 +50,48 @@ _LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
     "fprintf": (), "printf": (), "__printf_chk": (), "__fprintf_chk": (), "getaddrinfo": ((3, 8),), "setenv": (),
     "unsetenv": (), "putenv": (), "strtod": ((1, 8),), "strcoll": (), "bsearch": (), "wcslen": (), "wcscmp": (),
     "syscall": (), "_ZSt20__throw_length_errorPKc": (), "getenv": (), "secure_getenv": (), "fflush": (), "raise": (),
+    "pthread_self": (), "getpid": (), "gettid": (), "sched_getcpu": (), "get_nprocs": (), "get_nprocs_conf": (),
+    "getpagesize": (), "isatty": (), "clock": (), "GetCurrentThreadId": (), "GetCurrentProcessId": (),
+    "GetCurrentProcess": (), "GetCurrentThread": (), "GetLastError": (), "IsDebuggerPresent": (),
+    "IsProcessorFeaturePresent": (), "GetTickCount": (), "GetTickCount64": (), "GetModuleHandleA": (),
+    "GetModuleHandleW": (), "LoadLibraryA": (), "LoadLibraryW": (), "LoadLibraryExA": (), "LoadLibraryExW": (),
+    "GetProcAddress": (), "FreeLibrary": (), "GetVersion": (), "GetACP": (), "GetOEMCP": (), "_Thrd_id": (),
+    "_Thrd_hardware_concurrency": (), "_ZNSt6thread20hardware_concurrencyEv": (),
+    "_ZNSt3__16thread20hardware_concurrencyEv": (), "GetSystemTimeAsFileTime": ((0, 8),),
+    "GetSystemTimePreciseAsFileTime": ((0, 8),), "QueryPerformanceCounter": ((0, 8),),
+    "QueryPerformanceFrequency": ((0, 8),), "GetSystemInfo": ((0, 48),), "GetNativeSystemInfo": ((0, 48),),
+    "GetProcessAffinityMask": ((1, 8), (2, 8)), "DuplicateHandle": ((3, 8),), "VirtualProtect": ((3, 4),),
+    "VirtualQuery": ((1, 48),), "GetStartupInfoW": ((0, 104),), "GetStartupInfoA": ((0, 104),),
+    "CreateSemaphoreA": (), "CreateSemaphoreW": (), "CreateMutexA": (), "CreateMutexW": (), "CreateEventA": (),
+    "CreateEventW": (), "ReleaseSemaphore": ((2, 4),), "SetEvent": (), "ResetEvent": (), "CloseHandle": (),
+    "GetProcessHeap": (), "GetFileType": (), "GetStdHandle": (), "GetCommandLineA": (), "GetCommandLineW": (),
+    "___lc_codepage_func": (), "___mb_cur_max_func": (), "___lc_locale_name_func": (), "__acrt_iob_func": (), "_callnewh": (), "GetLogicalProcessorInformationEx": ((1, 1024), (2, 4)),
+    "GetLogicalProcessorInformation": ((0, 1024), (1, 4)), "RtlPcToFileHeader": ((1, 8),), "_fileno": (), "_isatty": (),
+    "frexp": ((0, 4),), "frexpf": ((0, 4),), "frexpl": ((0, 4),), "modf": ((0, 8),), "modff": ((0, 4),),
+    "modfl": ((0, 16),), "sincos": ((0, 8), (1, 8)), "sincosf": ((0, 4), (1, 4)), "sincosl": ((0, 16), (1, 16)),
+    "remquo": ((0, 4),), "remquof": ((0, 4),), "remquol": ((0, 4),), "lgamma_r": ((0, 4),), "lgammaf_r": ((0, 4),),
 }  # fmt: skip
-"""The output of functions with unknown answers in memory: number of the pointer's argument, and bytes."""
+"""The output of functions with unknown answers in memory: number of the pointer's argument, and bytes.
+
+Numbers count the arguments that are integers or pointers: floating-point ones are in other registers.
+"""
+_MATHS = re.compile(
+    r"^(?:pow|exp|exp2|exp10|expm1|log|log2|log10|log1p|logb|a?(?:sin|cos|tan)h?|atan2|sqrt|cbrt|hypot|erfc?|lgamma|"
+    r"tgamma|gamma|ceil|floor|trunc|(?:l?l)?(?:round|rint)|nearbyint|fabs|fmod|remainder|fmin|fmax|fdim|fma|ldexp|scalbl?n|"
+    r"i?logb|copysign|nextafter|nexttoward|nan|j[01n]|y[01n]|significand|drem|c(?:abs|arg|real|imag|exp|log|pow|sqrt))"
+    r"[fl]?$"
+)
+"""Functions of `math.h` and `complex.h` that leave nothing in memory except `errno`, and call nothing."""
+
+
+def leaves(name: str) -> tuple[tuple[int, int | str], ...] | None:
+    """Return what a function with unknown answers leaves in memory besides `errno`; `None` if that is not known.
+
+    A function of which it is known receives no code of the module, except through parameters that are for code.
+    """
+    return () if name not in _LEFT and _MATHS.match(name) else _LEFT.get(name)
+
+
 _UNKNOWN_SIZE = 64
 """Bytes that any other such function may write to the target of an argument."""
 
@@ -180,7 +220,8 @@ class Calls:
         if self._name.startswith(("Py", "_Py")) and not self._name.startswith("PyArg_"):
             return
         self.flow.mark(self.errno, 4, labels)
-        for index, size in _LEFT.get(self._name, tuple((index, _UNKNOWN_SIZE) for index in range(6))):
+        known = leaves(self._name)
+        for index, size in tuple((index, _UNKNOWN_SIZE) for index in range(6)) if known is None else known:
             value = self.read_argument(index)
             if not self.writable(value):
                 continue

@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ftaudit.binary.emulator.taint.instruction_effects import Decoder, InstructionEffect, InstructionKind
+from ftaudit.binary.emulator.taint.own_code import CALLS, OwnCode, is_fixed, is_stub
 from ftaudit.binary.image.mapped import Image
 
-_MOST: Final = 20_000
-"""Instructions of the hook that are examined."""
 _LONGEST: Final = 400
 """Instructions after one place that are examined."""
 _CATCHES: Final = frozenset(
     {"__gxx_personality_v0", "__CxxFrameHandler3", "__CxxFrameHandler4", "__C_specific_handler"}
 )
-_PRESERVED: Final = ("bx", "bp", "r12", "r13", "r14", "r15")
-"""Registers that calls on x86-64 leave alone."""
+_PRESERVED: Final = ("bx", "bp", "r12", "r13", "r14", "r15", *(f"x{number}" for number in range(19, 29)))
+"""Registers that calls leave alone, on x86-64 and on AArch64."""
 _UNKNOWN: Final = frozenset({InstructionKind.SOURCE, InstructionKind.SYSTEM})
-_CALLS: Final = frozenset({"call", "bl"})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -37,32 +35,14 @@ class DeadEnds:
     def leads_to_null(self, branch: int, start: int) -> bool:
         """Return whether a branch is one of the hook's own, and the path that begins at `start` returns null."""
         if self._hook_code is None:
-            self._hook_code = frozenset() if _CATCHES & self.image.imports else self._own_code()
+            own = OwnCode(image=self.image, start=self.hook, decoder=self.decoder)
+            self._hook_code = frozenset() if _CATCHES & self.image.imports else frozenset(own.following)
         if branch not in self._hook_code:
             return False
         known = self._known.get(start)
         if known is None:
             known = self._known[start] = self._returns_null(start)
         return known
-
-    def _own_code(self) -> frozenset[int]:
-        """Return the addresses of the hook's instructions: jumps are followed, calls are not."""
-        waiting = [self.hook]
-        seen: set[int] = set()
-        while waiting and len(seen) < _MOST:
-            address = waiting.pop()
-            effect = None if address in seen else self._effect(address)
-            if effect is None:
-                continue
-            seen.add(address)
-            if effect.target is not None and effect.name not in _CALLS:
-                waiting.append(address + effect.target)
-            ends = effect.name in ("ret", "jmp") or (
-                effect.kind is InstructionKind.INDIRECT and effect.name not in _CALLS
-            )
-            if not ends:
-                waiting.append(address + effect.length)
-        return frozenset(seen)
 
     def _returns_null(self, start: int) -> bool:
         """Return whether each path from an address returns null.
@@ -85,7 +65,7 @@ class DeadEnds:
                 if self.result not in zero:
                     return False
                 continue
-            if effect.name in _CALLS:
+            if effect.name in CALLS:
                 if not self._is_import(address, effect):
                     return False
                 zero &= preserved
@@ -93,9 +73,9 @@ class DeadEnds:
                 return False
             else:
                 zero = _zero_after(effect, zero)
-            if effect.target is not None and effect.name not in _CALLS:
+            if effect.target is not None and effect.name not in CALLS:
                 waiting.append((address + effect.target, zero))
-            if effect.name != "jmp":
+            if effect.name not in ("jmp", "b"):
                 waiting.append((address + effect.length, zero))
         return True
 
@@ -108,16 +88,8 @@ class DeadEnds:
     def _is_import(self, address: int, call: InstructionEffect) -> bool:
         """Return whether a call leads to an imported function: through a fixed pointer, or a stub of the linker."""
         if call.target is None:
-            return _is_fixed(call)
-        address += call.target
-        effect = self._effect(address)
-        if effect is not None and effect.name == "endbr64":
-            effect = self._effect(address + effect.length)
-        return effect is not None and effect.kind is InstructionKind.INDIRECT and _is_fixed(effect)
-
-
-def _is_fixed(effect: InstructionEffect) -> bool:
-    return bool(effect.loads) and all(place.relative for place in effect.loads)
+            return is_fixed(call)
+        return is_stub(self._effect, address + call.target)
 
 
 def _zero_after(effect: InstructionEffect, zero: frozenset[int]) -> frozenset[int]:

@@ -141,6 +141,8 @@ class Flow:
     """Whether the C API may have left an exception: a decision that its answer made was inverted since."""
     inverted: Callable[[str], None] = lambda _name: None
     """Called when a decision is inverted that only one answer, with this name, made."""
+    object_around: Callable[[int], tuple[int, int] | None] = lambda _address: None
+    """Returns where the object at an address, on the heap or of the thread, begins and ends."""
     kept: Callable[[int], bool] = lambda _address: True
     """Whether the memory at an address must be restored."""
     _scopes: list[_Scope] = field(default_factory=list)
@@ -380,12 +382,14 @@ class Flow:
         self.mark(self._address(place, address), self._size(place, effect), labels)
 
     def _open_around(self, address: int, name: str) -> None:
-        """Label the memory that a write with an unknown index may reach: the images' data, or the function's frame."""
+        """Label the memory that a write with an unknown index may reach: data, the function's frame, an object."""
         stack = self.read_register(self.stack)
         if any(start <= address < end for start, end in self.data):
             self.open(self.data, name)
         elif stack <= address < stack + _FRAME:
             self.open([(stack, stack + _FRAME)], name)
+        elif (around := self.object_around(address)) is not None:
+            self.open([around], name)
         else:
             self.opaque = f"a place in memory that depends on {name}"
 

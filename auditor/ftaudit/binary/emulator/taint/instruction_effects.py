@@ -85,6 +85,10 @@ _REPEATED = (0xF2, 0xF3)
 _PAIRS = ("ldp", "stp", "ldxp", "ldaxp", "stxp", "stlxp", "ldnp", "stnp", "casp")
 _VECTOR = re.compile(r"v\d+\.(\d*)([bhsdq])")
 _LANE_BYTES = {"b": 1, "h": 2, "s": 4, "d": 8, "q": 16}
+_ARM_COMPARES = frozenset({"cmp", "cmn", "tst"})
+"""Capstone 5 says of these that they write their first operand, and do not read it."""
+_X86_ATOMICS = {"cmpxchg": ("ax", FLAGS), "cmpxchg8b": ("ax", "dx", FLAGS), "cmpxchg16b": ("ax", "dx", FLAGS)}
+_UNFOLLOWED = frozenset({"xlatb", "xlat", "enter", "iret", "iretq", "retf", "retfq"})
 _IGNORED = frozenset({"nop", "endbr64", "endbr32", "hint", "prefetcht0", "prefetcht1", "prefetchnta", "bti", "prfm"})
 
 
@@ -110,6 +114,7 @@ class Decoder:
         self._families: dict[str, int] = {}
         self._by_register: dict[int, int] = {}
         self._known: dict[bytes, InstructionEffect | None] = {}
+        self._zeros = frozenset({self._names.ARM64_REG_XZR, self._names.ARM64_REG_WZR} if self.arm else ())
 
     @property
     def families(self) -> int:
@@ -160,6 +165,8 @@ class Decoder:
         group = self._capstone
         if name in _IGNORED:
             return InstructionEffect(InstructionKind.PLAIN, name, (), (), (), (), None, False, instruction.size)
+        if name in _UNFOLLOWED:
+            return None
         reads, writes = instruction.regs_access()
         operands = instruction.operands
         names = self._names
@@ -205,7 +212,8 @@ class Decoder:
         kind, target = InstructionKind.PLAIN, None
         groups = set(instruction.groups)
         registers = [operand for operand in operands if operand.type == register_kind]
-        if name in _CLEARING and len(registers) == len(operands) and len({o.reg for o in registers[-2:]}) == 1:
+        same = len(registers) == len(operands) and len({operand.reg for operand in registers[-2:]}) == 1
+        if (name in _CLEARING and same) or _is_zero(name, operands, (register_kind, immediate_kind), self._zeros):
             kind = InstructionKind.CLEAR
         elif name in _SOURCES and not self.arm:
             kind = InstructionKind.SOURCE
@@ -214,7 +222,7 @@ class Decoder:
             kind = InstructionKind.SOURCE
         elif name in _SYSTEM:
             kind = InstructionKind.SYSTEM
-        elif groups & {group.CS_GRP_JUMP, group.CS_GRP_CALL} or name in _ARM_JUMPS:
+        elif groups & {group.CS_GRP_JUMP, group.CS_GRP_CALL} or name in _ARM_JUMPS or name.startswith("loop"):
             immediates = [operand.imm for operand in operands if operand.type == immediate_kind]
             if not immediates:
                 kind = InstructionKind.INDIRECT
@@ -230,12 +238,50 @@ class Decoder:
         elif name == "leave":
             loads.append(MemoryOperand(self._constants.UC_X86_REG_RBP, self.family("bp"), 0, -1, 1, 0, False, 0, 8))
             read = set()
+        elif name.startswith("pushf"):
+            stores.append(self._stack_place(-8))
+        elif name.startswith("popf"):
+            loads.append(self._stack_place(0))
+        elif self.arm:
+            self._correct_arm(name, instruction, registers, (read, written), loads, stores)
+        elif name in _X86_ATOMICS:
+            written |= {self.family(family) for family in _X86_ATOMICS[name]}
+            written |= set() if loads else {self._of(registers[0].reg)}
+            stores += loads
+        elif name.startswith("f") and name not in ("fnop", "fwait", "femms"):
+            # The registers are a stack: each instruction moves them, or leaves what it computes among them.
+            read.add(self.family(X87))
+            written.add(self.family(X87))
         if kind is InstructionKind.SOURCE:
             read = set()
         repeats = not self.arm and instruction.prefix[0] in _REPEATED and name.startswith(_STRINGS)
         return InstructionEffect(
             kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats, instruction.size
         )
+
+    def _correct_arm(
+        self,
+        name: str,
+        instruction: Any,
+        registers: list[Any],
+        sets: tuple[set[int], set[int]],
+        loads: list[MemoryOperand],
+        stores: list[MemoryOperand],
+    ) -> None:
+        """Correct what Capstone says of AArch64's compares, tests and changes of an address."""
+        read, written = sets
+        families = [self._of(operand.reg) for operand in registers]
+        zero = {self.family("zero")}
+        if name in _ARM_COMPARES:
+            read |= set(families) - zero
+            written &= {self.family(FLAGS)}
+        elif name in ("cbz", "cbnz", "tbz", "tbnz"):
+            read.discard(self.family(FLAGS))
+        elif instruction.writeback and (loads or stores):
+            # The address moves on: it does not become what was loaded.
+            base = (*loads, *stores)[0].base_family
+            if base not in families:
+                written.discard(base)
 
     def _is_conditional(self, name: str) -> bool:
         if self.arm:
@@ -288,3 +334,11 @@ class Decoder:
         name = self._engine.reg_name(register).upper()
         name = {"XZR": "XZR", "FP": "X29", "LR": "X30"}.get(name, name)
         return int(getattr(self._constants, f"{self._prefix}{name}", 0))
+
+
+def _is_zero(name: str, operands: Any, kinds: tuple[int, int], zeros: frozenset[int]) -> bool:
+    """Return whether an instruction moves 0 into a register; `kinds` are those of register and immediate operands."""
+    if name not in ("mov", "movz") or len(operands) != 2 or operands[0].type != kinds[0]:
+        return False
+    source = operands[1]
+    return (source.type == kinds[1] and source.imm == 0) or (source.type == kinds[0] and source.reg in zeros)
