@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from ftaudit.binary.build_markers import file_name_build, find_build, is_python_library
 from ftaudit.binary.dependence import depends
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.finality import is_final
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, force, run, search
 from ftaudit.binary.image.elf import Holes, file_offset
@@ -260,7 +259,7 @@ def _as_declared(subject: Subject, best: HookRun) -> tuple[HookRun, str]:
 
     If the code may declare again, or return another module, that is what it depends on.
     """
-    if not is_final(subject):
+    if not subject.is_final:
         return best, f"the rest of its initialisation, which was not reached: {best.problem}"
     declared = run(replace(subject, seals=True), best.overrides, turned=())
     if declared.ending is not RunEnding.MODULE:

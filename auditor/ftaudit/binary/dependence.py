@@ -11,7 +11,6 @@ from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
-from ftaudit.binary.finality import is_final
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 
 _SAME_BRANCH = 2
@@ -21,7 +20,7 @@ _SAME_BRANCH = 2
 def unknown(subject: Subject, best: HookRun) -> str:
     """Return the first unknown that the run met before its declaration, or nothing."""
     until = len(best.guesses)
-    if best.declared_after is not None and best.declared_after < until and is_final(subject):
+    if best.declared_after is not None and best.declared_after < until and subject.is_final:
         until = best.declared_after
     if until:
         return best.guesses[0]
@@ -57,7 +56,7 @@ def depends(subject: Subject, best: HookRun) -> str:
     """
     if not unknown(subject, best):
         return best.opaque
-    subject = replace(subject, seals=best.declared_after is not None and is_final(subject))
+    subject = replace(subject, seals=best.declared_after is not None and subject.is_final)
     waiting = [_Path(tuple(sorted(best.overrides.items())), (), None, (), True, "")]
     seen: dict[tuple[int, bool], int] = {}
     asked: set[tuple[str, int]] = set()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from ftaudit.binary.emulator.attach import own_code_of
 from ftaudit.binary.image.call_sites import Branches, call_sites, is_entered, jumps_into
-
-if TYPE_CHECKING:
-    from ftaudit.binary.hook import Subject
+from ftaudit.binary.image.mapped import Image
 
 SET_GIL: Final = "PyUnstable_Module_SetGIL"
 _CREATE: Final = "PyModule_Create2"
@@ -30,15 +29,13 @@ _CATCHES: Final = frozenset({"__cxa_begin_catch", "__CxxFrameHandler3", "__CxxFr
 """Names that an image imports if one of its functions may go on after an exception."""
 
 
-def is_final(subject: Subject) -> bool:
-    """Return whether the module declares in one place, and nothing after it can declare again or return another module.
+def is_final(image: Image, hook: str, others: Sequence[Image]) -> bool:
+    """Return whether a module declares in one place, and nothing after it can declare again or return another module.
 
     The hook itself has the only call of `PyUnstable_Module_SetGIL`, and before it the only call that makes a module.
     No jump of its own leads back to either, and neither does an exception or `longjmp`: what is called in between may
-    do anything else.
+    do anything else. `others` are the images that are loaded with it.
     """
-    image = subject.image
-    others = [other for _, other in (*subject.groups, *subject.libraries)]
     imports = image.imports.union(*(other.imports for other in others))
     if SET_GIL not in image.imports or any(SET_GIL in other.imports or _CREATE in other.imports for other in others):
         return False
@@ -49,7 +46,7 @@ def is_final(subject: Subject) -> bool:
     if declares is None or creates is None or len(declares) != 1 or len(creates) != 1:
         return False
     ends = [call_sites(image, name, branches) for name in sorted(image.imports) if _NEVER_RETURNS.search(name)]
-    code = own_code_of(image, subject.hook, frozenset().union(*(sites for sites in ends if sites)))
+    code = own_code_of(image, hook, frozenset().union(*(sites for sites in ends if sites)))
     (declared,), (created,) = declares, creates
     if not code.complete or not {declared, created} <= code.returns:
         return False

@@ -159,6 +159,11 @@ class Subject:
     """Whether the libraries' static constructors are run, of which there may be thousands."""
 
     @property
+    def is_final(self) -> bool:
+        """Whether nothing that the module does after its declaration can change it (`ftaudit.binary.finality`)."""
+        return is_final(self.image, self.hook, [image for _, image in (*self.groups, *self.libraries)])
+
+    @property
     def cannot_declare(self) -> bool:
         """Whether no code of the module can declare anything, however its initialisation continues."""
         images = (self.image, *(image for _, image in (*self.groups, *self.libraries)))
@@ -473,7 +478,7 @@ def search(subject: Subject) -> tuple[HookRun, int]:
     """
     best = run(subject, {})
     runs = [best]
-    declared = best.declared is not None and is_final(subject)
+    declared = best.declared is not None and subject.is_final
     over = best.exhausted or best.idle or best.hands_over_to or declared
     if over or (best.created and subject.cannot_declare):
         return best, 1
