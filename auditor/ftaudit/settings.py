@@ -64,6 +64,8 @@ class Settings:
     connections: int | None = None
     """The most connections of this process to one host; `None` uses the usual number."""
     offline: bool = False
+    network_seconds: float | None = None
+    """Seconds after which no request is started; cached pages count for a day. `None` sets no limit."""
     no_cache: bool = False
     cache_dir: Path | None = None
     """`None` is the user's cache folder."""

@@ -238,3 +238,27 @@ def test_a_folder_that_is_no_project_is_not_called_pure(tmp_path: Path) -> None:
     answer = check("--static", "--no-deps", "r.txt", cwd=tmp_path)
     assert answer.verdicts == {"lib": "unknown"}
     assert "no installer takes it" in answer.reasons("lib")
+
+
+def test_the_time_for_the_network_ends_the_requests_and_what_it_did_not_reach_is_named(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    server.add_project("good", [wheel("good", "1.0")], cache_control="max-age=0")
+    (tmp_path / "r.txt").write_text("good==1.0\n")
+    arguments = ("--static", "--index-url", server.simple_url, "r.txt")
+    late = check("--network-seconds", "0.000001", *arguments, cwd=tmp_path)
+    assert (late.code, server.requests) == (3, [])
+    assert "the time that --network-seconds allows has ended" in late.reasons("good")
+    in_time = check("--network-seconds", "600", *arguments, cwd=tmp_path)
+    assert in_time.verdicts == {"good": "pure"}
+    seen = len(server.requests)
+    again = check("--network-seconds", "0.000001", *arguments, cwd=tmp_path)
+    # The server wants its page to be confirmed each time; for a day, the cache answers anyway.
+    assert (again.verdicts, len(server.requests)) == ({"good": "pure"}, seen)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", "1e9"])
+def test_a_time_for_the_network_that_is_not_one_is_an_error(seconds: str, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good==1.0\n")
+    ran = ftaudit("check", f"--network-seconds={seconds}", "r.txt", cwd=tmp_path)
+    assert ran.returncode == 2 and "is not a number of seconds" in ran.stderr

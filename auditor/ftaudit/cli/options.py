@@ -14,6 +14,9 @@ from ftaudit.report.formats import PLAIN, SUFFIXES, Format, choose, of_name
 from ftaudit.settings import DEFAULT_READ_AGAIN, DEFAULT_TIMEOUT
 from ftaudit.target import DEFAULT_TARGET, EXPERIMENTAL, PLATFORMS, TARGETS, parse_platform, parse_target, parse_targets
 
+MOST_SECONDS: Final = 86_400
+"""The longest time for `--network-seconds`: a day."""
+
 if TYPE_CHECKING:
     from ftaudit.model import Report
     from ftaudit.settings import Settings
@@ -59,6 +62,8 @@ def _platform(name: str) -> str:
 def add_cache(group: Any) -> None:
     """Add the options for the cache and the network."""
     group.add_argument("--offline", action="store_true", help="use only caches and local files")
+    seconds = "start no request after S seconds; use cached pages for a day"
+    group.add_argument("--network-seconds", type=_seconds, metavar="S", help=seconds)
     group.add_argument("--no-cache", action="store_true", help="do not read or write the cache")
     group.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
 
@@ -86,6 +91,17 @@ def add_read_again(group: Any) -> None:
     """Add `--read-again`."""
     share = f"percent of the answers of stores to compare with the wheel (default {DEFAULT_READ_AGAIN:g})"
     group.add_argument("--read-again", type=_percent, default=DEFAULT_READ_AGAIN, metavar="PERCENT", help=share)
+
+
+def _seconds(text: str) -> float:
+    """Return a positive number; raise `UsageError` for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MOST_SECONDS:
+        raise UsageError(f"{text!r} is not a number of seconds", hint=f"give a number up to {MOST_SECONDS}")
+    return value
 
 
 def _percent(text: str) -> float:

@@ -12,7 +12,7 @@ from ftaudit.errors import UsageError
 RARE: Final = frozenset(
     {
         *("all_extras", "timeout", "jobs", "rules", "color", "allow_unknown", "allow_machines"),
-        *("index_url", "extra_index_url", "find_links", "offline", "no_cache", "cache_dir"),
+        *("index_url", "extra_index_url", "find_links", "offline", "network_seconds", "no_cache", "cache_dir"),
         *("config", "no_config", "no_scan", "no_plan", "also", "quiet", "include_tests", "include_vendored"),
         *("wheel_dir", "build_timeout", "source_root", "recorded", "fail_on_reach", "run_env"),
         *("facts", "read_again"),

@@ -48,6 +48,7 @@ def resolve_options(
     return lockfiles.ResolveOptions(
         no_deps=settings.no_deps,
         offline=settings.offline,
+        online_until=index.online_until,
         no_cache=settings.no_cache,
         index_urls=tuple(source.with_credentials() for source in index.settings.sources),
         find_links=tuple(source.with_credentials() for source in index.settings.find_links),

@@ -28,7 +28,12 @@ def open_index(settings: Settings, said: Iterable[index_settings.IndexOptions] =
     folder = settings.open_cache()
     cache = None if folder is None else folder / "index"
     found = index_settings.find_settings(
-        options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline
+        options=options,
+        env=os.environ,
+        requirements=said,
+        cache=cache,
+        offline=settings.offline,
+        network_seconds=settings.network_seconds,
     )
     if settings.rate is not None or settings.connections is not None:
         workers = found.workers if settings.connections is None else min(found.workers, _share(settings))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
@@ -24,6 +25,8 @@ from ftaudit.urls import redact
 if TYPE_CHECKING:
     from ftaudit.index.net import Session
 
+DAY: Final = 86400.0
+"""Seconds for which a cached page counts where the time for the network is limited."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -41,8 +44,11 @@ class Index:
 
     def __init__(self, settings: IndexSettings) -> None:
         self.settings = settings
+        seconds = settings.network_seconds
+        self.online_until = None if seconds is None else time.monotonic() + seconds
+        """The value of `time.monotonic()` after which no request is started; `None` sets no limit."""
         self.traffic = Traffic()
-        self._store = PageStore(settings.cache)
+        self._store = PageStore(settings.cache, least_max_age=0.0 if seconds is None else DAY)
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._pages = Pages(self._store, self.traffic, self.session, offline=settings.offline)
@@ -55,7 +61,7 @@ class Index:
             if self._session is None:
                 from ftaudit.index.net import Session
 
-                self._session = Session(self.settings, self.traffic)
+                self._session = Session(self.settings, self.traffic, online_until=self.online_until)
             return self._session
 
     def prepare(self) -> None:
@@ -222,7 +228,7 @@ class Index:
         for source in self._sources(group[0].index_url):
             url = _page_url(source, name)
             entry = None if url.startswith("file:") else self._store.load(url, source.user)
-            if entry is None or not (entry.fresh or self.settings.offline):
+            if entry is None or not (self._store.is_fresh(entry) or self.settings.offline):
                 return None
             entries.append(entry)
             if entry.form == "absent":
@@ -377,7 +383,7 @@ def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
     for reader in readers:
         if reader.skipped:
             said.append(f"links passed over on {reader.entry.url}: {reader.skipped}")
-        if reader.origin == "cache" and not reader.entry.fresh:
+        if reader.is_stale:
             said.append(f"offline: the page is {_span(reader.entry.age)} old")
     return tuple(said)
 

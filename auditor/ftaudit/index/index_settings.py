@@ -85,6 +85,10 @@ class IndexSettings:
     """The folder of the page cache; `None` stores nothing on disk."""
     offline: bool = False
     """Answer from the cache regardless of age, without a request."""
+    network_seconds: float | None = None
+    """Seconds after which no request is started; then cached pages need no confirmation for a
+    day. `None` sets no limit.
+    """
     cert: str | None = None
     proxy: str | None = None
     timeout: float = DEFAULT_TIMEOUT
@@ -113,6 +117,7 @@ def find_settings(
     requirements: Iterable[IndexOptions] = (),
     cache: Path | None = None,
     offline: bool = False,
+    network_seconds: float | None = None,
 ) -> IndexSettings:
     """Return the settings: command line over environment over requirements files over the default.
 
@@ -147,6 +152,7 @@ def find_settings(
         find_links=tuple(dict.fromkeys(_location(link) for link in links)),
         cache=cache,
         offline=offline,
+        network_seconds=network_seconds,
         cert=_certificates(options.cert, env),
         proxy=options.proxy or layers[1].proxy,
         timeout=timeout or DEFAULT_TIMEOUT,

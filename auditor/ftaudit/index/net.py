@@ -116,13 +116,15 @@ class Session(requests.Session):
     With `stream=True`, the caller reads the body, and adds `response.raw.tell()` to `Traffic.received` afterwards.
     """
 
-    def __init__(self, settings: IndexSettings, traffic: Traffic) -> None:
+    def __init__(self, settings: IndexSettings, traffic: Traffic, *, online_until: float | None = None) -> None:
+        """`online_until` is the value of `time.monotonic()` after which no request is started."""
         super().__init__()
         self._settings = settings
         self._traffic = traffic
         self._environment: dict[tuple[str, str], dict[str, Any]] = {}
         self.auth = _IndexAuth(settings)
         self.max_redirects = 10
+        self._ends = online_until
         self.headers["User-Agent"] = f"ftaudit/{__version__}"
         retry = _Patience(
             total=settings.retries,
@@ -165,6 +167,8 @@ class Session(requests.Session):
         """Send with the configured timeouts if the caller gives none."""
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (min(self._settings.connect_timeout, self._settings.timeout), self._settings.timeout)
+        if self._ends is not None:
+            kwargs["timeout"] = _within(kwargs["timeout"], self._ends - time.monotonic())
         self._traffic.add(requests=1)
         if self._settings.pace is not None:
             self._settings.pace.wait(urlsplit(request.url or "").hostname or "")
@@ -195,7 +199,10 @@ class Session(requests.Session):
             raise IndexUnreachable(f"{explain(error)}", about=redact(url)) from error
 
     def _read(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
-        deadline = time.monotonic() + self._settings.page_deadline
+        started = time.monotonic()
+        deadline = started + self._settings.page_deadline
+        if self._ends is not None:
+            deadline = min(deadline, self._ends)
         with self.get(url, headers=headers, stream=True) as response:
             raw = response.raw
             chunks, size = [], 0
@@ -206,13 +213,25 @@ class Session(requests.Session):
                     if size > MAX_PAGE:
                         raise IndexUnreachable(f"the page is larger than {MAX_PAGE >> 20} MiB", about=redact(url))
                     if time.monotonic() > deadline:
-                        limit = f"{self._settings.page_deadline:.0f} s"
-                        raise IndexUnreachable(f"the page was not complete after {limit}", about=redact(url))
+                        waited = f"{time.monotonic() - started:.0f} s"
+                        raise IndexUnreachable(f"the page was not complete after {waited}", about=redact(url))
             finally:
                 self._traffic.add(received=raw.tell())
             return HttpResponse(
                 status=response.status_code, url=response.url, headers=response.headers, body=b"".join(chunks)
             )
+
+
+class NetworkTimeOver(requests.ConnectTimeout):
+    """The time of `--network-seconds` has ended."""
+
+
+def _within(timeout: Any, left: float) -> tuple[float, float]:
+    """Return the timeouts of a request with `left` seconds to go; raise `NetworkTimeOver` if none are left."""
+    if left <= 0:
+        raise NetworkTimeOver
+    connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    return min(connect, left), min(read, left)
 
 
 class Unconnected(NoConnection):
@@ -330,6 +349,7 @@ _NOISE: Final = re.compile(
     r"<[^>]*>[:,]? ?|HTTPS?Connection\([^)]*\): |\[Errno -?\d+\] |\[SSL[^]]*\] | ?\(_ssl\.c:\d+\)"
 )
 _PHRASES: Final = (
+    (NetworkTimeOver, "the time that --network-seconds allows has ended"),
     (requests.TooManyRedirects, "it redirects in circles"),
     (requests.exceptions.InvalidSchema, "it redirects to something that is not HTTP"),
     (requests.ReadTimeout, "no answer in time"),

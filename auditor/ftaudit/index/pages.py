@@ -56,6 +56,10 @@ class Pages:
         """Whether pages are stored on disk."""
         return self._store.keeps
 
+    def is_fresh(self, entry: StoredPage) -> bool:
+        """Return whether a cached page may be used without a request."""
+        return self._store.is_fresh(entry)
+
     def open(self, source: IndexSource, url: str, *, revalidate: bool = False) -> PageReader:
         """Return a reader of the page; its `exists` is false if the index does not have the page.
 
@@ -75,7 +79,7 @@ class Pages:
             if entry is None:
                 raise NotCached("offline, and the cache has no page of it", about=url)
             return PageReader(self, source, url, entry, None, "cache")
-        if entry is not None and entry.fresh:
+        if entry is not None and self.is_fresh(entry):
             self._traffic.add(saved=entry.length)
             return PageReader(self, source, url, entry, None, "cache")
         return self.fetch(source, url, entry)
@@ -227,6 +231,11 @@ class PageReader:
     def age(self) -> float | None:
         """Seconds since the index confirmed the page, if the answer came from the cache."""
         return max(0.0, self.entry.age) if self.origin == "cache" else None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the answer comes from a cached page that the index should have confirmed."""
+        return self.origin == "cache" and not self._pages.is_fresh(self.entry)
 
     @property
     def skipped(self) -> int:

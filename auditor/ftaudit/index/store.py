@@ -55,11 +55,6 @@ class StoredPage:
         """Seconds since the server confirmed it."""
         return time.time() - self.checked
 
-    @property
-    def fresh(self) -> bool:
-        """Whether it may be used without a request; a clock that was set back makes it stale."""
-        return 0 <= self.age < self.max_age
-
     def with_body(self, body: bytes) -> StoredPage:
         """Return the entry with the length and the digest of this body."""
         return replace(self, length=len(body), digest=sha256(body).hexdigest())
@@ -77,8 +72,14 @@ class StoredPage:
 class PageStore:
     """A folder of pages; `None` stores nothing. A damaged entry is dropped, and a disk failure is not an error."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, least_max_age: float = 0.0) -> None:
+        """`least_max_age` is the number of seconds for which a page needs no request, whatever the server says."""
         self._folder = folder
+        self._least_max_age = least_max_age
+
+    def is_fresh(self, entry: StoredPage) -> bool:
+        """Return whether a page may be used without a request; a clock that was set back makes it stale."""
+        return 0 <= entry.age < max(entry.max_age, self._least_max_age)
 
     @property
     def keeps(self) -> bool:

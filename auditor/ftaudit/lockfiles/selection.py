@@ -51,6 +51,8 @@ class ResolveOptions:
     find_metadata: MetadataFinder | None = None
     find_versions: VersionFinder | None = None
     """Returns the releases that uv skipped because they have no wheel; `None` uses uv's answer unchanged."""
+    online_until: float | None = None
+    """The value of `time.monotonic()` after which uv may only use its cache; `None` sets no limit."""
     timeout: float = 120.0
     """Time limit in seconds for all calls to uv together."""
 

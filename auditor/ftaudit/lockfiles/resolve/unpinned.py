@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,7 @@ MAX_SPARE_CALLS: Final = 60
 
 _WITHOUT_WHEELS: Final = (FailureKind.NO_WHEEL, FailureKind.PYTHON)
 """Failures that do not show whether the versions are compatible."""
+_TIME_OVER: Final = Failure(kind=FailureKind.OUT_OF_REACH, message="the time that --network-seconds allows has ended")
 
 
 def resolve(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
@@ -131,6 +133,10 @@ class _Resolution:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
+            if self._online() <= 0 and not self._go_offline(_TIME_OVER):
+                failure = _TIME_OVER
+                break
+            left = min(left, self._online())
             with tempfile.TemporaryDirectory(prefix="ftaudit-uv-") as folder:
                 answer = uv.ask(self._question(), Path(folder), left)
             if not isinstance(answer, Failure):
@@ -241,6 +247,11 @@ class _Resolution:
             self._incomplete.append(f"the dependencies of {name}: {failure.message}")
         return True
 
+    def _online(self) -> float:
+        """Return for how many seconds uv may still use the network."""
+        until = self._options.online_until
+        return math.inf if self._offline or until is None else until - time.monotonic()
+
     def _go_offline(self, failure: Failure) -> bool:
         """Use only uv's cache after the index does not answer; return whether that is useful.
 
@@ -248,6 +259,8 @@ class _Resolution:
         """
         if self._strict or self._offline:
             return False
+        if self._online() <= 0:
+            failure = _TIME_OVER
         self._offline, self._without, self._unreached = True, failure.message, True
         return True
 
