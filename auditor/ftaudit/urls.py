@@ -1,8 +1,10 @@
-"""URLs in a safe form for readers: without credentials, however malformed they are."""
+"""The default index, and URLs in a safe form for readers: without credentials, however malformed they are."""
 
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -54,3 +56,23 @@ def _hide(text: str, *, whole: bool = False) -> str:
     if not at or _HOST.fullmatch(re.split(r"[/?#]", user, maxsplit=1)[0]):
         return text
     return f"{HIDDEN}@{text[len(user) + 1 :]}"
+
+
+def default_index() -> str:
+    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, read from its source if that is possible.
+
+    Importing it also imports pydantic and BeautifulSoup, which takes ten times as long as the rest of the tier with a
+    warm cache (`scripts/bench_index.py`). A pattern is used instead of `ast`, whose parser fails in CPython 3.11 if two
+    threads use it at once.
+    """
+    spec = find_spec("pypi_simple")
+    try:
+        source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
+    except (OSError, ValueError):
+        source = ""  # Zipped or compiled: import it instead.
+    found = re.search(r"""^PYPI_SIMPLE_ENDPOINT(?:: str)? = (["'])(https://[^"'\s]+)\1$""", source, re.MULTILINE)
+    if found is not None:
+        return found[2]
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    return str(PYPI_SIMPLE_ENDPOINT)

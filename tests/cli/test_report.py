@@ -7,13 +7,21 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 from selectolax.lexbor import LexborHTMLParser
 from support.command import ftaudit
 from support.distributions import wheel
 from support.index_server import IndexServer
+from support.reports import EMPTY
+
+from ftaudit.model import Pin
+from ftaudit.report.package.package_links import package_links
+from ftaudit.urls import default_index
 
 LAZY = """\
 STATE = None
@@ -92,6 +100,37 @@ def test_an_input_in_no_project_has_no_source_scanned_and_the_report_says_so(
     assert "FT501" in told(project / "report.html", "#source h3")
 
 
+def test_the_page_names_the_project_and_links_each_package_to_its_pages(project: Path, server: IndexServer) -> None:
+    secret = server.simple_url.replace("://", "://me:secret@")
+    index = ("--static", "--no-deps", "--no-plan", "--no-scan", "--index-url", secret)
+    ftaudit("report", *index, "requirements.txt", "-o", "report.html", cwd=project)
+    assert "Free-threading report · shop · requirements.txt" in told(project / "report.html", "header .eyebrow")
+    page = LexborHTMLParser((project / "report.html").read_text("utf-8"))
+    links = {str(link.attributes["href"]): link.text() for link in page.css("a[href^=http]")}
+    assert links == {f"{server.simple_url}{name}/": "files on the index" for name in ("good", "other")}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[project\n", "project = 3\n", "[project]\nname = 3\n", "[project]\nname = '<b>'\n"]
+)
+def test_a_project_file_without_a_usable_name_leaves_it_out(text: str, project: Path) -> None:
+    (project / "pyproject.toml").write_text(text)
+    ftaudit("report", "--static", "--offline", "--no-scan", "requirements.txt", "-o", "report.html", cwd=project)
+    assert "Free-threading report · requirements.txt" in told(project / "report.html", "header .eyebrow")
+
+
+def test_only_the_default_index_has_project_pages() -> None:
+    pin = Pin(name=canonicalize_name("demo"), version=Version("1.0"))
+    found = package_links(pin, replace(EMPTY, indexes=(f"{default_index().rstrip('/')}/",)))
+    site = default_index().rstrip("/").removesuffix("/simple")
+    assert [(each.label, each.url) for each in found] == [
+        ("project page", f"{site}/project/demo/1.0/"),
+        ("files on the index", f"{default_index().rstrip('/')}/demo/"),
+    ]
+    two = replace(EMPTY, indexes=("https://a.example/simple/", "https://b.example/simple/"))
+    assert package_links(pin, two) == ()
+
+
 def test_parts_that_are_left_out_are_named(project: Path, server: IndexServer) -> None:
     index = ("--static", "--no-deps", "--index-url", server.simple_url)
     ftaudit("report", *index, "requirements.txt", "--no-scan", "--no-plan", "-o", "report.html", cwd=project)
@@ -107,7 +146,7 @@ def test_the_name_of_the_file_says_the_format_and_the_page_is_what_goes_without_
     page = ftaudit("report", *index, cwd=project, env={"SOURCE_DATE_EPOCH": "1790000000"}).stdout
     assert page.startswith("<!doctype html>") and "2026-09-21" in page
     ftaudit("report", *index, "-o", "report.md", "--also", "report.json", cwd=project)
-    assert (project / "report.md").read_text("utf-8").startswith("# Free-threading report: blocked")
+    assert (project / "report.md").read_text("utf-8").startswith("# Free-threading report for shop: blocked")
     document = json.loads((project / "report.json").read_text("utf-8"))
     assert document["check"]["exit_code"] == document["exit_code"] == 1
     assert document["plan"] is None and document["scan"]["findings"]

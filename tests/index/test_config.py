@@ -8,8 +8,8 @@ import pytest
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from ftaudit.errors import UsageError
-from ftaudit.index.index_settings import IndexOptions, default_index, find_settings
-from ftaudit.urls import redact
+from ftaudit.index.index_settings import IndexOptions, find_settings
+from ftaudit.urls import default_index, redact
 
 
 def urls(env: dict[str, str], *requirements: IndexOptions, options: IndexOptions | None = None) -> list[str]:

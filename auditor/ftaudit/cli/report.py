@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit, plan, scan, and render. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit import engine
     from ftaudit.engine.next_target import find_outlook
-    from ftaudit.engine.project_scan import find_projects
+    from ftaudit.engine.project_scan import find_project_name, find_projects
     from ftaudit.engine.reproduce import find_reproduction
     from ftaudit.engine.session import open_sessions
     from ftaudit.progress import on_stderr
@@ -88,6 +88,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     others = also_of(options, formats.OF_MIGRATION)
     inputs = inputs_of(options)
     paths = () if options.no_scan else tuple(options.scan) or find_projects(inputs)
+    project = find_project_name(inputs)
     migrations = []
     with (
         on_stderr(wanted=not options.quiet) as progress,
@@ -99,6 +100,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
             migrations.append(
                 Migration(
                     report=accept_in_report(report, options),
+                    project=project,
                     plan=plan,
                     outlook=find_outlook(report.packages, session) if plan is None else plan.outlook,
                     no_plan=no_plan,

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packaging.utils import canonicalize_name, is_normalized_name
+
 from ftaudit.engine.setup import choose_rules
 from ftaudit.progress import ProgressListener, Silent
 from ftaudit.rule import SourceRule
@@ -23,6 +25,20 @@ def find_projects(inputs: Iterable[str]) -> tuple[Path, ...]:
     """Return the folders of the inputs that are projects, each once."""
     folders = dict.fromkeys(path if path.is_dir() else path.parent for path in map(Path, inputs))
     return tuple(folder for folder in folders if any((folder / name).is_file() for name in PROJECT_FILES))
+
+
+def find_project_name(inputs: Iterable[str]) -> str | None:
+    """Return the name in the `pyproject.toml` of the project that all inputs belong to, or `None`."""
+    import tomli
+
+    projects = find_projects(inputs)
+    if len(projects) != 1:
+        return None
+    try:
+        name = tomli.loads((projects[0] / "pyproject.toml").read_text("utf-8"))["project"]["name"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return name if isinstance(name, str) and is_normalized_name(canonicalize_name(name)) else None
 
 
 def scan_project(paths: Sequence[Path], settings: Settings, *, progress: ProgressListener | None = None) -> ScanResult:

@@ -7,14 +7,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from ftaudit.cores import count_cores
 from ftaudit.errors import UsageError
 from ftaudit.index.pace import Pace
-from ftaudit.urls import public
+from ftaudit.urls import default_index, public
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds without a byte before a connection to an index is closed."""
@@ -159,26 +158,6 @@ def find_settings(
         retries=next((n for n in (retries, layers[1].retries) if n is not None), DEFAULT_RETRIES),
         keyring=keyring,
     )
-
-
-def default_index() -> str:
-    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, read from its source if that is possible.
-
-    Importing it also imports pydantic and BeautifulSoup, which takes ten times as long as the rest of the tier with a
-    warm cache (`scripts/bench_index.py`). A pattern is used instead of `ast`, whose parser fails in CPython 3.11 if two
-    threads use it at once.
-    """
-    spec = find_spec("pypi_simple")
-    try:
-        source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
-    except (OSError, ValueError):
-        source = ""  # Zipped or compiled: import it instead.
-    found = re.search(r"""^PYPI_SIMPLE_ENDPOINT(?:: str)? = (["'])(https://[^"'\s]+)\1$""", source, re.MULTILINE)
-    if found is not None:
-        return found[2]
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT
-
-    return PYPI_SIMPLE_ENDPOINT
 
 
 def parse_source(url: str) -> IndexSource:

@@ -22,7 +22,7 @@ from ftaudit.lockfiles.resolve.uv_failures import FailedPackage, Failure, Failur
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import GapKind, Location, Pin
 from ftaudit.target import Platform, Target
-from ftaudit.urls import public
+from ftaudit.urls import default_index, public
 
 MAX_SPARE_CALLS: Final = 60
 """Maximum number of calls to uv, in addition to one for each root: each failed call settles one package or more."""
@@ -531,10 +531,3 @@ def _mentions(message: str, name: str) -> bool:
 def _listing(names: Iterable[str]) -> str:
     names = sorted(names)
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:7])} and {len(names) - 7} more"
-
-
-def default_index() -> str:
-    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`."""
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT
-
-    return str(PYPI_SIMPLE_ENDPOINT).rstrip("/")

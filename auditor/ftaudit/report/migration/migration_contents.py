@@ -27,6 +27,8 @@ class Migration:
     """The content of the pre-migration report. A missing part has its reason instead."""
 
     report: Report
+    project: str | None = None
+    """The name of the project that the inputs belong to, if it is one project with a name."""
     plan: Plan | None = None
     no_plan: str | None = None
     """The reason for a missing plan, in one sentence."""

@@ -18,8 +18,9 @@ from ftaudit.report.scan import scan_markdown
 def render(migration: Migration, *, limit: int = LIMIT) -> str:
     """Return the report within `limit` characters; omitted content is counted, with a pointer to it."""
     report, told = migration.report, headline(migration.report)
+    project = f" for {escape(migration.project)}" if migration.project else ""
     top = [
-        f"# Free-threading report: {told.word.lower()}",
+        f"# Free-threading report{project}: {told.word.lower()}",
         escape(told.sentence + (f" {told.more}" if told.more else "")),
     ]
     top.append(escape(" ".join(sums(migration))))

@@ -19,6 +19,7 @@ from ftaudit.report.migration.html.hazards import RuleHazards, by_rule, unscanne
 from ftaudit.report.migration.html.pictures import Segment, TreePicture, bar, chains_of, tree
 from ftaudit.report.migration.migration_contents import READY, Migration, sums
 from ftaudit.report.package.agreeing_rows import ORDER, AgreeingRows, Headline, counted, entries, headline, not_imported
+from ftaudit.report.package.package_links import PackageLink, package_links
 from ftaudit.report.package.reach_lines import reach_lines, reach_order
 from ftaudit.report.scan.state_table import by_type
 from ftaudit.source.shared_state import StateRow
@@ -69,6 +70,7 @@ class VerdictRow:
     """The packages that pull it in, nearest last; empty if it is listed."""
     blocker: int | None
     """The number of its section among the blockers."""
+    links: tuple[PackageLink, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +107,7 @@ class BlockedVersion:
     """Packages that are blocked because of it."""
     reach: tuple[str, ...]
     """When the user's code loads its modules."""
+    links: tuple[PackageLink, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +134,7 @@ class View:
 
     title: str
     inputs: str
-    """The names of the input files."""
+    """The name of the project, if the inputs belong to one, and the names of the input files."""
     headline: Headline
     lede: tuple[str, ...]
     counts: Mapping[Verdict, int]
@@ -177,7 +180,8 @@ def look(migration: Migration) -> View:
     blockers = tuple(_blockers(ordered, migration))
     blocked = [entry.package for entry in ordered if entry.package.verdict in BLOCKING]
     root = PurePath(report.inputs[0]).name if len(report.inputs) == 1 else counted(len(report.inputs), "input")
-    inputs = ", ".join(PurePath(path).name for path in report.inputs)
+    files = ", ".join(PurePath(path).name for path in report.inputs)
+    inputs = " · ".join(filter(None, (migration.project, files)))
     return View(
         title=f"Free-threading report: {inputs or report.target}",
         inputs=inputs,
@@ -188,7 +192,7 @@ def look(migration: Migration) -> View:
         blocked_tree=tree(root, chains_of(blocked, 3), worst) if blocked else None,
         whole_tree=tree(root, sorted(chains_of(report.packages, 1)), worst),
         blockers=blockers,
-        rows=tuple(_rows(ordered, blockers)),
+        rows=tuple(_rows(ordered, blockers, report)),
         matrix=tuple(_matrix(report)) if len(report.platforms) > 1 else (),
         rules=tuple(by_rule(migration.scan)) if migration.scan else (),
         states=tuple(by_type(migration.scan.states[:MOST_STATES])) if migration.scan else (),
@@ -236,6 +240,7 @@ def _blockers(ordered: Iterable[AgreeingRows], migration: Migration) -> Iterator
             releases=tuple(_releases(ways)),
             drags=tuple(drags.get(str(first.facts.pin.name), ())),
             reach=tuple(dict.fromkeys(line for entry in found for line in reach_lines(entry, migration.report))),
+            links=package_links(first.facts.pin, migration.report),
         )
 
 
@@ -308,7 +313,7 @@ def _listed(platforms: Sequence[str]) -> str:
     return ", ".join(platforms) if len(platforms) <= 3 else counted(len(platforms), "platform")
 
 
-def _rows(ordered: Iterable[AgreeingRows], blockers: Iterable[BlockedVersion]) -> Iterator[VerdictRow]:
+def _rows(ordered: Iterable[AgreeingRows], blockers: Iterable[BlockedVersion], report: Report) -> Iterator[VerdictRow]:
     numbers = {blocker.title: blocker.number for blocker in blockers}
     groups: dict[tuple[str, Verdict], list[AgreeingRows]] = {}
     for entry in ordered:
@@ -324,6 +329,7 @@ def _rows(ordered: Iterable[AgreeingRows], blockers: Iterable[BlockedVersion]) -
             steps=tuple(_steps_once(found)),
             needed_by=chains[0][:-1] if chains else (),
             blocker=numbers.get(title) if verdict in BLOCKING else None,
+            links=package_links(found[0].package.facts.pin, report),
         )
 
 
