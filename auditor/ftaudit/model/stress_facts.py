@@ -114,6 +114,8 @@ class StressFacts:
     """Calls that end the process with a single thread, each with its signal."""
     with_gil: tuple[StressUnit, ...] = ()
     """Units that also fail with the GIL, or in one thread."""
+    in_interpreter: tuple[StressUnit, ...] = ()
+    """Units that end the process although no compiled code of a package is loaded: faults of CPython itself."""
     rare: tuple[StressUnit, ...] = ()
     """Units that failed too rarely to be reported."""
     failures: tuple[StressFailure, ...] = ()

@@ -136,6 +136,7 @@ def _facts(ran: DirectorReport, interpreter: Interpreter, stress: StressSettings
             if text_of(row.get("signal")).isdecimal()
         ),
         with_gil=tuple(map(unit_of, rows_of(said.get("with_gil")))),
+        in_interpreter=tuple(map(unit_of, rows_of(said.get("interpreter")))),
         rare=tuple(map(unit_of, rows_of(said.get("rare")))),
         failures=failures,
         notes=ran.notes,

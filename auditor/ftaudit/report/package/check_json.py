@@ -277,6 +277,7 @@ def stress_as_dict(stress: StressFacts) -> dict[str, Any]:
         "calls": stress.calls,
         "alone": [{"call": call, "signal": number} for call, number in stress.alone],
         "with_gil": list(map(_stress_unit, stress.with_gil)),
+        "in_interpreter": list(map(_stress_unit, stress.in_interpreter)),
         "rare": list(map(_stress_unit, stress.rare)),
         "ended": None if stress.ended is None else stress.ended.value,
         "failures": list(map(_stress_failure, stress.failures)),

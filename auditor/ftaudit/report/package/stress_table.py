@@ -100,5 +100,7 @@ def _coverage(stress: StressFacts) -> Iterator[tuple[str, str]]:
     for unit in stress.with_gil[:_NAMED]:
         calls = " and ".join(unit.operations)
         yield "with the GIL too: ", f"{unit.target}: {calls}"
+    for unit in stress.in_interpreter[:_NAMED]:
+        yield "in the interpreter: ", f"{unit.target}: {' and '.join(unit.operations)}"
     for unit in stress.rare[:_NAMED]:
         yield "failed too seldom: ", f"{unit.target}: {' and '.join(unit.operations)}"

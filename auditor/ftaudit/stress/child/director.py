@@ -14,7 +14,7 @@ import sys
 import time
 
 from ftaudit.stress.child import schedule
-from ftaudit.stress.child.hosts import Host, HostGone, Outcome, ProcessorBudget
+from ftaudit.stress.child.hosts import TOLERANCE, Host, HostGone, Outcome, ProcessorBudget
 from ftaudit.stress.child.learning import Learner
 from ftaudit.stress.child.triage import Triage
 from ftaudit.stress.child.units import ThreadedUnit, render
@@ -28,8 +28,6 @@ LEARNING = 0.35
 """The maximum part of the budget for learning."""
 KEPT = 0.2
 """Seconds of processor time reserved for the end."""
-TOLERANCE = 0.07
-"""The part of the budget that the confirmation of the last failure may take in addition."""
 MOST_FAILURES = 12
 MOST_MODULES = 12
 MOST_AGAIN = 4
@@ -127,6 +125,7 @@ class Director:
             "wall": round(time.monotonic() - self.budget.began, 2),
             "alone": [] if self.learner is None else self.learner.alone[:20],
             "with_gil": [] if self.triage is None else self.triage.with_gil[:20],
+            "interpreter": [] if self.triage is None else self.triage.interpreter[:20],
             "rare": [] if self.triage is None else self.triage.rare[:20],
             "ended": self.ended,
             "failures": [] if self.triage is None else [each.to_json() for each in self.triage.found],
@@ -337,6 +336,7 @@ class Director:
             triage.settle(unit, outcome)
             self.triage.found += triage.found
             self.triage.with_gil += triage.with_gil
+            self.triage.interpreter += triage.interpreter
             self.triage.rare += triage.rare
 
     def count(self, unit: ThreadedUnit, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ import faulthandler
 import gc
 import importlib
 import json
+import math
 import mmap
 import os
 import resource
@@ -19,6 +20,7 @@ import sys
 import time
 
 from ftaudit.stress.child import learn
+from ftaudit.stress.child.units import ARRIVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class ForkingHost:
         gc.collect()
         gc.freeze()
         enabled = getattr(sys, "_is_gil_enabled", lambda: True)()
-        self.say({"ready": True, "gil": enabled, "problem": problem, "cpu": time.process_time()})
+        images = _has_images(self.job["site"])
+        self.say({"ready": True, "gil": enabled, "problem": problem, "images": images, "cpu": time.process_time()})
 
     def answer(self, request: dict[str, Any]) -> None:
         """Fork a worker for a request, wait for its end, and report it."""
@@ -208,6 +211,15 @@ def _runs(pid: int) -> bool:
     return False
 
 
+def _has_images(site: str) -> bool:
+    """Return whether the process has loaded compiled code from the environment (`proc(5)`, maps)."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return any(f" {site}/" in line for line in file)
+    except OSError:
+        return True
+
+
 def _types() -> set[int]:
     """Return the `id()`s of the existing types."""
     found: set[int] = set()
@@ -229,14 +241,15 @@ def _work(request: dict[str, Any], host: ForkingHost, result: int, error: int) -
         os.setpgid(0, 0)
         os.dup2(error, 2)
         faulthandler.enable(file=error, all_threads=True)
-        seconds = int(request["limit"]) + 1
+        seconds = max(math.ceil(request["limit"]), 1)
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_DATA, (host.job["memory"], host.job["memory"]))
         if request["do"] == "run":
             answer = _run(request, host, result)
         elif request["do"] == "script":
-            exec(compile(request["script"], "<script>", "exec"), {"__name__": "__main__"})  # noqa: S102
+            script = request["script"].replace(ARRIVED, "arrived = WATCHED[:THREADS]")
+            exec(compile(script, "<script>", "exec"), {"__name__": "__main__", "WATCHED": host.places})  # noqa: S102
             answer = {}
         else:
             answer = _TASKS[request["do"]](request, host.known, host.places)

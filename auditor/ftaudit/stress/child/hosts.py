@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 START_SECONDS = 60.0
+TOLERANCE = 0.03
+"""The part of the budget that the confirmation of the last failure may take in addition."""
 BUSY = 0.08
 """The part of the budget without progress that counts as an endless loop, within limits."""
 WALL = 8
@@ -80,7 +82,9 @@ class Outcome:
         """The operations in the stack; those of the other threads follow in a rotating unit."""
         if unit.rotating and (progress := answer.get("progress")):
             turn = max(progress) // 3
-            self.operations += [picked(number, turn, len(unit.operations)) for number in range(unit.threads)]
+            # Threads that did not finish their calls in a round come first.
+            threads = sorted(range(unit.threads), key=lambda number: progress[number])
+            self.operations += [picked(number, turn, len(unit.operations)) for number in threads]
             self.operations = list(dict.fromkeys(self.operations))
         self.native = _native(self.stack, site)
 
@@ -125,6 +129,11 @@ class Host:
         self.started = self.hear(START_SECONDS)
         self.budget.hosts[self.process.pid] = float(self.started.get("cpu", 0))
 
+    @property
+    def has_images(self) -> bool:
+        """Whether compiled code of the environment was loaded with the package."""
+        return bool(self.started.get("images", True))
+
     def send(self, message: dict[str, Any]) -> None:
         """Write one request."""
         data = json.dumps(message).encode("ascii", "backslashreplace") + b"\n"
@@ -152,12 +161,17 @@ class Host:
         return answer
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its answer; count its cost."""
-        self.send(request)
+        """Send a request and return its answer; count its cost, which the rest of the budget limits."""
+        rest = (1 + TOLERANCE) * self.budget.seconds - self.budget.spent
+        self.send({**request, "limit": min(request["limit"], max(rest, 0.0))})
         answer = self.hear(request["wall"] + 30)
         self.budget.workers += float(answer.get("cpu", 0))
         self.budget.hosts[self.process.pid] = float(answer.get("host", 0))
         return answer
+
+    def patience(self) -> dict[str, float]:
+        """Return the seconds without progress after which a run counts as a hang, idle and busy ones."""
+        return {"stall": 2.5, "busy": min(max(BUSY * self.budget.seconds, 2.0), 8.0)}
 
     def run(self, unit: ThreadedUnit, *, alone: bool = False, measured: bool = False) -> Outcome:
         """Run a unit for its own time, in its number of processes; the first failure is the outcome.
@@ -173,7 +187,7 @@ class Host:
                 "alone": alone,
                 "limit": unit.seconds * max(unit.threads, 1) + 10,
                 "wall": unit.seconds * 3 + 25,
-                "busy": min(max(BUSY * self.budget.seconds, 2.0), 8.0),
+                **self.patience(),
             }
             outcome = Outcome(self.ask(request), unit, self.site)
             if outcome.kind:
@@ -190,8 +204,7 @@ class Host:
                 "script": script,
                 "limit": 8 * seconds + 10,
                 "wall": 4 * seconds + 20,
-                "stall": seconds + 3,
-                "busy": 4 * seconds + 6,
+                **self.patience(),
             }
         )
         return bool(answer["hung"] or answer["signal"] or answer["exit"])

@@ -156,7 +156,7 @@ def _look_into(
                 "path": f"{name}.{attribute}",
                 "module": name,
                 "kind": "object",
-                "compiled": "__firstlineno__" not in vars(type(value)),
+                "compiled": is_compiled(type(value)),
                 "signature": None,
                 "examples": [],
             }
@@ -167,7 +167,7 @@ def _look_into(
         if isinstance(value, type):
             if issubclass(value, (BaseException, enum.Enum)):
                 continue
-            compiled = "__firstlineno__" not in vars(value)
+            compiled = is_compiled(value)
             found[id(value)] = {
                 **_callable(path, value, stubs, examples),
                 "module": name,
@@ -190,6 +190,14 @@ def _look_into(
                 "kind": "function",
                 "compiled": not isinstance(value, types.FunctionType),
             }
+
+
+def is_compiled(kind: type) -> bool:
+    """Return whether a type is made by compiled code: it has no line of a source, and no function in Python."""
+    own = vars(kind)
+    return "__firstlineno__" not in own and not any(
+        isinstance(getattr(value, "fget", value), types.FunctionType) for value in list(own.values())
+    )
 
 
 def _calls(value: Any) -> bool:
@@ -348,7 +356,7 @@ def _describe_result(result: Any, known: set[int], taken: float) -> dict[str, An
         "type": f"{home}.{kind.__qualname__}" if home not in ("", "builtins") else kind.__qualname__,
         "own": own,
         "is_type": isinstance(result, type) or callable(result),
-        "compiled": "__firstlineno__" not in vars(kind),
+        "compiled": is_compiled(kind),
         "iterator": hasattr(kind, "__next__"),
         "size": size,
         "taken": taken,
@@ -436,7 +444,7 @@ def members(request: dict[str, Any], known: set[int], progress: Any) -> dict[str
             }
         )
     collected = bool(kind.__flags__ & HAVE_GC)
-    return {"members": rows, "compiled": "__firstlineno__" not in vars(kind), "collected": collected}
+    return {"members": rows, "compiled": is_compiled(kind), "collected": collected}
 
 
 def _is_own_field(name: str, static: Any, known: set[int]) -> bool:

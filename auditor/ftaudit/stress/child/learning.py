@@ -405,5 +405,6 @@ def unit_of(subject: SharedType, kind: str, texts: list[str], names: list[str], 
         operations=tuple(texts),
         subjects=tuple(names if options.get("rotating") else dict.fromkeys(names)),
         recipe=by_recipe or subject.recipe,
+        compiled=subject.compiled,
         **options,
     )

@@ -74,7 +74,7 @@ def together_on(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
     first = [each for each in every if each["mutates"]]
     for taken in rows:
         if first and not any(each["mutates"] for each in taken):
-            taken = [*taken, *chance.random.sample(first, min(2, len(first)))]
+            taken = [*chance.random.sample(first, min(2, len(first))), *taken]
         if len(taken) < 2:
             continue
         texts = [by_call(each["text"]) or each["text"] if each["mutates"] else each["text"] for each in taken]
@@ -130,6 +130,7 @@ def functions_together(
             operations=(*texts, *changes),
             subjects=(*names, *("" for _ in changes)),
             recipe=any(row[1].recipe for row in taken),
+            compiled=any(row[1].compiled for row in taken),
             rotating=True,
             **_for_many(chance),
         )
@@ -170,6 +171,7 @@ def _of_function(function: KnownCallable, subjects: dict[str, SharedType], chanc
         "imports": tuple(function.imports),
         "subjects": (function.name,),
         "recipe": function.recipe,
+        "compiled": function.compiled,
     }
     changed = []
     for row in function.calls:
@@ -239,7 +241,7 @@ def _taken(row: dict[str, Any]) -> str:
 def first_uses(functions: list[KnownCallable], chance: Chance) -> Iterator[ThreadedUnit]:
     """Yield units in which all threads make the first call of something, each in a new process."""
     for function in functions:
-        if not function.calls:
+        if not function.calls or function.calls[0]["taken"] > SLOW_TOGETHER:
             continue
         row = function.calls[0]
         text = _taken(row)
@@ -370,6 +372,7 @@ def of_teardown(subject: SharedType, every: list[dict[str, Any]], chance: Chance
             operations=(text, f"box.__setitem__(0, {subject.maker})"),
             subjects=(each["name"],),
             recipe=subject.recipe,
+            compiled=subject.compiled,
             **chance.options(2),
         )
 

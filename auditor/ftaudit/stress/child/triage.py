@@ -94,6 +94,8 @@ class Triage:
         self.found: list[SettledFailure] = []
         self.with_gil: list[dict[str, Any]] = []
         """Units that also fail with the GIL, or in one thread."""
+        self.interpreter: list[dict[str, Any]] = []
+        """Units that end the process although no compiled code of a package is loaded: the interpreter fails."""
         self.rare: list[dict[str, Any]] = []
         """Units that failed, but not often enough to be reported."""
         self.slowest = 0.0
@@ -128,6 +130,10 @@ class Triage:
                 self._know(unit, outcome)
                 return None
         kind = outcome.kind
+        if kind in ("crash", "error") and not self.free.has_images:
+            self.interpreter.append(_told(unit, outcome))
+            self._know(unit, outcome)
+            return None
         unit = unit.changed(seconds=max(SHORT, unit.seconds))
         again = self._failures(unit, kind, 2, enough=1)
         if not again:
@@ -143,6 +149,14 @@ class Triage:
             return None
         whole = unit
         unit, least = self._smaller(unit, kind, again[-1])
+        natives = {each.native for each in (outcome, *again, least)}
+        if kind == "crash" and not unit.compiled and natives == {""}:
+            # Python code that crashes, and no compiled code of a package on any stack.
+            natives |= {each.native for each in self._failures(unit, kind, 4, enough=4)}
+            if natives == {""}:
+                self.interpreter.append(_told(unit, outcome))
+                self._know(unit, least)
+                return None
         for known in self.found:
             if known.is_same(unit, least):
                 known.also.update(_ran(unit, least))

@@ -73,7 +73,7 @@ def main():
 
 
 end = time.monotonic() + SECONDS
-arrived = memoryview(bytearray(8 * THREADS)).cast("q")
+{arrived}
 current = [None]
 {expected}sys.setswitchinterval(INTERVAL)
 if __name__ == "__main__":
@@ -163,6 +163,10 @@ def picked(number: int, turn: int, count: int) -> int:
     return (turn // (count if number % 2 else 1) + number // 2 * 5) % count
 
 
+ARRIVED = 'arrived = memoryview(bytearray(8 * THREADS)).cast("q")'
+"""The line of a script that makes the progress of its threads; a host can replace it by memory that it watches."""
+
+
 class ThreadedUnit:
     """The operations of threads on the same objects. Each operation is an expression over the names of `shared` and
     `i`.
@@ -171,6 +175,7 @@ class ThreadedUnit:
     __slots__ = (
         "calls",
         "checked",
+        "compiled",
         "expected",
         "imports",
         "interval",
@@ -208,6 +213,7 @@ class ThreadedUnit:
         processes: int = 1,
         recipe: bool = False,
         rotating: bool = False,
+        compiled: bool = True,
     ) -> None:
         self.kind = kind
         self.target = target
@@ -231,6 +237,8 @@ class ThreadedUnit:
         """The number of processes for a try, none of which has used the package before."""
         self.recipe = recipe
         """Whether a recipe provided any part of it."""
+        self.compiled = compiled
+        """Whether the type or a function under test is compiled."""
         self.rotating = rotating
         """Whether each thread does another operation in each round, so that all pairs of operations meet."""
 
@@ -329,6 +337,7 @@ def render(unit: ThreadedUnit, *, measured: bool = False) -> str:
         once="" if unit.rotating else OWN_OPERATION,
         each=NEXT_OPERATION if unit.rotating else "",
         body=body,
+        arrived=ARRIVED,
         expected=expected,
         start=ONCE if unit.processes == 1 else FORKED,
     )
