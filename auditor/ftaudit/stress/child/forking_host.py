@@ -248,7 +248,7 @@ def _work(request: dict[str, Any], host: ForkingHost, result: int, error: int) -
         if request["do"] == "run":
             answer = _run(request, host, result)
         elif request["do"] == "script":
-            script = request["script"].replace(ARRIVED, "arrived = WATCHED[:THREADS]")
+            script = request["script"].replace(ARRIVED, "WATCHED[:THREADS]")
             exec(compile(script, "<script>", "exec"), {"__name__": "__main__", "WATCHED": host.places})  # noqa: S102
             answer = {}
         else:

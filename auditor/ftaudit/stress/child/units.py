@@ -41,6 +41,11 @@ def outcome(operation, shared, i):
         return name
 
 
+def numbers(count):
+    """Return numbers that threads change without waiting for each other."""
+    return memoryview(bytearray(8 * count)).cast("q")
+
+
 def meet(number, turn):
     """Wait until every thread has come this far."""
     arrived[number] = turn
@@ -73,7 +78,7 @@ def main():
 
 
 end = time.monotonic() + SECONDS
-{arrived}
+arrived = {arrived}
 current = [None]
 {expected}sys.setswitchinterval(INTERVAL)
 if __name__ == "__main__":
@@ -163,8 +168,8 @@ def picked(number: int, turn: int, count: int) -> int:
     return (turn // (count if number % 2 else 1) + number // 2 * 5) % count
 
 
-ARRIVED = 'arrived = memoryview(bytearray(8 * THREADS)).cast("q")'
-"""The line of a script that makes the progress of its threads; a host can replace it by memory that it watches."""
+ARRIVED = "numbers(THREADS)"
+"""The expression of a script that makes the progress of its threads; a host replaces it by memory that it watches."""
 
 
 class ThreadedUnit:
