@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
@@ -42,6 +43,20 @@ class MutableFunctionStatic(CRule):
         ),
     )
     VALID = (
+        SourceExample(
+            code="""\
+static std::unordered_map<Raw *, Model *> &Models() {
+    static auto *models = new std::unordered_map<Raw *, Model *>();
+    return *models;
+}
+Model::Model(Raw *raw) : raw_(raw) {
+    std::lock_guard<std::mutex> guard(mutex);
+    Models().insert({raw, this});
+}
+Model *find(Raw *raw) { return Models().find(raw)->second; }
+""",
+            path="models.cpp",
+        ),
         SourceExample(
             code="""\
 Ref &date_type() {
@@ -87,6 +102,21 @@ int load(View *view) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+static std::unordered_map<Raw *, Model *> &Models() {
+    static auto *models = new std::unordered_map<Raw *, Model *>();
+    return *models;
+}
+Model::Model(Raw *raw) : raw_(raw) { Models().insert({raw, this}); }
+Model::~Model() {
+    auto &models = Models();
+    models.erase(raw_);
+}
+""",
+            lines=(2,),
+            path="models.cpp",
+        ),
         SourceExample(
             code="""\
 Ref &date_type() {
@@ -148,6 +178,17 @@ void convert() {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
+        for start, name, places in _static_containers(unit):
+            changed, first = places[0]
+            yield self.finding(
+                f"`{name}` is one for all threads, and {first.short_name} changes it with no guard"
+                f" (line {unit.line_at(changed)})",
+                location=unit.place(start),
+                sites=tuple(
+                    Site(location=unit.place(place), access=AccessKind.CHANGE.value, entry_point=writer.short_name)
+                    for place, writer in places
+                ),
+            )
         crowded: Counter[int] = Counter()
 
         def is_one_of_few(variable: Variable) -> bool:
@@ -183,6 +224,48 @@ void convert() {
                 ),
                 confidence=Confidence.MEDIUM if variable.sure else Confidence.LOW,
             )
+
+
+_ACCESSOR: Final = re.compile(
+    r"\b([A-Za-z_]\w*)\s*\(\s*(?:void\s*)?\)\s*(?:noexcept\s*)?\{\s*(static\b[^;{}]*?\b([A-Za-z_]\w*)"
+    r"\s*(?:=[^;]*|\{[^{};]*\}|\([^;]*\))?);\s*return\s+\*?\s*\3\s*;\s*\}"
+)
+_CONTAINER: Final = re.compile(
+    r"\b(?:\w*(?:map|set|multimap|multiset)|vector|list|deque|queue|stack)\s*<|\b\w*(?:Map|Set|Vector|List|Cache|Registry)\b"
+)
+_RESIZES: Final = (
+    r"\s*(?:\.|->)\s*(?:insert\w*|emplace\w*|try_emplace|erase|clear|push_\w+|pop_\w+|extract|merge|resize|swap)\s*\("
+)
+
+
+def _static_containers(unit: CUnit) -> Iterator[tuple[int, str, list[tuple[int, Function]]]]:
+    """Yield the static containers that a function returns, with the unguarded places that change them through it."""
+    if not unit.cpp or "static" not in unit.code:
+        return
+    for found in _ACCESSOR.finditer(unit.code):
+        if not _CONTAINER.search(found[2]) or re.search(r"\bconst\b|\bthread_local\b|[mM]utex|atomic", found[2]):
+            continue
+        name = re.escape(found[1])
+        places: list[tuple[int, Function]] = []
+        for use in re.finditer(rf"\b{name}\s*\(\s*\)({_RESIZES})?", unit.code):
+            function = unit.function_at(use.start())
+            if function is None or function.body <= found.start(2) < function.end:
+                continue
+            at = use.start() if use[1] else _changed_through_alias(unit, function, use.start())
+            if at is not None and not unit.at_import(function) and not unit.guarded(at):
+                places.append((at, function))
+        if places:
+            yield found.start(2), found[3], places
+
+
+def _changed_through_alias(unit: CUnit, function: Function, at: int) -> int | None:
+    """Return where a function changes the container that it keeps under a name: `auto& map = Objects();`."""
+    alias = re.search(r"\b(?:auto|\w[\w:<>, ]*)\s*&\s*(\w+)\s*=\s*\Z", unit.code[max(function.body, at - 80) : at])
+    if alias is None:
+        return None
+    name = re.escape(alias[1])
+    change = re.compile(rf"\b{name}(?:{_RESIZES}|\s*\[[^\]]*\]\s*=(?!=))").search(unit.code, at, function.end)
+    return None if change is None else change.start()
 
 
 def _may_be_filled(unit: CUnit, variable: Variable) -> bool:

@@ -43,6 +43,25 @@ class UnlockedSharedState(SharedStateRule):
     VALID = (
         SourceExample(
             code="""\
+#include <pybind11/pybind11.h>
+struct Map {
+    int offset;
+    int stride;
+    Map() {}
+    explicit Map(int value);
+    bool same(const Map &other) const { return offset == Map(other.stride).offset; }
+};
+Map::Map(int value) { offset = value; stride = value; }
+PYBIND11_MODULE(maps, m, pybind11::mod_gil_not_used()) {
+    pybind11::class_<Map>(m, "Map")
+        .def("same", &Map::same)
+        .def("__repr__", [](const Map &self) { return self.offset + self.stride; });
+}
+""",
+            path="maps.cpp",
+        ),
+        SourceExample(
+            code="""\
 #include <Python.h>
 typedef struct { PyObject_HEAD PyObject *hook; } Ctl;
 typedef struct { Ctl *main; } State;

@@ -101,6 +101,12 @@ class CythonCdefClassUnlocked(CythonRule):
             "    cdef void _reset(self):\n"
             "        self.n += 1\n"
         ),
+        SourceExample(
+            code="cdef class Shim:\n    cdef bint tried\n    cdef int found\n"
+            "    cdef _check(self):\n        if self.tried:\n            return\n"
+            "        self.found = look()\n        self.tried = True\n"
+            "    def get(self):\n        self._check()\n        return self.found\n"
+        ),
         SourceExample(code="cdef class L:\n    def extend(self, items):\n        self.items += list(items)\n"),
         SourceExample(code="cdef class It:\n    def __next__(self):\n        self.pos += 1\n"),
         SourceExample(code="cdef class _Helper:\n    def add(self):\n        self.pos += 1\n"),
@@ -128,6 +134,14 @@ class CythonCdefClassUnlocked(CythonRule):
             "        PyBuffer_FillInfo(buffer, self, self.pk.buf, self.pk.length, 1, flags)\n"
             "        self.exports += 1\n",
             lines=(4,),
+        ),
+        SourceExample(
+            code="cdef class Shim:\n    cdef bint tried\n    cdef int found\n"
+            "    cdef _check(self):\n        if self.tried:\n            return\n"
+            "        self.tried = True\n        self._load()\n"
+            "    cdef _load(self):\n        self.found = look()\n"
+            "    def get(self):\n        self._check()\n        return self.found\n",
+            lines=(7,),
         ),
         SourceExample(
             path="m.py",
@@ -188,6 +202,7 @@ def _by_cause(found: list[tuple[Race, Access]], severity: Severity) -> list[list
 _ORDER: Final = (
     AccessKind.FREE,
     AccessKind.REPLACE,
+    AccessKind.DECIDE,
     AccessKind.COUNT,
     AccessKind.CHANGE,
     AccessKind.WRITE,
@@ -210,6 +225,9 @@ def _race(field: FieldState) -> tuple[Race, Access, Severity] | None:
     if AccessKind.FREE in kinds or (AccessKind.REPLACE in kinds and len({a.entry_point.name for a, _ in live}) > 1):
         severity = Severity.ERROR
         at_fault = bare
+    elif any(u.kind is AccessKind.DECIDE for _, u in bare):
+        severity = Severity.WARNING
+        at_fault = [(a, u) for a, u in bare if u.kind is AccessKind.DECIDE]
     elif locked and any(access.writes for access, _ in locked):
         at_fault = [
             (a, u)

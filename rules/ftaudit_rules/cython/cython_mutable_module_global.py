@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.model import Confidence, Finding, Severity, Site
@@ -60,8 +62,9 @@ _WRITES_FIRST: Final = frozenset(
     ]
 )
 _FILLED: Final = "filled"
-_SHORTEST: Final = 6
-"""How many words `cache[key] = value` has."""
+_MOST_APART: Final = 3
+"""How many variables that the same functions write are reported one by one."""
+_MOST_SITES: Final = 20
 _GROWS: Final = re.compile(r"\b(?:dict|object|list)\s*\Z")
 _DEBUG: Final = re.compile(r"(?i)(?:^|_)(?:debug|trace|verbose)(?:$|_)")
 _CONTAINER: Final = re.compile(
@@ -138,6 +141,14 @@ class CythonMutableModuleGlobal(CythonRule):
             "    swapper.byteswap()\n    return swapper[0]\n",
             lines=(1,),
         ),
+        SourceExample(
+            code="cdef list registries = [[None] * 9, [None] * 9]\n"
+            "cdef int add(int kind, f) except -1:\n    registry = registries[kind]\n"
+            "    cdef int index = registry.index(None)\n    registry[index] = f\n    return index\n"
+            "cdef int drop(int kind, int index) except -1:\n    registry = registries[kind]\n"
+            "    registry[index] = None\n",
+            lines=(1,),
+        ),
         SourceExample(code="cdef:\n    list _free = []\n    int size\ndef give(x):\n    _free.append(x)\n", lines=(2,)),
     )
 
@@ -149,28 +160,82 @@ class CythonMutableModuleGlobal(CythonRule):
         if not variables:
             return
         filled = _filled_at_import(unit)
-        written: dict[str, tuple[LogicalLine, str, str]] = {}
-        harmful: set[str] = set()
-        """Not the caches that only grow: both threads store the same, and a container stores it in one step."""
+        written: dict[str, list[_Write]] = defaultdict(list)
         for function in unit.functions:
             if function.name in unit.init_only or function.name.startswith(("__pyx", "_cinit")):
                 continue
+            aliases = _aliases(function, variables)
             for line in function.body:
-                for name, how in _writes(line, function, variables, filled):
-                    if unit.locked(line, function) or _is_debugging(unit, line):
-                        continue
-                    written.setdefault(name, (line, how, function.name))
-                    if how != _FILLED or not _GROWS.search(variables[name].type) or len(line.words) < _SHORTEST:
-                        harmful.add(name)
-        for name, (line, how, writer) in written.items():
-            variable = variables[name]
-            at_write = unit.location(line.number, line.tokens[0].column)
-            yield self.finding(
-                f"{name} is one for all threads, and is {how} in {writer} (line {line.number}) without a lock.",
-                location=unit.location(variable.line, variable.column),
-                sites=(Site(location=at_write, access=AccessKind.WRITE.value, entry_point=writer),),
-                severity=Severity.PEDANTIC if name not in harmful else None,
+                for name, how in _writes(line, function, variables, filled, aliases):
+                    if not unit.locked(line, function) and not _is_debugging(unit, line):
+                        written[name].append(_Write(line, how, function.name))
+        together: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for name, writes in written.items():
+            together[tuple(dict.fromkeys(write.writer for write in writes))].append(name)
+        for names in together.values():
+            for cause in [names] if len(names) > _MOST_APART else [[name] for name in names]:
+                yield self._found(unit, [variables[name] for name in cause], [written[name] for name in cause])
+
+    def _found(self, unit: CythonUnit, variables: list[CythonVariable], writes: list[list[_Write]]) -> Finding:
+        """Return the finding of one variable, or of several that the same functions write."""
+        first, last = writes[0][0], variables[-1].name
+        what = f"is {first.how} in {first.writer} (line {first.line.number})"
+        if len(variables) == 1:
+            message = f"{last} is one for all threads, and {what} without a lock."
+        else:
+            message = (
+                f"{len(variables)} variables ({variables[0].name} to {last}) are one for all threads; the first {what}"
+                " without a lock."
             )
+        grows = all(
+            write.how == _FILLED and _GROWS.search(variable.type) and write.line.words[-2:] != ["=", "None"]
+            for variable, some in zip(variables, writes, strict=True)
+            for write in some
+        )
+        return self.finding(
+            message,
+            location=unit.location(variables[0].line, variables[0].column),
+            sites=tuple(
+                Site(
+                    location=unit.location(write.line.number, write.line.tokens[0].column),
+                    access=AccessKind.WRITE.value,
+                    entry_point=write.writer,
+                )
+                for some in writes
+                for write in some[:_MOST_SITES]
+            ),
+            # Both threads store the same in a cache that only grows, and the container does it in one step.
+            severity=Severity.PEDANTIC if grows else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A place that writes a variable."""
+
+    line: LogicalLine
+    how: str
+    writer: str
+
+
+def _aliases(function: CythonFunction, variables: dict[str, CythonVariable]) -> dict[str, str]:
+    """Return the local names that mean a module variable's container, or an item of it: `registry = registries[0]`."""
+    found: dict[str, str] = {}
+    for line in function.body:
+        words = line.words
+        if "=" not in words[1:] or not any(word in variables for word in words):
+            continue
+        for target, operator in stores(line):
+            value = words[words.index("=") + 1 :]
+            if operator != "=" or len(target) != 1 or not value or value[0] not in variables:
+                continue
+            if (
+                value[0] not in function.locals
+                and _GROWS.search(variables[value[0]].type)
+                and value[1:2] in ([], ["["])
+            ):
+                found[target[0].text] = value[0]
+    return found
 
 
 def _is_debugging(unit: CythonUnit, line: LogicalLine) -> bool:
@@ -192,7 +257,11 @@ def _filled_at_import(unit: CythonUnit) -> frozenset[str]:
 
 
 def _writes(
-    line: LogicalLine, function: CythonFunction, variables: dict[str, CythonVariable], filled: frozenset[str]
+    line: LogicalLine,
+    function: CythonFunction,
+    variables: dict[str, CythonVariable],
+    filled: frozenset[str],
+    aliases: dict[str, str],
 ) -> Iterator[tuple[str, str]]:
     """Yield each module variable that the line writes, and how."""
 
@@ -201,6 +270,8 @@ def _writes(
 
     for target, operator in stores(line):
         name = target[0].text
+        if name in aliases and len(target) > 1 and target[1].text == "[":
+            yield aliases[name], _FILLED
         if not reaches(name):
             continue
         if len(target) == 1:

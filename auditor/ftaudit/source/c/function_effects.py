@@ -558,6 +558,9 @@ class _FunctionWalk:
                 return
             callee = f"{kind}::{callee}"
             arguments.append(receiver)
+        elif callee in self.objects:
+            # A constructor: the new object is not the one at hand.
+            return
         elif self.self_type and not before.endswith("::"):
             # A plain call in a method may call another method of the same object.
             arguments.append(Value(0))

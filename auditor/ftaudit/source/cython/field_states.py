@@ -221,9 +221,37 @@ class _CdefClass:
                     continue
                 kind, constant = self._kind(words, at, name, stored.get(id(tokens[at])))
                 body.uses.append(FieldUse(name, kind, tokens[at].line, tokens[at].column, held, constant))
+        early = self._flags_before_data(function)
+        if early:
+            body.uses = [
+                replace(use, kind=AccessKind.DECIDE) if (use.name, use.line) in early else use for use in body.uses
+            ]
         if any(_changes_container(line.words) for line in function.body):
             body.uses = [replace(use, accounts=True) for use in body.uses]
         return body
+
+    def _flags_before_data(self, function: CythonFunction) -> set[tuple[str, int]]:
+        """Return the stores of a flag that a test in the same method asks for, if more follows: names and lines.
+
+        Another thread then takes the short way and finds what is not there yet.
+        """
+        own = function.self_name
+        tested: set[str] = set()
+        flags: dict[str, int] = {}
+        early: set[tuple[str, int]] = set()
+        for line in function.body:
+            words = line.words
+            for at in range(len(words) - 2):
+                if words[at : at + 2] != [own, "."]:
+                    continue
+                name = words[at + 2]
+                if words[0] in ("if", "elif") and _SCALAR.match(self._type(name)):
+                    tested.add(name)
+                elif at == 0 and words[3:4] == ["="] and name in tested and words[4:] in (["True"], ["1"]):
+                    flags[name] = line.tokens[0].line
+                elif flags and (words[at + 3 : at + 4] == ["="] or name in self.methods):
+                    early.update(flags.items())
+        return early
 
     def _kind(
         self, words: list[str], at: int, name: str, stored: tuple[list[Token], str] | None
