@@ -144,6 +144,19 @@ class CythonCdefClassUnlocked(CythonRule):
             lines=(7,),
         ),
         SourceExample(
+            code="cdef class _Shim:\n    cdef object pd\n    cdef _load(self):\n        if self.pd is None:\n"
+            "            self.pd = find()\n    def get(self):\n        self._load()\n        return self.pd\n"
+            "    def have(self):\n        self._load()\n        return self.pd is not None\n"
+            "cdef _Shim _shim = _Shim()\n",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="cdef class Ring:\n    cdef:\n        int *items\n        size_t size\n"
+            "    def resize(self, size_t n):\n        self.items = <int *>realloc(self.items, n)\n"
+            "    def first(self):\n        return self.items[0]\n",
+            lines=(6,),
+        ),
+        SourceExample(
             path="m.py",
             code="import cython\n"
             "@cython.cclass\n"
@@ -162,6 +175,13 @@ class CythonCdefClassUnlocked(CythonRule):
             for function in unit.functions
             if function.head.words[0] == "async" or any(_LOOP.search(" ".join(line.words)) for line in function.body)
         }
+        single = {
+            name
+            for line in unit.module_lines
+            for equals, name, bracket in zip(line.words, line.words[1:], line.words[2:], strict=False)
+            if equals == "=" and bracket == "("
+        }
+        """Classes of which the module keeps an object for everybody."""
         causes: dict[tuple[str, Severity], list[tuple[Race, Access]]] = defaultdict(list)
         for field in find_fields(unit):
             found = _race(field)
@@ -169,10 +189,11 @@ class CythonCdefClassUnlocked(CythonRule):
                 continue
             race, at, severity = found
             owner = field.state.owner
-            if owner.startswith("_") and severity is not Severity.ERROR:
+            private = owner.startswith("_") and owner not in single
+            if private and severity is not Severity.ERROR:
                 # A private class is usually a helper that only one function uses.
                 continue
-            kept = owner.startswith("_") or owner in bound or _OF_ONE.search(owner) is not None
+            kept = private or owner in bound or _OF_ONE.search(owner) is not None
             if severity is Severity.ERROR:
                 severity = Severity.PEDANTIC if kept and not field.is_native else severity
             elif kept or _DEPTH.search(field.state.name):

@@ -288,7 +288,7 @@ def _writes(
         variable = variables[token.text]
         if before == ".":
             continue
-        if tokens[0].text == "del" and after[:1] == ["["]:
+        if "del" in (tokens[0].text, before) and after[:1] == ["["]:
             yield token.text, "emptied"
         elif len(after) == 3 and after[0] == "." and after[1] in _MUTATORS | _OF_ARRAYS and after[2] == "(":
             if _CONTAINER.search(variable.type) or (after[1] in _OF_ARRAYS and _ARRAY.search(variable.type)):

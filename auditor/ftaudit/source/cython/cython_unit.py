@@ -18,6 +18,8 @@ LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|wit
 _ACQUIRES: Final = frozenset(
     {"acquire", "lock", "PyThread_acquire_lock", "PyMutex_Lock", "omp_set_lock", "pthread_mutex_lock"}
 )
+_BLOCK: Final = frozenset({"cdef", "public", "readonly", ":"})
+"""The words of the head of a block of declarations: `cdef readonly:`."""
 _LOCK_CLASSES: Final = frozenset({"Lock", "RLock", "Condition", "Semaphore", "allocate_lock", "FastRLock"})
 
 
@@ -237,7 +239,7 @@ class CythonUnit(Unit):
                 position = words.index("class")
                 name = words[position + 1] if position + 1 < len(words) else ""
                 return name, words[0] in ("cdef", "cpdef") or self._is_cclass(head)
-            if words[0] in ("def", "cdef", "cpdef", "async"):
+            if words[0] in ("def", "cdef", "cpdef", "async") and not _BLOCK.issuperset(words):
                 return None, False
         return None, False
 
