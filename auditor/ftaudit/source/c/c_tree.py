@@ -189,7 +189,8 @@ def survey_c(source: SourceFile) -> Survey | None:
     """
     text = source.text
     limited = "Py_LIMITED_API" in text and _LIMITED.search(text) is not None
-    classes = source.path.endswith(_HEADERS) and any(map(text.__contains__, _CLASS_WORDS))
+    declares_classes = source.path.endswith(_HEADERS) or (source.language is Language.CPP and "PyObject_HEAD" in text)
+    classes = declares_classes and any(map(text.__contains__, _CLASS_WORDS))
     once = any(map(text.__contains__, _ONCE_WORDS)) and any(map(text.__contains__, _CPP_WORDS))
     if not limited and not classes and not once and not any(map(text.__contains__, _INTERESTING)):
         return None
@@ -287,7 +288,10 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
             macros[name] = value if macros.get(name, value) == value else UNKNOWN
     classes = frozenset(name for survey in surveys.values() for name in survey.get("classes", ()))
     single, accessors = _merged(surveys, "globals", classes), _merged(surveys, "accessors", classes)
-    objects = _objects(surveys, (*single.values(), *accessors.values()))
+    once = (*single.values(), *accessors.values())
+    objects = _objects(surveys, once)
+    if held := _held(objects) & classes - objects.keys():
+        objects = _objects(surveys, (*once, *held))
     return CTree(
         takes=_union(surveys, "takes"),
         gives=_union(surveys, "gives"),
@@ -332,6 +336,12 @@ def _objects(surveys: Mapping[str, Survey], single: Iterable[str]) -> dict[str, 
         for name, fields in survey.get("objects", {}).items():
             found.setdefault(name, {}).update(fields)
     return found
+
+
+def _held(objects: Mapping[str, Fields]) -> set[str]:
+    """Return the types that fields of objects point to: `Cache *cache`."""
+    kinds = (kind for fields in objects.values() for kind in fields.values() if kind.endswith("*"))
+    return {words[-1] for kind in kinds if (words := _WORDS.findall(kind))}
 
 
 def _merged(surveys: Mapping[str, Survey], key: str, known: frozenset[str]) -> dict[str, str]:

@@ -115,6 +115,8 @@ _NUMBER: Final = re.compile(
     r"|Py_ssize_t|Py_hash_t|Py_UCS4|u?int\d*_t|double|float|time_t|off_t|unsigned|signed|npy_\w+|\w*(?:[Mm]ode|[Kk]ind|flags"
     r"|_enum))\Z"
 )
+_CHAIN_BEFORE: Final = re.compile(r"(?<![\w.>])[A-Za-z_]\w*\s*->\s*[A-Za-z_]\w*\Z")
+"""The object whose method is called, if it is a field: `self->cache`."""
 _TRAILER: Final = re.compile(r"\s*(?:(\[)|(?:\.|->)\s*~?\w+(?!\w|\s*\())")
 _ASSIGNS: Final = re.compile(r"\s*(?:(=)(?!=)|(?:<<|>>|[-+*/%&|^])=|\+\+|--)")
 _POINTER_PLUS: Final = re.compile(r"(?i)(?:buf|data|ptr|str|mem|block|start|base)\w*\s*\+\Z")
@@ -553,7 +555,12 @@ class _FunctionWalk:
         if before.endswith((".", "->")):
             if not self.unit.cpp:
                 return
-            receiver, kind, _ = self._base(at - (1 if before.endswith(".") else 2) - (code[at - 1] == " "))
+            operator = at - (1 if before.endswith(".") else 2) - (code[at - 1] == " ")
+            receiver, kind, _ = self._base(operator)
+            if receiver is None and (
+                chain := _CHAIN_BEFORE.search(code, max(self.function.body, operator - 80), operator)
+            ):
+                receiver, kind = self._expression(chain[0])
             if receiver is None or kind not in self.objects:
                 return
             callee = f"{kind}::{callee}"
