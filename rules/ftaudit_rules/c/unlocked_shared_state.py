@@ -43,6 +43,42 @@ class UnlockedSharedState(SharedStateRule):
     VALID = (
         SourceExample(
             code="""\
+#include <Python.h>
+#include <map>
+#include <mutex>
+class Cache {
+  private:
+    std::map<int, double> items;
+    std::mutex mutex;
+  public:
+    bool get(int key, double *value) const {
+        std::lock_guard<std::mutex> guard(mutex);
+        auto found = items.find(key);
+        if (found == items.end()) return false;
+        *value = found->second;
+        return true;
+    }
+    void set(int key, double value) {
+        std::lock_guard<std::mutex> guard(mutex);
+        items[key] = value;
+    }
+};
+typedef struct { PyObject_HEAD Cache *cache; } Median;
+static PyObject *median(PyObject *op, PyObject *arg) {
+    Median *self = (Median *)op;
+    double value;
+    if (!self->cache->get(1, &value)) {
+        value = 2.0;
+        self->cache->set(1, value);
+    }
+    return PyFloat_FromDouble(value);
+}
+static PyMethodDef methods[] = {{"median", median, METH_O, NULL}, {NULL}};
+""",
+            path="median.cpp",
+        ),
+        SourceExample(
+            code="""\
 #include <pybind11/pybind11.h>
 struct Map {
     int offset;
@@ -237,6 +273,41 @@ PYBIND11_MODULE(bags, m, pybind11::mod_gil_not_used()) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#include <Python.h>
+#include <map>
+#include <mutex>
+class Cache {
+  private:
+    std::map<int, double> items;
+    std::mutex mutex;
+  public:
+    bool get(int key, double *value) const {
+        auto found = items.find(key);
+        if (found == items.end()) return false;
+        *value = found->second;
+        return true;
+    }
+    void set(int key, double value) {
+        items[key] = value;
+    }
+};
+typedef struct { PyObject_HEAD Cache *cache; } Median;
+static PyObject *median(PyObject *op, PyObject *arg) {
+    Median *self = (Median *)op;
+    double value;
+    if (!self->cache->get(1, &value)) {
+        value = 2.0;
+        self->cache->set(1, value);
+    }
+    return PyFloat_FromDouble(value);
+}
+static PyMethodDef methods[] = {{"median", median, METH_O, NULL}, {NULL}};
+""",
+            lines=(16,),
+            path="median.cpp",
+        ),
         SourceExample(
             code="""\
 #include <Python.h>

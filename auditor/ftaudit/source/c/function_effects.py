@@ -557,10 +557,9 @@ class _FunctionWalk:
                 return
             operator = at - (1 if before.endswith(".") else 2) - (code[at - 1] == " ")
             receiver, kind, _ = self._base(operator)
-            if receiver is None and (
-                chain := _CHAIN_BEFORE.search(code, max(self.function.body, operator - 80), operator)
-            ):
-                receiver, kind = self._expression(chain[0])
+            if receiver is None:
+                chain = _CHAIN_BEFORE.search(code, max(self.function.body, operator - 80), operator)
+                receiver, kind = self._expression(chain[0]) if chain else (None, "")
             if receiver is None or kind not in self.objects:
                 return
             callee = f"{kind}::{callee}"
