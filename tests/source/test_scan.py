@@ -300,6 +300,37 @@ def test_what_builds_tools_and_others_wrote_is_recognised_without_gitignore(tmp_
     assert (result.left_out, result.skipped) == ({"built": 2, "vendored": 1}, ())
 
 
+def test_scripts_of_the_developers_and_copies_of_other_projects_are_recognised(tmp_path: Path) -> None:
+    counter = "static int n;\nint f(void) { return ++n; }\n"
+    files = {
+        "pyproject.toml": "",
+        "LICENSE": "",
+        "pkg/__init__.py": "",
+        "pkg/a.py": COUNTER,
+        "pkg/tasks/__init__.py": "",
+        "pkg/tasks/b.py": COUNTER,
+        "tools/release.py": COUNTER,
+        "packaging/pep517_backend/__init__.py": "",
+        "packaging/pep517_backend/_compat.py": COUNTER,
+        "pkg/_setup.py": f"from setuptools import setup\n{COUNTER}",
+        "src/own.c": counter,
+        "src/zlib/LICENSE": "",
+        "src/zlib/deep/inflate.c": counter,
+        "python/LICENSE": "",
+        "python/setup.py": "",
+        "python/ext/own.c": counter,
+    }
+    found = find_files([write(tmp_path, files)], trust_git=False, base=tmp_path)
+    result = scan(found, rules=rules("FT504", "FT321"), target=parse_target("3.14t"), jobs=0)
+    assert places(result) == [
+        "pkg/a.py:4 global-augassign",
+        "pkg/tasks/b.py:4 global-augassign",
+        "python/ext/own.c:1 mutable-global",
+        "src/own.c:1 mutable-global",
+    ]
+    assert result.left_out == {"script": 3, "vendored": 1}
+
+
 def test_c_in_objective_c_is_read(tmp_path: Path) -> None:
     text = """#import <Foundation/Foundation.h>
 #include <Python.h>
