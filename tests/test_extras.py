@@ -51,6 +51,7 @@ def test_a_module_is_unknown_without_the_binary_engines_and_determined_once_they
     code, found, text = verdicts(light)
     assert (code, found) == (3, {"good": "unknown", "bad": "unknown"})
     assert "needs unicorn and capstone: pip install 'ftaudit[binary]'" in text
+    assert json.loads(text)["coverage"]["binaries"] == {"done": 0, "total": 2}
     assert verdicts(sys.executable)[:2] == (1, {"good": "ready", "bad": "reenables-gil"}), "nothing of that was cached"
 
 

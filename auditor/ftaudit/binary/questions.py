@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from ftaudit.binary.facts_cache import parse_binary
@@ -153,9 +153,9 @@ def _read(told: Any) -> ModuleAnswer:
         return _without(told)
     try:
         if "error" in told:
-            return ModuleAnswer(
-                binary=_undetermined(str(told["error"])), engine_missing=told.get("engine_missing") is True
-            )
+            missing = told.get("engine_missing") is True
+            undetermined = replace(_undetermined(str(told["error"])), engine_missing=missing)
+            return ModuleAnswer(binary=undetermined, engine_missing=missing)
         binary = parse_binary(told["binary"])
         if binary is None:
             return _without(Died(how=TaskEnding.NONSENSE))

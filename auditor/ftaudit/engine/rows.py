@@ -202,7 +202,12 @@ def count_coverage(every: Sequence[PackageFacts]) -> tuple[tuple[str, TierCovera
 
 
 def _was_read(facts: PackageFacts) -> bool:
-    return facts.binary.status is Status.DONE and not any(map(is_unemulated, facts.modules))
+    """Return whether the binary tier read every module of the wheel, whatever it determined."""
+    unread = any(
+        is_unemulated(module) or (module.binary is not None and module.binary.engine_missing)
+        for module in facts.modules
+    )
+    return facts.binary.status is Status.DONE and not unread
 
 
 def _looked_up(index: IndexFacts, pin: Pin) -> bool:

@@ -68,6 +68,8 @@ class ModuleBinary:
     multi_phase: bool | None = None
     not_emulated: bool = False
     """Undetermined only because ftaudit does not emulate the machine."""
+    engine_missing: bool = False
+    """Undetermined only because an engine is not installed."""
     hook: Hook | None = None
     """The hook that the target uses; `None` if it finds no hook, or the image could not be read."""
     refusal: Refusal | None = None
