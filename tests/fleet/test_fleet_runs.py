@@ -20,7 +20,7 @@ from support.fixture_wheels import GOOD, GUILTY, project_name, uv_lock, wheel_of
 from support.index_server import IndexServer
 
 from ftaudit.cli import main
-from ftaudit.fleet.dataset import read_rows, read_run
+from ftaudit.fleet.dataset import DataSetWriter, read_rows, read_run
 from ftaudit.fleet.journal import Journal, is_running
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS
 
@@ -357,3 +357,30 @@ def test_a_survey_since_a_day_has_the_releases_of_that_time_and_when_they_came(
     }
     code, said = run(*survey, "yesterday", "-o", tmp_path / "other")
     assert (code, "is not a date" in said) == (2, True)
+
+
+def test_a_name_that_is_not_text_is_written_escaped_and_a_missing_value_is_an_error(tmp_path: Path) -> None:
+    row = {
+        "key": "k",
+        "platform": "p",
+        "package": "x",
+        "newest": True,
+        "verdict": "ready",
+        "blocks": False,
+        "reasons": ["caf\udce9"],
+        "wheel_kind": "pure",
+        "sdist": False,
+        "other_platforms": [],
+        "modules": 0,
+        "guilty": [],
+        "undetermined": [],
+        "index_status": "done",
+        "binary_status": "done",
+        "classifiers": [],
+    }
+    with DataSetWriter(tmp_path) as writer:
+        writer.add(PACKAGES, "3.14t", {**row, "wheel": "x\udcff.whl"})
+    (found,) = read_rows(tmp_path, PACKAGES)
+    assert (found["wheel"], found["reasons"], found["fix_version"]) == ("x\\udcff.whl", ["caf\\udce9"], None)
+    with pytest.raises(ValueError, match="verdict has no value"), DataSetWriter(tmp_path) as writer:
+        writer.add(PACKAGES, "3.14t", {**row, "verdict": None})

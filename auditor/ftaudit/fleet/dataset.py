@@ -114,7 +114,7 @@ class _Part:
             path = self._folder / f"part-{self._number:05}.parquet"
             self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
         columns = [
-            pyarrow.array([_cell(column, row.get(column.name)) for row in self._waiting], type=field.type)
+            _array(column, [row.get(column.name) for row in self._waiting], field.type)
             for column, field in zip(self._table.columns, self._schema, strict=True)
         ]
         self._writer.write_batch(pyarrow.record_batch(columns, schema=self._schema))
@@ -130,10 +130,20 @@ class _Part:
             self._number += 1
 
 
-def _cell(column: Column, value: Any) -> Any:
-    """Return a value as the column holds it; raise `ValueError` if it must have one."""
-    if value is None and not column.nullable:
+def _array(column: Column, values: list[Any], kind: Any) -> Any:
+    """Return a column of a row group; raise `ValueError` if a value is missing that must be there."""
+    import pyarrow
+
+    if not column.nullable and None in values:
         raise ValueError(f"the column {column.name} has no value")
+    if column.type is not ColumnType.TIME:
+        with contextlib.suppress(UnicodeEncodeError):
+            return pyarrow.array(values, type=kind)
+    return pyarrow.array([_cell(column, value) for value in values], type=kind)
+
+
+def _cell(column: Column, value: Any) -> Any:
+    """Return a value as the column holds it."""
     match value:
         case str() if column.type is ColumnType.TIME:
             return datetime.fromisoformat(value)
