@@ -8,6 +8,8 @@ scripts/judge_builds.py NAME==VERSION…   others
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 
 from packaging.version import Version
 
@@ -39,8 +41,11 @@ SECONDS = 600
 
 def forecast(name: str, version: Version) -> str:
     """Return the declaration of a build that a scan of the source distribution forecasts."""
-    with open_session(["/dev/null"], Settings(no_deps=True)) as session:
-        said = find_declaration(session, name, version, f"{name}-{version}.tar.gz", None)
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Path(folder) / "requirements.txt"
+        asked.write_text(f"{name}=={version}\n")
+        with open_session([str(asked)], Settings(no_deps=True)) as session:
+            said = find_declaration(session, name, version, f"{name}-{version}.tar.gz", None)
     return said.declares.value if isinstance(said, InSource) else "not read"
 
 

@@ -28,8 +28,10 @@ import distributed
 from packaging.utils import canonicalize_name
 from synthetic_index import IndexProcess, package_name
 
+from ftaudit.errors import FtauditError
 from ftaudit.fleet.fleet_questions import question_of
 from ftaudit.fleet.fleet_tasks import JudgeTask, judge_task
+from ftaudit.fleet.journal import read_progress
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.model import Pin
 from ftaudit.settings import Settings
@@ -177,7 +179,9 @@ def _kill(options: argparse.Namespace, names: Path, place: Path, url: str, wante
         _wait(cluster.address, 2)
 
         def murder() -> None:
-            ended.wait(8)  # The run must find its scheduler once; from then on it waits for it.
+            # The run must find its scheduler once; from then on it waits for it.
+            while not _judged(place / "data") and not ended.wait(0.2):
+                pass
             while len(killed) < options.kills and not ended.wait(chance.uniform(1, 4)):
                 killed.append(cluster.kill(chance))
 
@@ -189,6 +193,13 @@ def _kill(options: argparse.Namespace, names: Path, place: Path, url: str, wante
     same = digest(place / "data") == wanted
     told = f"{killed.count('scheduler')} of the scheduler"
     print(f"killed {len(killed)} times, {told}: {took:.1f} s, the same bytes: {same}", flush=True)
+
+
+def _judged(data: Path) -> int:
+    try:
+        return read_progress(data)[0].questions_judged
+    except FtauditError:
+        return 0
 
 
 def _wait(address: str, workers: int) -> None:

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.fixture_wheels import GOOD, GUILTY, wheel_of
+from support.freethreaded import interpreter
 
 from ftaudit.cli import main as run_main
 from ftaudit.model import Applicability, Fix, NoFix, Obstacle, SourceEdit
@@ -147,3 +149,43 @@ def test_a_declaration_is_printed_only_once_nothing_stands_against_it(
     assert told in printed.err
     assert ("+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}," in printed.out) is told.startswith("1 edit")
     assert {name: (tmp_path / name).read_text() for name in files} == files
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        (GUILTY, "was not stressed: it does not leave the GIL off, so it was not built from the edited tree"),
+        (GOOD, "was not stressed: "),
+    ],
+)
+def test_a_declaration_is_refused_if_stress_could_not_use_the_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str, told: str
+) -> None:
+    """Neither module has anything to call, and one turns the GIL on."""
+    wheel = wheel_of(module)
+    (tmp_path / wheel.filename).write_bytes(wheel.data)
+    (tmp_path / "m.c").write_text(SLOTS)
+    monkeypatch.chdir(tmp_path)
+    scan = ["scan", "m.c", "--declare", "--jobs", "1", "--cache-dir", str(tmp_path / "cache"), "--budget", "2"]
+    monkeypatch.setenv("FTAUDIT_PYTHON", interpreter().path)
+    assert run_main([*scan, "--stress", wheel.filename]) == 3
+    printed = capsys.readouterr()
+    assert f"no declaration: {wheel.filename} {told}" in printed.err
+    assert "Py_mod_gil" not in printed.out
+
+
+def test_stress_needs_a_wheel_and_a_declaration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.c").write_text(SLOTS)
+    monkeypatch.chdir(tmp_path)
+    for options, told in (
+        (["--stress", "x.whl"], "--stress is for --declare"),
+        (["--declare", "--stress", "m.c"], "m.c is not a wheel"),
+        (["--declare", "--stress", "gone-1.0-py3-none-any.whl"], "is not a wheel"),
+        (["--declare", "--budget", "0"], "--budget takes"),
+    ):
+        assert run_main(["scan", "--no-cache", "--jobs", "1", *options]) == 2
+        printed = capsys.readouterr()
+        assert (told in printed.err, printed.out) == (True, ""), printed.err

@@ -38,6 +38,7 @@ UNSAVED: Final = frozenset(
         "update_baseline",
         "write",
         "declare",
+        "stress_wheel",
         "diff",
         "changed",
         "also",

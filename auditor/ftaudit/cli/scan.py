@@ -26,11 +26,14 @@ from ftaudit.cli.options import (
     settle_exit,
     targets_of,
 )
+from ftaudit.cli.stress import check_stress
 from ftaudit.errors import UsageError
 from ftaudit.extras import SOURCE_ENGINES, Extra, why_missing
 from ftaudit.report import formats
+from ftaudit.stress.stress_settings import DEFAULT_BUDGET
 
 if TYPE_CHECKING:
+    from ftaudit.settings import Settings
     from ftaudit.source.source_files import FoundFiles
     from ftaudit.source.tree_scan import ScanResult
 
@@ -75,6 +78,10 @@ def add_parsers(commands: Any) -> None:
     fixes.add_argument("--diff", action="store_true", help="print the fixes of the findings as a diff for `git apply`")
     fixes.add_argument("--write", action="store_true", help="write the safe fixes, then report what remains")
     group.add_argument("--declare", action="store_true", help="print the edits that declare the GIL unused, if earned")
+    wheel = "with --declare: stress a wheel that was built from the edited tree"
+    group.add_argument("--stress", dest="stress_wheel", type=Path, metavar="WHEEL", help=wheel)
+    time = f"processor time for --stress (default {DEFAULT_BUDGET:g})"
+    group.add_argument("--budget", type=float, default=DEFAULT_BUDGET, metavar="S", help=time)
     where = scan.add_argument_group("execution")
     where.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
@@ -155,7 +162,7 @@ def run_scan(
     result = _scan_all(options, settings, look)
     result = accept_in_scan(result, options, whole=_is_whole(options))
     if options.declare:
-        return _declare(result, options, screen, registry.problems)
+        return _declare(result, options, settings, screen, registry.problems)
     told: tuple[str, ...] = () if without_fixes is None else (f"the report has no fixes: it {without_fixes}",)
     if options.write and (written := _write(result)):
         told = written
@@ -196,17 +203,26 @@ def _check_fixes(options: argparse.Namespace) -> None:
         raise UsageError("--write needs files or folders, not an archive or a release", hint="use --diff")
     if options.declare and (options.changed is not None or options.format is not None):
         raise UsageError("--declare prints a diff for the whole project", hint="leave out --changed and --format")
+    if options.stress_wheel is not None and not options.declare:
+        raise UsageError("--stress is for --declare", hint="`ftaudit stress` uses a package from many threads")
+    check_stress(options)
 
 
 def _declare(
-    result: ScanResult, options: argparse.Namespace, screen: Screen, problems: tuple[str, ...]
+    result: ScanResult, options: argparse.Namespace, settings: Settings, screen: Screen, problems: tuple[str, ...]
 ) -> CommandAnswer:
     """Return the diff of the edits that declare, or the reason for a missing diff."""
-    from ftaudit.engine.earned_declaration import judge_declaration
+    from ftaudit.engine.earned_declaration import StressedWheel, judge_declaration
+    from ftaudit.engine.stress_run import stress_wheel
+    from ftaudit.progress import on_stderr
     from ftaudit.report.scan.fix_summary import declaration_lines, render_diff, skipped_lines, without_fixes
     from ftaudit.source.fixing.patch import write_files
 
     earned = judge_declaration(result, whole=not problems)
+    if options.stress_wheel is not None and not earned.is_refused:
+        with on_stderr(wanted=not options.quiet) as progress:
+            row = stress_wheel(options.stress_wheel, settings, progress=progress)
+        earned = replace(earned, stressed=StressedWheel(wheel=options.stress_wheel.name, row=row))
     if earned.is_refused:
         result = without_fixes(result)
     written = tuple(write_files(result.edited, result.findings, safe=False)) if options.write else ()

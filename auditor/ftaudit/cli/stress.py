@@ -48,7 +48,7 @@ def add_parsers(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = stress.add_argument_group("inputs")
-    what.add_argument("inputs", nargs="*", metavar="ITEM", help="NAME, NAME==VERSION, or an input as `check` takes it")
+    what.add_argument("inputs", nargs="*", metavar="ITEM", help="NAME, NAME==VERSION, a wheel, or an input of `check`")
     env = "an environment or site-packages folder (repeatable)"
     what.add_argument("--env", action="append", default=[], metavar="PATH", help=env)
     text = "run a script of --report again, with and without the GIL"

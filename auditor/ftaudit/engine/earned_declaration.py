@@ -1,15 +1,35 @@
-"""Whether a scan lets a project declare that its modules run without the GIL, and what the scan did not examine."""
+"""Whether a project may declare that its modules run without the GIL: what a scan and stress say against it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ftaudit.model import Finding, Fix, NoFix, Obstacle, Severity
+from ftaudit.model import Finding, Fix, NoFix, Obstacle, Package, Severity, Status, StressFacts
 from ftaudit.source.tree_scan import ScanResult
 
 STANDING = (Severity.ERROR, Severity.WARNING)
 """Findings of these severities must be gone before a module declares anything."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StressedWheel:
+    """What stress found in a wheel that was built from the edited tree."""
+
+    wheel: str
+    """Its file name."""
+    row: Package
+    """Only a wheel that leaves the GIL off is stressed."""
+
+    @property
+    def facts(self) -> StressFacts:
+        """What stress found."""
+        return self.row.facts.stress
+
+    @property
+    def is_through(self) -> bool:
+        """Whether stress ran and found no failure."""
+        return self.facts.status is Status.DONE and not self.facts.failures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,16 +46,19 @@ class EarnedDeclaration:
     """Modules that declare nothing, or that declare a need for the GIL."""
     without_edit: tuple[Finding, ...]
     """Of those, the ones without an edit."""
+    stressed: StressedWheel | None = None
+    """What stress found, if it was asked for."""
 
     @property
     def is_refused(self) -> bool:
         """Whether the declaration is refused, so that no edit is made."""
-        return bool(self.standing or self.unread or not self.whole)
+        failed = self.stressed is not None and not self.stressed.is_through
+        return bool(self.standing or self.unread or not self.whole or failed)
 
     @property
     def exit_code(self) -> int:
-        """0 for edits, or for nothing to declare; 1 if something blocks; 3 if not everything could be read."""
-        if self.standing or self.without_edit:
+        """0 for edits, or for nothing to declare; 1 if something blocks; 3 if not everything could be examined."""
+        if self.standing or self.without_edit or (self.stressed is not None and self.stressed.facts.failures):
             return 1
         return 3 if self.is_refused else 0
 
@@ -70,8 +93,8 @@ def _is_edited(finding: Finding) -> bool:
             return False
 
 
-def not_examined(result: ScanResult) -> Iterator[str]:
-    """Yield what the scan did not check, or checked and set aside, one item each."""
+def not_examined(result: ScanResult, stressed: StressedWheel | None = None) -> Iterator[str]:
+    """Yield what the scan and stress did not check, or checked and set aside, one item each."""
     for role, count in sorted(result.left_out.items()):
         yield f"{role} code ({count} file{'' if count == 1 else 's'})"
     if result.silenced:
@@ -79,4 +102,10 @@ def not_examined(result: ScanResult) -> Iterator[str]:
     if result.accepted:
         yield f"{len(result.accepted)} findings that the configuration or the baseline accepts"
     yield "the libraries that the modules link"
-    yield "what happens when many threads use the modules at once"
+    if stressed is None:
+        yield "what happens when many threads use the modules at once"
+        return
+    yield f"whether {stressed.wheel} was built from the edited tree"
+    every = len(stressed.facts.callables) + stressed.facts.left_out
+    if left := every - stressed.facts.driven:
+        yield f"{left} of {every} callables, which stress did not call"

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from ftaudit.engine import audit_inputs
 from ftaudit.engine.session import open_session
 from ftaudit.engine.tiers.collect import find_index_facts, sandbox_settings, wheels_of
 from ftaudit.errors import InputError, UsageError
-from ftaudit.model import Report
+from ftaudit.model import Package, Report
 from ftaudit.progress import ProgressListener
 from ftaudit.settings import Settings
 from ftaudit.target import host_platform
@@ -25,10 +25,10 @@ from ftaudit.target import host_platform
 def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListener | None = None) -> Report:
     """Stress the packages that are named, or those of the inputs that are ready.
 
-    A name is `NAME` or `NAME==VERSION`; its dependencies are resolved and installed, and have no rows. Raise
-    `FtauditError` for errors with exit code 2.
+    A name is `NAME`, `NAME==VERSION` or a wheel's file; its dependencies are resolved and installed, and have no rows.
+    Raise `FtauditError` for errors with exit code 2.
     """
-    names = [item for item in items if not Path(item).exists() and item != "-"]
+    names = [item for item in items if _is_wheel(item) or (not Path(item).exists() and item != "-")]
     paths = [item for item in items if item not in names]
     if names and paths:
         raise UsageError("name packages or inputs, not both", hint=f"ftaudit stress {' '.join(names)}")
@@ -51,7 +51,27 @@ def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListen
     return replace(report, packages=rows, inputs=tuple(names), incomplete=incomplete)
 
 
+def stress_wheel(path: Path, settings: Settings, *, progress: ProgressListener | None = None) -> Package:
+    """Stress one wheel; return its row. Raise `FtauditError` for a file that is not a wheel, and as `stress` does."""
+    if not _is_wheel(str(path)):
+        raise InputError(f"{path} is not a wheel", hint="build one from the edited tree, and name its file")
+    report = stress([str(path)], settings, progress=progress)
+    if not report.packages:
+        raise InputError(f"{path} cannot be judged: {'; '.join(report.incomplete)}")
+    return report.packages[0]
+
+
+def _is_wheel(item: str) -> bool:
+    return item.endswith(".whl") and Path(item).is_file()
+
+
 def _requirement(text: str) -> Requirement:
+    if _is_wheel(text):
+        path = Path(text)
+        try:
+            return Requirement(f"{parse_wheel_filename(path.name)[0]} @ {path.resolve().as_uri()}")
+        except InvalidWheelFilename as error:
+            raise UsageError(f"{text} has no name of a wheel", hint="NAME-VERSION-TAGS.whl") from error
     if re.search(r"\.(txt|toml|lock|yml|yaml|json|in|cfg)$", text) or "/" in text:
         raise UsageError(f"{text} does not exist", hint="name a file or folder, or NAME==VERSION")
     try:

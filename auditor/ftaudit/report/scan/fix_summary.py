@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ftaudit.engine.earned_declaration import EarnedDeclaration, not_examined
-from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle
+from ftaudit.engine.earned_declaration import EarnedDeclaration, StressedWheel, not_examined
+from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle, Verdict
+from ftaudit.model.sentences import failure_sentence, gap_phrase, stress_sentence
 from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.results.result_places import find_places
 from ftaudit.source.fixing.patch import unified_diff
@@ -68,6 +69,8 @@ def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator
         yield f"no declaration: {counted(earned.unread, 'file')} could not be read"
     if not earned.whole:
         yield "no declaration: some rules could not be loaded"
+    if earned.stressed is not None:
+        yield from _stress_lines(earned.stressed)
     if earned.is_refused:
         return
     if not earned.silent:
@@ -78,11 +81,29 @@ def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator
     edited = sum(isinstance(finding.fix, Fix) for finding in earned.silent)
     if edited:
         yield f"{counted(edited, 'edit')}: each says that a module is safe without the GIL. Not examined:"
-        yield from (f"  - {each}" for each in not_examined(result))
+        yield from (f"  - {each}" for each in not_examined(result, earned.stressed))
         yield "What comes next:"
-        yield "  1. Build the edited tree with a free-threaded Python, and run `ftaudit wheel` on the wheel."
+        if earned.stressed is None:
+            yield "  1. Build the edited tree with a free-threaded Python, and add `--stress WHEEL` to this command."
+        else:
+            yield "  1. Run `ftaudit wheel` on the wheel."
         yield "  2. Run the project's tests in threads, with pytest-run-parallel and PYTHON_GIL=0."
         yield "  3. Use shared objects from many threads at once, under ThreadSanitizer if you can."
+
+
+def _stress_lines(stressed: StressedWheel) -> Iterator[str]:
+    facts = stressed.facts
+    if facts.failures:
+        yield f"no declaration: {stressed.wheel}: {stress_sentence(facts)}"
+        yield from (f"  - {failure_sentence(failure)}" for failure in facts.failures)
+        yield f"`ftaudit stress {stressed.wheel} --report FOLDER` writes a script for each failure"
+    elif not stressed.is_through:
+        why = "stress did not run" if facts.reason is None else gap_phrase(facts.reason)
+        if stressed.row.verdict is not Verdict.READY:
+            why = "it does not leave the GIL off, so it was not built from the edited tree"
+        yield f"no declaration: {stressed.wheel} was not stressed: {why}"
+    else:
+        yield f"{stressed.wheel}: {stress_sentence(facts)}"
 
 
 def without_fixes(result: ScanResult) -> ScanResult:
