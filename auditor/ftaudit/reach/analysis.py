@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from ftaudit.deep_stack import with_deep_stack
 from ftaudit.model.reachability import OpenKind, StartPoint
 from ftaudit.reach.abstract_run import AbstractRun, Ended, PythonLanguage
-from ftaudit.reach.abstract_values import UNKNOWN, Failed, Lazy, Module, Scope
+from ftaudit.reach.abstract_values import UNKNOWN, Failed, Lazy, Module, OneOf, Scope, Value
 from ftaudit.reach.attribute_values import attribute
 from ftaudit.reach.call_values import call
 from ftaudit.reach.expressions import evaluate
@@ -82,27 +83,21 @@ def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
     tree = module.tree
     if tree is None:
         return
-    lines = {module.text.count("\n", 0, match.start()) + 1 for match in _IMPORTS.finditer(module.text)}
     own = module.found.tree is not None and module.found.tree.own
-    lazy = [
-        name
-        for name, value in module.scope.names.items()
-        if isinstance(value, Lazy)
-        or (isinstance(value, Module) and "__getattr__" in value.scope.names and value is not module)
-        or (isinstance(value, Module) and value.replacement is not None)
-    ]
-    if lazy:
-        used = re.compile(rf"\b(?:{'|'.join(map(re.escape, lazy))})\b")
-        lines |= {number for number, line in enumerate(module.text.split("\n"), 1) if used.search(line)}
-    if not lines and not own:
+    places = sorted({*(match.start() for match in _IMPORTS.finditer(module.text)), *_lazy_names(module)})
+    ordered = list(_lines(module.text, places))
+    if not ordered and not own:
         return
-    ordered = sorted(lines)
+
+    def holds(first: int, last: int) -> bool:
+        at = bisect_left(ordered, first)
+        return at < len(ordered) and ordered[at] <= last
 
     def visit(body: Sequence[ast.AST], label: str) -> Iterator[tuple[str, Any, object]]:
         for each in body:
             if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 last = each.end_lineno or each.lineno
-                if own or any(each.lineno <= line <= last for line in ordered):
+                if own or holds(each.lineno, last):
                     name = f"{label}.{each.name}" if label else each.name
                     yield name, each, None
                     yield from visit(each.body, name)
@@ -112,12 +107,44 @@ def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
                 yield from visit(list(ast.iter_child_nodes(each)), label)
             elif isinstance(each, (ast.Assign, ast.Expr, ast.AnnAssign, ast.Return)):
                 first, last = each.lineno, each.end_lineno or each.lineno
-                if any(first <= line <= last for line in ordered):
+                if holds(first, last):
                     for inner in ast.walk(each):
                         if isinstance(inner, ast.Lambda):
                             yield f"{label}.<lambda>" if label else "<lambda>", inner, None
 
     yield from visit(tree.body, "")
+
+
+def _lines(text: str, places: Iterable[int]) -> Iterator[int]:
+    """Yield the lines of places in a text, which are in order."""
+    line, at = 1, 0
+    for place in places:
+        line += text.count("\n", at, place)
+        at = place
+        yield line
+
+
+def _lazy_names(module: Module) -> Iterator[int]:
+    """Yield the places that may load something by using a name: a lazy import, or what a module computes on demand."""
+    known: dict[str, frozenset[str]] = {}
+    for name, value in module.scope.names.items():
+        if isinstance(value, Lazy) or (isinstance(value, Module) and value.replacement is not None):
+            known[name] = frozenset()
+        elif isinstance(value, Module) and "__getattr__" in value.scope.names and value is not module:
+            known[name] = frozenset(each for each, found in value.scope.names.items() if not _may_load(found))
+    if not known:
+        return
+    used = re.compile(rf"\b({'|'.join(map(re.escape, known))})\b(?:\.(\w+))?")
+    for match in used.finditer(module.text):
+        if match[2] is None or match[2] not in known[match[1]]:
+            yield match.start()
+
+
+def _may_load(value: Value) -> bool:
+    """Return whether reading the attributes of a module's value can load something."""
+    if isinstance(value, Module):
+        return value.replacement is not None or "__getattr__" in value.scope.names
+    return isinstance(value, (Lazy, OneOf))
 
 
 def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoint]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from ftaudit.reach.cython_tables import cython_tables, cython_version
@@ -13,6 +14,10 @@ MOST_RUST: Final = 64 << 20
 SHORTEST: Final = 5
 """Length of a name without a dot that counts even if it is not a separate string."""
 _DOTTED: Final = re.compile(rb"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+")
+_PART: Final = 7
+"""Bytes of a name that are looked up first, which excludes most names."""
+_STRINGS: Final = re.compile(rb"\0([A-Za-z_][\w.]*)(?=\0)")
+"""C strings that look like names of modules."""
 _MYPYC: Final = re.compile(rb"\0([\w.]*__mypyc)\0")
 
 
@@ -22,21 +27,44 @@ def names_in(image: bytes, known: Collection[str], module: str) -> list[str]:
     A name counts only as a separate C string, so that one in a docstring does not count. Cython 3.2 and later store
     their strings in a table without terminators, and so does Rust: there, names count at any position.
     """
-    by_raw = {name.encode(): name for name in known}
-    package = module.rpartition(".")[0]
-    near = {name[len(package) + 1 :].encode(): name for name in known if package and name.startswith(package + ".")}
-    near = {raw: name for raw, name in near.items() if b"." not in raw}
-    strings = set(image.split(b"\0"))
+    by_raw = _encoded(frozenset(known))
+    strings = set(_STRINGS.findall(image))
     found = {by_raw[raw] for raw in strings & by_raw.keys()}
+    found |= {name for raw, name in _unusual(frozenset(known)) if raw in image}
     version = cython_version(image)
     if version is not None:
+        package = module.rpartition(".")[0]
+        near = {name[len(package) + 1 :].encode(): name for name in known if package and name.startswith(package + ".")}
+        near = {raw: name for raw, name in near.items() if b"." not in raw}
         found |= {near[raw] for raw in strings & near.keys()}
         table = b"\0".join(cython_tables(image, version))
         if table:
-            found |= {name for raw, name in by_raw.items() if (b"." in raw or len(raw) >= SHORTEST) and raw in table}
-            found |= {name for raw, name in near.items() if len(raw) >= SHORTEST and raw in table}
+            long = ((raw, name) for raw, name in by_raw.items() if b"." in raw or len(raw) >= SHORTEST)
+            relative = ((raw, name) for raw, name in near.items() if len(raw) >= SHORTEST)
+            found |= set(_anywhere(table, (*long, *relative)))
     elif (b"pyo3" in image or b"/rustc/" in image) and len(image) <= MOST_RUST:
         found |= {by_raw[raw] for raw in set(_DOTTED.findall(image)) & by_raw.keys()}
     found |= {name for raw in _MYPYC.findall(image) if (name := by_raw.get(raw))}
     found.discard(module)
     return sorted(found)
+
+
+@functools.lru_cache(maxsize=4)
+def _encoded(known: frozenset[str]) -> dict[bytes, str]:
+    return {name.encode("utf-8", "surrogatepass"): name for name in known}
+
+
+@functools.lru_cache(maxsize=4)
+def _unusual(known: frozenset[str]) -> tuple[tuple[bytes, str], ...]:
+    """Return the names that `_STRINGS` does not find, as C strings."""
+    every = ((b"\0" + raw + b"\0", name) for raw, name in _encoded(known).items())
+    return tuple((raw, name) for raw, name in every if not _STRINGS.match(raw))
+
+
+def _anywhere(table: bytes, names: Iterable[tuple[bytes, str]]) -> Iterator[str]:
+    """Yield the names that a table contains at any position, each with its bytes."""
+    parts = {table[at : at + _PART] for at in range(len(table) - _PART + 1)}
+    for raw, name in names:
+        likely = len(raw) < _PART or (raw[:_PART] in parts and raw[-_PART:] in parts)
+        if likely and raw in table:
+            yield name

@@ -181,7 +181,11 @@ def _has_yield(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         if isinstance(each, (ast.Yield, ast.YieldFrom)):
             return True
         if not isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            waiting.extend(ast.iter_child_nodes(each))
+            for value in vars(each).values():  # Three times as fast as `ast.iter_child_nodes`.
+                if isinstance(value, list):
+                    waiting += [item for item in value if isinstance(item, ast.AST)]
+                elif isinstance(value, ast.AST):
+                    waiting.append(value)
     return False
 
 

@@ -57,14 +57,15 @@ def classify(
         into.setdefault(unit.module, []).extend(unit.edges.values())
     ways = _find_ways(bodies, functions)
     before = _reversed(bodies, ways)
+    optional = _optional_packages(machine, before)
     sites = (*absent, *_open_sites(machine, ways.cost))
     answers = []
     for found in sorted(extensions, key=lambda found: found.name):
         if found.tree is not None and found.tree.own:
             continue
-        answers.append(_answer(machine, found, ways, before, sites))
+        answers.append(_answer(machine, found, ways, before, sites, optional))
     unread = (Found(kind=FoundKind.UNSURE, name=name) for name in _unread_names(machine, ways))
-    answers.extend(_answer(machine, found, ways, before, sites) for found in unread)
+    answers.extend(_answer(machine, found, ways, before, sites, optional) for found in unread)
     return tuple(answers), sites
 
 
@@ -126,6 +127,7 @@ def _answer(
     ways: _Ways,
     before: Mapping[str, Sequence[tuple[str, ModuleLoad]]],
     sites: Sequence[OpenSite],
+    optional: frozenset[tuple[object, str]],
 ) -> ModuleReach:
     reached = class_of(ways.cost.get(found.name))
     if reached is None:
@@ -142,7 +144,7 @@ def _answer(
         path=ways.steps(found.name),
         ways=max(1, len(cuts)),
         cuts=cuts,
-        optional=_is_optional(machine, found, before),
+        optional=found.tree is not None and (found.tree, found.tree.package(found.path)) in optional,
     )
 
 
@@ -182,28 +184,23 @@ def _is_own(machine: AbstractRun, name: str) -> bool:
     return module is not None and module.found.tree is not None and module.found.tree.own
 
 
-def _is_optional(machine: AbstractRun, found: Found, before: Mapping[str, Sequence[tuple[str, ModuleLoad]]]) -> bool:
-    """Return whether every import into a module's package from outside handles its absence."""
-    if found.tree is None:
-        return False
-    package = found.tree.package(found.path)
-    entering = [
-        edge
+def _optional_packages(
+    machine: AbstractRun, before: Mapping[str, Sequence[tuple[str, ModuleLoad]]]
+) -> frozenset[tuple[object, str]]:
+    """Return the trees and packages that every import from outside can do without: it handles `ImportError`."""
+    owners = {
+        name: (module.found.tree, module.found.tree.package(module.found.path))
         for name, module in machine.modules.items()
-        if module.found.tree is found.tree
-        and module.found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION)
-        and module.found.tree.package(module.found.path) == package
-        for source, edge in before.get(name, ())
-        if not _same_package(machine, source, found, package)
-    ]
-    return bool(entering) and all(edge.guarded for edge in entering)
-
-
-def _same_package(machine: AbstractRun, source: str, found: Found, package: str) -> bool:
-    module = machine.modules.get(source)
-    if module is None or module.found.tree is None or module.found.tree is not found.tree:
-        return False
-    return module.found.tree.package(module.found.path) == package
+        if module.found.tree is not None
+    }
+    guarded: dict[tuple[object, str], bool] = {}
+    for name, owner in owners.items():
+        if machine.modules[name].found.kind not in (FoundKind.PYTHON, FoundKind.EXTENSION):
+            continue
+        for source, edge in before.get(name, ()):
+            if owners.get(source) != owner:
+                guarded[owner] = edge.guarded and guarded.get(owner, True)
+    return frozenset(owner for owner, every in guarded.items() if every)
 
 
 def _open_sites(machine: AbstractRun, cost: Mapping[str, int]) -> tuple[OpenSite, ...]:

@@ -26,9 +26,26 @@ MOST_CONTROLS: Final = 64
 """Control characters after which unpacked data is no longer text."""
 _VERSION: Final = re.compile(rb"_cython_(\d+)_(\d+)")
 _ZLIB: Final = re.compile(rb"\x78[\x9c\xda]")
-_FLAGS: Final = bytes(flags for flags in range(256) if flags & 7 == 7)
-_LZSS: Final = re.compile(rb"[" + re.escape(_FLAGS) + rb"](?=[\t\n\r\x20-\x7e\xc2-\xf4]{3})")
-"""Three bytes of text, each as it is: a table has nothing to refer back to at its beginning."""
+_BEGINNINGS: Final = {
+    literals: bytes(each for each in range(256) if each & ((2 << literals) - 1) == (1 << literals) - 1)
+    for literals in range(3, 8)
+} | {8: b"\xff"}
+"""The first flags of a table, by the bytes of text that begin it as they are: it has nothing to refer back to."""
+
+
+def _group(literals: int, flags: bytes) -> bytes:
+    """Return a pattern for what follows the first flags of a table.
+
+    Behind the bytes of text is, unless the group ends, a reference to within them: at most so far back, and so long.
+    """
+    rest = rb"" if literals == 8 else rb"[\x00-" + re.escape(bytes([literals - 3])) + rb"]{2}"
+    return rb"(?<=[" + re.escape(flags) + rb"])[\s\S]{3}[\t-\xff]{%d}" % (literals - 3) + rest
+
+
+_LZSS: Final = re.compile(
+    rb"[" + re.escape(b"".join(_BEGINNINGS.values())) + rb"](?=[\t\n\r\x20-\x7e\xc2-\xf4]{3})"
+    rb"(?=" + rb"|".join(_group(literals, flags) for literals, flags in _BEGINNINGS.items()) + rb")"
+)
 
 
 def cython_version(image: bytes) -> tuple[int, int] | None:

@@ -54,12 +54,19 @@ def find_reach(question: ReachQuestion) -> ReachAnswer:
         names_in=find_names,
     )
     collects = gc.isenabled()
-    gc.disable()  # Trees have no cycles, and the search for cycles adds half of the parse time.
+    gc.disable()  # Trees have no cycles, and the search for cycles adds half of the time.
     try:
-        missing = analyse(machine, question.starts)
+        return _answer(question, machine)
     finally:
         if collects:
             gc.enable()
+
+
+def _answer(question: ReachQuestion, machine: AbstractRun) -> ReachAnswer:
+    finder = question.finder
+    try:
+        missing = analyse(machine, question.starts)
+    finally:
         for tree in finder.trees:
             if isinstance(tree, WheelTree):
                 tree.close()
