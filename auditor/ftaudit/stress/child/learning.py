@@ -296,6 +296,8 @@ class Learner:
             else:
                 found = self.probe_method(row, entry, shared)
             if not found:
+                if done[row["name"]]:
+                    continue  # Another value or expression of the same name works.
                 if row["calls"][0] in PROTOCOL or row.get("attribute"):
                     self.callables.pop(label, None)  # Not an operation of this type, and not declared as one.
                 elif len(row["calls"]) == 1:
