@@ -35,6 +35,23 @@ class MutableGlobal(CRule):
     VALID = (
         SourceExample(
             code="""\
+static int hooks;
+PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) {
+    m.def("add", []() {
+        MutexLockIfGilDisabled lock(HooksMutex());
+        hooks += 1;
+    });
+    m.def("drop", []() {
+        LOCK_IF_GIL_DISABLED(mutex);
+        hooks -= 1;
+        UNLOCK_IF_GIL_DISABLED(mutex);
+    });
+}
+""",
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
 static std::map<int, int> table;
 static std::mutex mutex;
 NB_MODULE(ext, m) {

@@ -61,6 +61,8 @@ _WRITES_FIRST: Final = frozenset(
         "qsort",
     ]
 )
+_ONCE: Final = re.compile(r"\b\w*call_?once\w* \( \w+ , (\w+) \)")
+"""A function that the C++ library runs once, whatever the number of threads."""
 _FILLED: Final = "filled"
 _MOST_APART: Final = 3
 """How many variables that the same functions write are reported one by one."""
@@ -101,6 +103,12 @@ class CythonMutableModuleGlobal(CythonRule):
         ),
         SourceExample(
             code="cdef int n = 0\ncdef cython.pymutex mu\ndef f():\n    global n\n    with mu:\n        n += 1\n"
+        ),
+        SourceExample(
+            code="from libcpp.mutex cimport once_flag, call_once\ncdef object _find\ncdef once_flag _once\n"
+            "cdef void _load() noexcept with gil:\n    global _find\n    if _find is None:\n"
+            "        from pkg import find\n        _find = find\n"
+            "def get():\n    with nogil:\n        call_once(_once, _load)\n    return _find\n"
         ),
         SourceExample(code='cdef extern from "x.h":\n    int level\ndef f():\n    global level\n    level = 1\n'),
         SourceExample(code="cdef int n = 0\ncdef void _init():\n    global n\n    n = detect()\n_init()\n"),
@@ -161,8 +169,9 @@ class CythonMutableModuleGlobal(CythonRule):
             return
         filled = _filled_at_import(unit)
         written: dict[str, list[_Write]] = defaultdict(list)
+        once = set(_ONCE.findall(" ".join(word for line in unit.logical for word in line.words)))
         for function in unit.functions:
-            if function.name in unit.init_only or function.name.startswith(("__pyx", "_cinit")):
+            if function.name in unit.init_only | once or function.name.startswith(("__pyx", "_cinit")):
                 continue
             aliases = _aliases(function, variables)
             for line in function.body:

@@ -73,6 +73,8 @@ SYNC_TYPES: Final = re.compile(
     r"|LocalVar|ThreadLocal\w*|thread_specific_ptr)\b"
 )
 """Types that are locks, atomics or keys of thread-local storage: shared on purpose."""
+_OF_GIL: Final = re.compile(r"(?<!no)(?<!no_)gil(?!_?disabled)")
+"""A guard of the GIL itself: it excludes nobody any more; not one that locks where there is no GIL."""
 THREAD_LOCAL: Final = frozenset({"thread_local", "_Thread_local", "__thread", "_Py_thread_local", "Py_tss_t"})
 
 
@@ -111,6 +113,9 @@ def lock_step(name: str) -> LockStep | None:
     if _PYTHON_END.match(name):
         return LockStep.GIVE
     found = set(words(name))
+    if "gil" in found and found & {"disabled", "no"}:
+        # A lock for builds without the GIL: `LOCK_IF_GIL_DISABLED`.
+        found.discard("gil")
     if found & _GIVING and (found & _LOCKS or "unlock" in found) and not found & {"gil", "threads"}:
         return LockStep.GIVE
     if found & _TAKING and found & _LOCKS and not found & _OTHER:
@@ -133,5 +138,5 @@ def guard_types(text: str, start: int, end: int, *, cpp: bool) -> list[int]:
         found.start()
         for pattern in patterns
         for found in pattern.finditer(text, start, end)
-        if "gil" not in found[0].lower()
+        if not _OF_GIL.search(found[0].lower())
     ]
