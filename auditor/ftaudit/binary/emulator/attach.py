@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from ftaudit.binary.emulator.emulated_process import IDENTIFIER, IDENTIFIERS, Process
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
@@ -13,9 +13,6 @@ from ftaudit.binary.emulator.taint.flow import Flow
 from ftaudit.binary.emulator.taint.instruction_effects import X87, Decoder
 from ftaudit.binary.emulator.taint.own_code import OwnCode
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
-
-if TYPE_CHECKING:
-    from ftaudit.binary.emulator.emulated_process import Process
 
 _FAST_FAIL = {X86_64: b"\xcd\x29", AARCH64: b"\x60\x00\x3e\xd4"}
 """`int 29h` and `brk #0xf003`: Microsoft's documentation of `__fastfail`."""
@@ -56,6 +53,7 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         kept=lambda address: not process.on_stack(address),
         object_around=process.object_around,
         questions=process.oracle.questions,
+        identifiers=dict.fromkeys(IDENTIFIERS, IDENTIFIER),
         fast_fail=_FAST_FAIL[machine.name] if process.format == "pe" else b"",
     )
     if machine.name == AARCH64:

@@ -31,6 +31,11 @@ IMAGE_SPACE = 0x1_0000_0000
 """The address of the first image that another one delegates to; the next is as far away again."""
 
 
+IDENTIFIER = 0x6A35_70C4
+"""Of the thread and of the process."""
+IDENTIFIERS = frozenset({"pthread_self", "GetCurrentThreadId", "GetCurrentProcessId", "getpid", "_Thrd_id"})
+"""The functions whose answer it is: never 0, and the same in each call."""
+
 _THREAD = "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE"
 _NAMES = """
 pthread_create thrd_create clone getcontext setcontext swapcontext makecontext CreateThread _beginthreadex _beginthread

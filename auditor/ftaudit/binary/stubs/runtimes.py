@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftaudit.binary.emulator.emulated_process import Halt, Process, registry
+from ftaudit.binary.emulator.emulated_process import IDENTIFIER, IDENTIFIERS, Halt, Process, registry
 from ftaudit.binary.stubs.libc import counted
 
 RUNTIME_ANSWERS, answers = registry()
@@ -48,9 +48,9 @@ def _new_key(process: Process) -> int:
     return key
 
 
-@answers("pthread_self", "GetCurrentThreadId", "GetCurrentProcessId", "getpid")
+@answers(*IDENTIFIERS)
 def _thread_self(process: Process) -> int:
-    return 0x7001
+    return IDENTIFIER
 
 
 @answers("pthread_getspecific", "TlsGetValue", "FlsGetValue")
@@ -222,7 +222,7 @@ def _file_time(process: Process) -> int:
 @answers("IsProcessorFeaturePresent", "InitializeCriticalSectionAndSpinCount", "InitializeCriticalSectionEx", "TlsFree",
          "FlsFree", "HeapFree", "VirtualFree", "VirtualProtect", "InitOnceBeginInitialize", "InitOnceComplete",
          "TryAcquireSRWLockExclusive", "DisableThreadLibraryCalls", "SetEvent", "CloseHandle", "FreeLibrary",
-         "_Thrd_id", "_Mtx_current_owns", "GetProcessHeap", "GetCurrentProcess", "GetModuleHandleA",
+         "_Mtx_current_owns", "GetProcessHeap", "GetCurrentProcess", "GetModuleHandleA",
          "GetModuleHandleW", "LoadLibraryA", "LoadLibraryW", "LoadLibraryExW", "dlopen",
          "__vcrt_InitializeCriticalSectionEx")  # fmt: skip
 def _true(process: Process) -> int:

@@ -10,6 +10,7 @@ from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.instruction_effects import (
     FLAGS,
+    Compared,
     Decoder,
     InstructionEffect,
     InstructionKind,
@@ -29,6 +30,7 @@ _INDEX = 1 << 20
 _NEAR = 4
 """Instructions before a branch among which the one is that sets the flags."""
 _STEPS = 150_000
+_EQUALITY = frozenset({"je", "jne", "b.eq", "b.ne", "cbz", "cbnz"})
 _LONGEST = 48
 """Decisions in a row of one branch in one way."""
 
@@ -114,6 +116,8 @@ class Flow:
     """The instruction with which code for Windows ends its process; empty for other systems."""
     questions: Sized = ()
     """The questions so far."""
+    identifiers: Mapping[str, int] = field(default_factory=dict)
+    """The answers, by question, that are not 0, of which nothing else is known, and that stay the same."""
     code: Sequence[tuple[int, int]] = ()
     """The places of the images' code and data."""
     data: Sequence[tuple[int, int]] = ()
@@ -470,8 +474,38 @@ class Flow:
                 return
         forget_pointer(self.engine, self.machine, b"", None, branch, taken=taken)
 
+    def _is_settled(self, address: int, size: int, effect: InstructionEffect, labels: int) -> bool:
+        """Return whether a branch asks only whether an identifier is 0, or is itself: a lock asks for its owner so."""
+        known = self.identifiers.get(self.name(labels))
+        if known is None or labels & labels - 1 or labels & self.weakly or effect.name not in _EQUALITY:
+            return False
+        code = bytes(self.engine.mem_read(address, size))
+        if effect.name not in ("cbz", "cbnz"):
+            before = self.trace[-2] if len(self.trace) > 1 else 0
+            earlier = self.joins.effects.get(before)
+            if earlier is None or before + earlier.length != address:
+                return False
+            code, address = bytes(self.engine.mem_read(before, earlier.length)), before
+        compared = self.decoder.compared(code)
+        return bool(compared) and all(self._is_identity(each, address, known, labels) for each in compared)
+
+    def _is_identity(self, compared: Compared, address: int, known: int, labels: int) -> bool:
+        """Return whether a compared value is the identifier itself, or 0 that no unknown had a part in."""
+        if compared.place is not None:
+            where = self._address(compared.place, address)
+            value = int.from_bytes(self.engine.mem_read(where, compared.size), "little")
+            own = self.of_memory(where, compared.size)
+        elif compared.number:
+            value = self.read_register(compared.number) & (1 << 8 * compared.size) - 1
+            own = self.registers.get(compared.family, 0)
+        else:
+            value, own = compared.value, 0
+        return (value == known and own == labels) or (value == 0 and not own)
+
     def _decide(self, address: int, size: int, effect: InstructionEffect, labels: int) -> None:
         """Note a branch that an unknown decides, and invert it if that is wanted."""
+        if self.identifiers and self._is_settled(address, size, effect, labels):
+            return
         number = len(self.decisions)
         taken = holds(self.engine, self.machine, bytes(self.engine.mem_read(address, size)), effect.name)
         last, streak = self._streaks.get(address, (taken, 0))

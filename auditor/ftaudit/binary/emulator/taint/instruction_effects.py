@@ -72,6 +72,17 @@ class InstructionEffect:
     """Bytes of the instruction."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """One of two compared values: a register, by Unicorn's number and its family, a place in memory, or a constant."""
+
+    number: int = 0
+    family: int = -1
+    place: MemoryOperand | None = None
+    value: int = 0
+    size: int
+
+
 _SOURCES = {
     "cpuid": ("ax", "bx", "cx", "dx"), "rdtsc": ("ax", "dx"), "rdtscp": ("ax", "cx", "dx"), "xgetbv": ("ax", "dx"),
     "rdrand": (), "rdseed": (), "rdpid": (), "rdpmc": ("ax", "dx"), "sgdt": (), "sidt": (), "sldt": (), "str": (),
@@ -138,6 +149,36 @@ class Decoder:
         """Return the effect of the first instruction of some code, or `None` if it is unknown."""
         instruction = next(self._engine.disasm(code, address, 1), None)
         return None if instruction is None else self.effect(bytes(instruction.bytes), address)
+
+    def compared(self, code: bytes) -> tuple[Compared, ...]:
+        """Return what an instruction compares for equality: two values, or nothing if it is another instruction."""
+        instruction = next(self._engine.disasm(code, 0, 1), None)
+        if instruction is None:
+            return ()
+        name, operands, names = instruction.mnemonic, instruction.operands, self._names
+        memory, register, immediate = (
+            (names.ARM64_OP_MEM, names.ARM64_OP_REG, names.ARM64_OP_IMM)
+            if self.arm
+            else (names.X86_OP_MEM, names.X86_OP_REG, names.X86_OP_IMM)
+        )
+        if name in ("cbz", "cbnz"):
+            operands = operands[:1]
+        elif name == "test" and len(operands) == 2 and operands[0].type == operands[1].type == register:
+            operands = operands[:1] if operands[0].reg == operands[1].reg else ()
+        elif name != "cmp" or len(operands) != 2:
+            return ()
+        found = []
+        for operand in operands:
+            if operand.type == register:
+                size = (4 if self._engine.reg_name(operand.reg).startswith("w") else 8) if self.arm else operand.size
+                found.append(Compared(number=self._number(operand.reg), family=self._of(operand.reg), size=size))
+            elif operand.type == immediate:
+                found.append(Compared(value=operand.imm & 0xFFFF_FFFF_FFFF_FFFF, size=8))
+            elif operand.type == memory and not self.arm:
+                found.append(Compared(place=self._place(operand, instruction), size=operand.size))
+            else:
+                return ()
+        return (*found, Compared(value=0, size=8)) if len(found) == 1 else tuple(found)
 
     def _of(self, register: int) -> int:
         known = self._by_register.get(register)
