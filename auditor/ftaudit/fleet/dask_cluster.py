@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import itertools
+import logging
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -131,6 +132,8 @@ class DaskWorkers:
 def _connect(address: str) -> Any:
     from distributed import Client
 
+    # It prints a trace whenever the connection is lost, which is handled here.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     make: Any = Client
     return make(address, timeout=5, set_as_default=False)
 
