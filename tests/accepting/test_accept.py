@@ -183,7 +183,7 @@ def test_what_could_not_be_checked_is_accepted_only_by_name(project: Path, run: 
         (
             '{"ftaudit_baseline": 1, "packages": '
             '[{"package": "bad", "platform": "x", "target": "3.14t", "verdict": "unknown"}]}',
-            ["no verdict that blocks"],
+            ["is not a verdict that blocks"],
         ),
     ],
 )

@@ -30,7 +30,7 @@ LINES = 50
         (["scan", "--static"], "unknown option --static for ftaudit scan", ""),
         (["scan", "--fail-on", "eror"], "invalid value 'eror' for --fail-on", "did you mean error?"),
         (["diff", "a", "b", "c"], "unknown argument c for ftaudit diff", "see `ftaudit diff --help`"),
-        (["explain", "sorce-only"], "no rule or verdict is called 'sorce-only'", "did you mean source-only?"),
+        (["explain", "sorce-only"], "no rule or verdict is named 'sorce-only'", "did you mean source-only?"),
         (["explain", "missing-modgil"], "no rule or verdict", "did you mean missing-mod-gil?"),
     ],
 )

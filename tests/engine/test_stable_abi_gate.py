@@ -72,7 +72,7 @@ def test_a_wheel_that_keeps_to_the_stable_abi_passes(tmp_path: Path, tags: str, 
         (LINUX, f"version_specific{FOR_LINUX}", image("version_specific"), "does not declare all builds"),
         (WINDOWS, "good_315t.pyd", image("good_315t", "windows-amd64"), "is linked with python315t.dll"),
         (WINDOWS, "good_abi3.pyd", image("good_abi3", "windows-amd64"), "is linked with python3.dll"),
-        (LINUX, "multi_not_used.so", image("multi_not_used", room="binaries"), "has a PyInit hook alone"),
+        (LINUX, "multi_not_used.so", image("multi_not_used", room="binaries"), "has only a PyInit hook"),
         ("cp314-abi3.abi3t-win_amd64", "good.pyd", image("good", "windows-amd64"), "abi3t exists from 3.15 on"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_folder_without_an_input_is_an_error(tmp_path: Path, name: str) -> Non
 def test_a_pipe_does_not_make_it_wait(tmp_path: Path) -> None:
     path = tmp_path / "requirements.txt"
     os.mkfifo(path)
-    with pytest.raises(InputError, match="no plain file"):
+    with pytest.raises(InputError, match="not a regular file"):
         read(path)
 
 

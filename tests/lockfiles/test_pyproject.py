@@ -29,7 +29,7 @@ def names(found: Requirements) -> list[str | None]:
         ("[project]\nname='x'\ndependencies = [1]\n", r"project\.dependencies\[0\]"),
         ("project = 1\n", "project is not a table"),
         ("[project]\nname='x'\ndependencies = ['a',\n", "pyproject.toml"),
-        ("[tool.ruff]\nline-length=100\n", "is not a project's"),
+        ("[tool.ruff]\nline-length=100\n", "is not the pyproject.toml of a project"),
         ("[tool.poetry.dependencies]\nrequests='*'\n", "poetry"),
         (
             "[project]\nname='x'\ndependencies=['a']\n[tool.uv.sources]\na={index='no'}\n",

@@ -372,7 +372,7 @@ def test_a_long_report_is_cut_to_size_and_says_by_how_much() -> None:
     assert "1500 of 1500 packages keep you from" in text
     shown = text.count("| **p")
     assert f"… and {1500 - shown:,} more packages: see `ftaudit check --format json`" in text
-    assert "… 1,500 packages had no room here" in text
+    assert "… 1,500 packages did not fit here" in text
     assert text.rstrip().endswith("imports")
 
 

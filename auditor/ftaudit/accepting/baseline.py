@@ -83,7 +83,7 @@ def parse_baseline(data: bytes, path: Path) -> Baseline:
     for number, row in _rows(document, "packages", path):
         name, platform, target, verdict = _texts(row, ("package", "platform", "target", "verdict"), number, path)
         if verdict not in [blocking.value for blocking in BLOCKING]:
-            raise InputError(f"{path}: packages[{number}]: no verdict that blocks: {verdict[:40]!r}", hint=BROKEN)
+            raise InputError(f"{path}: packages[{number}]: {verdict[:40]!r} is not a verdict that blocks", hint=BROKEN)
         packages[PackageKey(package=name, platform=platform, target=target)] = Verdict(verdict)
     findings = set()
     for number, row in _rows(document, "findings", path):

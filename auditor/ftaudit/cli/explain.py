@@ -64,7 +64,7 @@ def run_explain(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     names = [name for rule in registry.rules for name in (rule.info.name, rule.info.code)]
     near = difflib.get_close_matches(wanted.lower(), [*names, *(verdict.value for verdict in Verdict)], n=1)
     hint = f"did you mean {near[0]}?" if near else "`ftaudit explain` lists all rules"
-    raise UsageError(f"no rule or verdict is called {options.rule!r}", hint=hint)
+    raise UsageError(f"no rule or verdict is named {options.rule!r}", hint=hint)
 
 
 def _list_rules(rules: Iterable[Rule]) -> str:

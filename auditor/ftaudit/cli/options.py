@@ -278,7 +278,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
     given = vars(options)
     if given.get("timeout", 1) <= 0 or (given.get("jobs") is not None and given["jobs"] < 1):
-        raise UsageError("--timeout and --jobs take a positive number", hint="see --help")
+        raise UsageError("--timeout and --jobs take a positive number", hint="give a number greater than 0")
     kept: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
         value = given.get(_ONE_OF.get(field.name, field.name), _ABSENT)

@@ -100,7 +100,10 @@ def compare(old: Document, new: Document) -> Comparison:
     made.unsure += (f"the new report is not complete: {what}" for what in new.incomplete[:3])
     if not made.common:
         told = "; ".join(made.not_compared)
-        raise InputError(f"{old.name} and {new.name} have nothing in common: {told}", hint="compare like with like")
+        raise InputError(
+            f"{old.name} and {new.name} have nothing in common: {told}",
+            hint="compare two reports of the same inputs, targets and platforms",
+        )
     return Comparison(
         old=old.name,
         new=new.name,

@@ -102,7 +102,7 @@ def _read(path: Path, *, named: bool = False) -> File | None:
     except tomli.TOMLDecodeError as error:
         raise UsageError(f"{path}: not valid TOML: {error}", hint=HINT) from error
     except (RecursionError, ValueError, OverflowError) as error:
-        raise UsageError(f"{path}: nested too deeply, or a number or date that does not exist", hint=HINT) from error
+        raise UsageError(f"{path}: nested too deeply, or an invalid number or date", hint=HINT) from error
     for part in prefix:
         if not isinstance(values, dict):
             raise UsageError(f"{path}: [{'.'.join(prefix)}] is not a table", hint=HINT)
@@ -118,7 +118,7 @@ def _bytes(path: Path) -> bytes | None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{path}: no plain file", hint=HINT)
+            raise UsageError(f"{path}: not a regular file", hint=HINT)
         if status.st_size > MAX_BYTES:
             raise UsageError(f"{path}: {status.st_size:,} bytes is too large for a configuration file", hint=HINT)
         return path.read_bytes()

@@ -69,13 +69,16 @@ def find_history(old: FleetSummary, new: FleetSummary) -> FleetHistory:
     """Compare two runs. Raise `InputError` if they have nothing in common to compare."""
     if old.info.mode is not new.info.mode:
         what = f"one run is a {old.info.mode}, the other one a {new.info.mode}"
-        raise InputError(what, hint="compare like with like")
+        raise InputError(what, hint="compare two reports of the same inputs, targets and platforms")
     before = {(target.name, project): rows for target in old.targets for project, rows in _projects(target, old)}
     after = {(target.name, project): rows for target in new.targets for project, rows in _projects(target, new)}
     first, second = _ids(old), _ids(new)
     targets = {target.name for target in old.targets}
     if targets.isdisjoint(target.name for target in new.targets) or not (first & second or EVERYTHING in first):
-        raise InputError("the two runs have no target and project in common", hint="compare like with like")
+        raise InputError(
+            "the two runs have no target and project in common",
+            hint="compare two reports of the same inputs, targets and platforms",
+        )
     return FleetHistory(
         old=old,
         new=new,

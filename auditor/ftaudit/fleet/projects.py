@@ -44,7 +44,7 @@ def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> list[Foun
         for place in _repositories(path) if path.is_dir() else (path,):
             found.setdefault(str(place), _project(place))
     if not found:
-        raise InputError("there is no project", hint="name a folder of repositories, inputs, or a --manifest")
+        raise InputError("no project given", hint="name a folder of repositories, inputs, or a --manifest")
     return list(found.values())
 
 

@@ -79,7 +79,7 @@ def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int, since: dat
     """
     wanted = sorted({canonicalize_name(name) for name in names})
     if not wanted:
-        raise InputError("there is no name", hint="name packages, or a file of names with --names")
+        raise InputError("no package name given", hint="name packages, or a file of names with --names")
     with _open(run, Mode.SURVEY, {"names": wanted, "newest": newest, "since": str(since)}) as journal:
         platforms = [platform.name for platform in run.platforms]
         journal.add_questions(

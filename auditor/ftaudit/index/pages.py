@@ -192,7 +192,7 @@ class Pages:
         body = self._store.load_body(url, source.user, entry)
         if body is None:
             self._store.drop(url, source.user)
-            raise IndexUnreachable(f"the cache has lost the page {url}", hint="run again without --offline")
+            raise IndexUnreachable(f"the page {url} is missing from the cache", hint="run again without --offline")
         return body
 
     def keep_answers(self, source: IndexSource, url: str, entry: StoredPage) -> None:

@@ -27,7 +27,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no plain file"
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise InputError(f"{path} is {what}", hint="name a requirements or lock file")
         if status.st_size > MAX_BYTES:
             raise InputError(f"{path} has {status.st_size:,} bytes; ftaudit reads at most {MAX_BYTES:,}")

@@ -78,7 +78,7 @@ def format_of(path: Path) -> InputFormat:
         return InputFormat.CONDA
     found = _by_content(path, read_text(path, "an input")) if name.endswith(_OPEN) or "." not in name else None
     if found is None:
-        raise InputError(f"{path} is of no known format", hint=f"ftaudit reads {KNOWN}")
+        raise InputError(f"{path} is not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN}")
     return found
 
 
@@ -102,7 +102,7 @@ def _of_json(path: Path, text: str) -> InputFormat | None:
 
     kind = records.kind_of(records.load(path, text))
     if kind is None:
-        raise InputError(f"{path} is JSON of no known format", hint=f"ftaudit reads {KNOWN}")
+        raise InputError(f"{path} is JSON, but not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN}")
     return kind
 
 

@@ -63,7 +63,7 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
             sites = listed_sites(found.open_sites)
             yield f"{found.module}: it is not known whether your code loads it: {sites}"
         case ReachClass.NONE:
-            yield f"{found.module}: no way found from your code"
+            yield f"{found.module}: no import path found from your code"
     if found.cuts and found.reached is ReachClass.START:
         yield cut_sentence(found.module, found.cuts)
     if found.optional:
@@ -158,7 +158,11 @@ def open_phrase(site: OpenSite) -> str:
         case OpenKind.BINARY:
             return f"the binary of {site.module} could not be read"
         case OpenKind.BUDGET:
-            return f"the steps for {at} were used up" if site.module else "the steps of the analysis were used up"
+            return (
+                f"the analysis reached its limit of steps for {at}"
+                if site.module
+                else "the analysis reached its limit of steps"
+            )
         case OpenKind.MISSING:
             return f"the start point {site.module} was not found"
 

@@ -79,7 +79,7 @@ _REBUILT: Final = {
     GilDeclaration.NOT_USED: "would leave the GIL off",
 }
 _PLAINLY: Final = {
-    Plainly.FALLBACK: "the target gets the pure-Python wheel although compiled ones exist: it works, slower",
+    Plainly.FALLBACK: "the target gets the pure-Python wheel although compiled ones exist: it works, but slower",
     Plainly.NO_COMPILED_CODE: "no compiled code in any wheel",
     Plainly.SOURCE_TREE: "a source tree without compiled sources",
     Plainly.BUILT_FROM_SOURCE: "built from source: no wheel, and nothing in the sdist is compiled",
@@ -96,12 +96,12 @@ _GAPS: Final = {
     GapKind.INSTALLED: "the installed files were read, and not imported",
     GapKind.CONDA_PACKAGE: "conda packages are read, and not imported",
     GapKind.NO_SANDBOX: "modules are imported only on Linux and macOS: ftaudit has no sandbox for Windows",
-    GapKind.SOURCE_NOT_ASKED: "source not asked for (--source)",
-    GapKind.STRESS_NOT_ASKED: "stress not asked for (--stress)",
+    GapKind.SOURCE_NOT_ASKED: "source not requested (--source)",
+    GapKind.STRESS_NOT_ASKED: "stress not requested (--stress)",
     GapKind.STRESS_NOT_READY: "only packages that run without the GIL are stressed",
     GapKind.NO_VERSION: "no version to scan",
     GapKind.NOT_ASKED: "no index was asked",
-    GapKind.NO_PLACE: "nothing says where the wheel is",
+    GapKind.NO_PLACE: "the input has no URL of the wheel",
 }
 _SIMPLY: Final = {
     Simply.LOCK_AGAIN: "lock again with the hashes of all the files of the release",
@@ -109,9 +109,9 @@ _SIMPLY: Final = {
     Simply.BUILD_TREE: "build a wheel of it and give that to ftaudit",
     Simply.FILL_CACHE: "run `ftaudit` once with a network and without --offline: that fills the cache",
     Simply.CHECK_NETWORK: "check the network, the proxy and the index URL, then run it again",
-    Simply.BUILD_AGAIN: "build the wheel again: no installer takes it as it is",
+    Simply.BUILD_AGAIN: "build the wheel again: installers refuse it in its present form",
 }
-SLOWER: Final = "falls back to pure Python: it works, slower"
+SLOWER: Final = "falls back to pure Python: it works, but slower"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -156,9 +156,9 @@ def sentence(reason: Reason, where: str) -> str:
         case TurnsOnAtStartUp():
             return f"{reason.file} runs when an interpreter starts, and turns the GIL on"
         case TurnsOnUnlisted():
-            return f"its import turns the GIL on through a module that no wheel lists: {listed(reason.modules)}"
+            return f"importing it turns the GIL on because of a module that no wheel lists: {listed(reason.modules)}"
         case TurnsOnUnnamed():
-            return f"the GIL is on after `import {reason.name}`, and what turned it on could not be named"
+            return f"the GIL is on after `import {reason.name}`; ftaudit could not find the module that turned it on"
         case Contested():
             order = "which of the two is loaded depends on the order of installation"
             return f"{reason.other} has a different {reason.file}: {order}"
@@ -298,7 +298,7 @@ def _without_good(lead: NoGoodRelease, where: str) -> Iterator[str]:
     if lead.newest is not None:
         yield f"{lead.newest.version}, the newest with a wheel for {where}, {_BAD[lead.newest.fate]}"
     if lead.slower is not None:
-        yield f"{lead.slower} is the first with a pure-Python wheel: it works, slower"
+        yield f"{lead.slower} is the first with a pure-Python wheel: it works, but slower"
     if lead.early is not None:
         version = lead.early.version
         yield f"{version} is {candidate_phrase(lead.early, where)}; to try it: {lead.name}=={version}"
@@ -360,7 +360,7 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
         case GapKind.NOT_LISTED:
             return f"the input does not say where {subject or 'its wheel'} is: {gap.detail}"
         case GapKind.OTHER_HASH:
-            return f"the index's {subject or 'wheel'} has another hash than the input says"
+            return f"the index's {subject or 'wheel'} has a different hash than the one in the input"
         case GapKind.HASH_UNCHECKED:
             return f"its hash could not be checked, which the input asks for: {gap.detail}"
         case GapKind.NO_PROJECT:
@@ -387,9 +387,9 @@ def exclusion(excluded: Excluded) -> str:
         case Exclusion.NO_BINARY:
             return "the input allows no wheel of it (--no-binary)"
         case Exclusion.ONLY_BINARY:
-            return "is not built, because the input allows wheels alone (--only-binary)"
+            return "is not built, because the input allows only wheels (--only-binary)"
         case Exclusion.HASH:
-            return "its hash is none of those that the input allows"
+            return "its hash is not among those that the input allows"
         case Exclusion.SYSTEM:
             return f"needs {excluded.wanted}, the platform has {excluded.has}"
 

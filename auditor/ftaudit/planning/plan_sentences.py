@@ -102,7 +102,7 @@ def _way(way: WayOut, where: str) -> str:
     if way.first is not None:
         return _upgrade(way.first, way.newest_good, way.passed_over, where)
     if way.kind is WayKind.FALLBACK:
-        told = f"{way.fallback} falls back to pure Python: it works, slower"
+        told = f"{way.fallback} falls back to pure Python: it works, but slower"
         return f"{told}; {passed_over(way.passed_over)}" if way.passed_over else told
     told = _no_upgrade(way.name, way.current, way.passed_over, where)
     return told if way.source is None else f"{told}; {build(way.source)}"

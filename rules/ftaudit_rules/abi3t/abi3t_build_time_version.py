@@ -51,6 +51,6 @@ static int new_enough(void) { return Py_Version >= 0x03100000; }
         """Yield what the rule finds in one file."""
         for found in find_in_abi3t(unit, _VERSION):
             yield self.finding(
-                f"{found['name']} is the version of the build, and not of the CPython that runs this",
+                f"{found['name']} is the version of the build, not of the CPython that runs this code",
                 location=unit.place(found.start()),
             )

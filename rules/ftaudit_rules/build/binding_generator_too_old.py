@@ -27,10 +27,10 @@ _CFFI_SINCE: Final = (3, 14)
 
 
 class BindingGeneratorTooOld(BuildRule):
-    """Generators write reference counting, caches and module definitions into the extension.
+    """Generators add reference counting, caches and module definitions to the extension.
 
-    Versions that are older than free threading write code that is unsafe without the GIL or does not compile, or they
-    offer no way to declare the module compatible.
+    Generators from before free threading generate code that is unsafe without the GIL or does not compile. Some of
+    them have no option to declare the module compatible.
     """
 
     info = RuleInfo(
@@ -93,7 +93,7 @@ class BindingGeneratorTooOld(BuildRule):
                 )
             elif not admits_from(requirement.specifier, first[name]):
                 yield self.finding(
-                    f"{requirement} admits no {name} that knows free threading: the first is {first[name]}.",
+                    f"{requirement} admits no {name} that supports free threading: the first is {first[name]}.",
                     location=where,
                 )
         pyo3 = build.of(FactKind.PYO3)

@@ -32,10 +32,11 @@ class CythonMissingFreethreadingDirective(BuildRule):
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Once the module is safe without the GIL, require Cython>=3.1 in [build-system] (older versions reject the "
-            "directive) and set freethreading_compatible=True for the whole project: in the compiler_directives of "
-            "cythonize(), with Meson by cython_args: ['-Xfreethreading_compatible=True'] for each extension, or in a "
-            "header comment of each module."
+            "Once the module is safe without the GIL, require Cython>=3.1 in [build-system], because older versions "
+            "reject the directive. Then set freethreading_compatible=True for the whole project, in the "
+            "compiler_directives of cythonize(). With Meson, add "
+            "cython_args: ['-Xfreethreading_compatible=True'] to each extension. For a single module, use a header "
+            "comment."
         ),
         links=(
             "https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",

@@ -57,7 +57,7 @@ class CythonTooOld(BuildRule):
             if fact.settled or not applies(requirement, project.target) or admits_from(requirement.specifier, _FIRST):
                 continue
             yield self.finding(
-                f"{requirement} admits no Cython that knows free threading: the first is 3.1.",
+                f"{requirement} admits no Cython that supports free threading: the first is 3.1.",
                 location=project.location(fact.path, fact.line, fact.column),
             )
 

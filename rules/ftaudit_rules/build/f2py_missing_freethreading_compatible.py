@@ -72,7 +72,7 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
         for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.F2PY):
             if not fact.settled:
                 yield self.finding(
-                    "F2PY is not told --freethreading-compatible: the module that it makes turns the GIL on.",
+                    "F2PY runs without --freethreading-compatible: the module that it generates turns the GIL on.",
                     location=project.location(fact.path, fact.line, fact.column),
                 )
 

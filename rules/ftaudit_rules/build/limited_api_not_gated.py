@@ -161,7 +161,7 @@ class LimitedApiNotGated(BuildRule):
             else:
                 continue
             yield self.finding(
-                f"{fact.value} is asked for whatever the interpreter: {why}",
+                f"{fact.value} is requested for every interpreter: {why}",
                 location=project.location(fact.path, fact.line, fact.column),
             )
         for fact in build.of(FactKind.PYO3):

@@ -49,7 +49,7 @@ class SwigNoGilFlag(BuildRule):
         for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.SWIG):
             if not fact.settled:
                 yield self.finding(
-                    "SWIG is not told -nogil: the module that it makes turns the GIL on.",
+                    "SWIG runs without -nogil: the module that it generates turns the GIL on.",
                     location=project.location(fact.path, fact.line, fact.column),
                 )
 

@@ -12,9 +12,10 @@ from ftaudit.source.c.memory import find_mismatches
 
 
 class AllocDomainMismatch(CRule):
-    """The GIL-enabled build often accepts memory of one family back through another without an error. The
-    free-threaded build keeps a separate heap for each family (mimalloc), and freeing into the wrong heap corrupts
-    both."""
+    """In the GIL-enabled build, `PyMem_` and `PyObject_` functions share one allocator, so a mismatch between them
+    often goes unnoticed. The free-threaded build uses separate mimalloc heaps for objects and for other memory.
+    Freeing memory with a function of another family is undefined behaviour in every build; with `malloc` or `free`
+    it usually corrupts the heap."""
 
     info = RuleInfo(
         code="FT341",
@@ -73,6 +74,6 @@ static void dealloc(Obj *self) {
         """Yield what the rule finds in one file."""
         for mismatch in find_mismatches(unit):
             yield self.finding(
-                f"`{mismatch.what}` comes from {mismatch.allocator} and is freed by {mismatch.call.name}",
+                f"`{mismatch.what}` comes from {mismatch.allocator} but is freed by {mismatch.call.name}",
                 location=unit.place(mismatch.call.start),
             )

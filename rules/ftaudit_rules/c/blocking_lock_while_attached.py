@@ -78,6 +78,6 @@ static void f(PyObject *o) { pthread_mutex_lock(&m); PyObject_CallNoArgs(o); pth
                 if before.rfind("Py_BEGIN_ALLOW_THREADS") > before.rfind("Py_END_ALLOW_THREADS"):
                     continue
                 yield self.finding(
-                    f"{function.short_name} waits for a lock while attached, and calls Python under it",
+                    f"{function.short_name} waits for a lock while attached, and calls Python while it holds it",
                     location=unit.place(section.opened),
                 )

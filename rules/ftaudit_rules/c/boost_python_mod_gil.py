@@ -68,7 +68,7 @@ BOOST_PYTHON_MODULE(ext) { def("f", f); }
             if end < 0 or "mod_gil" in unit.code[found.end() : end]:
                 continue
             yield self.finding(
-                "importing this module turns the GIL back on: BOOST_PYTHON_MODULE is given no mod_gil_not_used()",
+                "importing this module turns the GIL back on: BOOST_PYTHON_MODULE has no mod_gil_not_used() argument",
                 location=unit.place(found.start(1)),
             )
 

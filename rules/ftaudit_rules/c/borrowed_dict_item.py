@@ -123,7 +123,7 @@ class dict : public object {
         """Yield what the rule finds in one file."""
         for found in find_borrowed(unit, *api.DICT_VALUES):
             yield self.finding(
-                f"{found.call.name} lends a value of `{found.container}`, {found.origin.value}",
+                f"{found.call.name} returns a borrowed reference from `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
             )
 

@@ -151,7 +151,7 @@ class list {
             name = found.call.function.short_name if found.call.function else ""
             places = [found.call.start] if loop is None else [loop, found.call.start]
             yield self.finding(
-                f"{found.call.name} lends an item of `{found.container}`, {found.origin.value}",
+                f"{found.call.name} returns a borrowed reference from `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
                 sites=tuple(
                     Site(location=unit.place(at), access=AccessKind.WALK.value, entry_point=name) for at in places

@@ -52,5 +52,6 @@ static PyObject *get(PyObject *cell) { PyObject *v = PyCell_GET(cell); return Py
         for call in unit.calls(*api.REBINDABLE):
             if not unit.at_import(call.function) and not unit.guarded(call.start):
                 yield self.finding(
-                    f"{call.name} lends what another thread can replace", location=unit.place(call.start)
+                    f"{call.name} returns a borrowed reference that another thread can invalidate",
+                    location=unit.place(call.start),
                 )

@@ -58,7 +58,8 @@ static PyObject *get(void) { PyObject *m = PyImport_AddModule("pkg.sub"); return
             ):
                 continue
             yield self.finding(
-                f"{call.name} lends a module that another thread can remove", location=unit.place(call.start)
+                f"{call.name} returns a borrowed reference to a module that another thread can remove",
+                location=unit.place(call.start),
             )
 
     def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:

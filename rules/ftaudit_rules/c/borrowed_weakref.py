@@ -86,7 +86,7 @@ static void visit(PyObject *r) {
             if only_tested(unit, call) or (_COMPARED.match(unit.code, call.end) and not assigned):
                 continue
             yield self.finding(
-                f"{call.name} lends an object that another thread can free before it is used",
+                f"{call.name} returns a borrowed reference to an object that another thread can free",
                 location=unit.place(call.start),
             )
 

@@ -110,7 +110,7 @@ static void g(Obj *o, PyObject *other) {
             if found["field"] == "type" and unit.at_import(function):
                 continue
             if found["field"]:
-                message = f"`ob_{found['field']}` is not to be used directly: " + (
+                message = f"`ob_{found['field']}` must not be used directly: " + (
                     "it does not exist in a free-threaded build"
                     if found["field"] == "refcnt"
                     else "use Py_TYPE or Py_SET_TYPE"

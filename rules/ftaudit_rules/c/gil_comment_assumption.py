@@ -118,7 +118,8 @@ static Py_ssize_t total;
                     continue
                 place = comment.start + self._offset(comment.text, found)
                 yield self.finding(
-                    "this comment relies on the GIL, which a free-threaded build has not", location=unit.place(place)
+                    "this comment relies on the GIL, which a free-threaded build does not have",
+                    location=unit.place(place),
                 )
                 break
 

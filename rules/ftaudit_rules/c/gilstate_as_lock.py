@@ -69,4 +69,6 @@ static void cb(void) {
             if end is None or _PYTHON.search(unit.code, call.end, end):
                 continue
             if any(call.end <= at < end for at in written):
-                yield self.finding("the GIL is used as a lock, and no longer is one", location=unit.place(call.start))
+                yield self.finding(
+                    "the GIL is used as a lock, but a free-threaded build has no GIL", location=unit.place(call.start)
+                )

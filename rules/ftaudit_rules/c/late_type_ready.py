@@ -47,7 +47,7 @@ class LateTypeReady(CRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Call PyType_Ready when the module is executed (Py_mod_exec).",
+        remedy="Call PyType_Ready in the Py_mod_exec function, before other threads can use the type.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
     words = ("PyType_Ready",)

@@ -65,5 +65,5 @@ static void f(void) {
             conditions = [c for c in unit.preprocessed.conditions_at(call.start) if not _EXPECTED.search(c)]
             if conditions:
                 yield self.finding(
-                    f"this lock is only there under `#if {conditions[-1]}`", location=unit.place(call.start)
+                    f"this lock is compiled only under `#if {conditions[-1]}`", location=unit.place(call.start)
                 )

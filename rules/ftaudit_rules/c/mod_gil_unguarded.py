@@ -142,9 +142,9 @@ int exec(PyObject *m) {
                     newer = self._needs_3_13(unit)
                 if newer:
                     continue
-                message = "Py_mod_gil does not exist before CPython 3.13, and no condition says so"
+                message = "Py_mod_gil does not exist before CPython 3.13, and no condition guards it"
             else:
-                message = "PyUnstable_Module_SetGIL exists in the free-threaded build alone, and no condition says so"
+                message = "PyUnstable_Module_SetGIL exists only in the free-threaded build, and no condition guards it"
             yield self.finding(message, location=unit.place(found.start()))
 
     @staticmethod

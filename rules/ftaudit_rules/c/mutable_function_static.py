@@ -201,7 +201,7 @@ void convert() {
             use, function = shared.first
             crowded[shared.variable.function or 0] += 1
             yield self.finding(
-                f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
+                f"`{shared.variable.name}` is shared by all threads, and {function.short_name} changes it"
                 f" with no guard (line {unit.line_at(use.at)})",
                 location=unit.place(shared.variable.start),
                 sites=sites_of(unit, shared),
@@ -215,7 +215,7 @@ void convert() {
             if at is None or around is None:
                 continue
             yield self.finding(
-                f"`{variable.name}` is one for all threads, and {around.short_name} fills it with no guard if it is"
+                f"`{variable.name}` is shared by all threads, and {around.short_name} fills it with no guard if it is"
                 f" empty (line {unit.line_at(at)})",
                 location=unit.place(variable.start),
                 sites=tuple(

@@ -157,7 +157,7 @@ static int guarded(void) { return setjmp(env); }
         for shared in find_shared_writes(unit, lambda one: one.function is None and not holds_objects(one)):
             use, function = shared.first
             yield self.finding(
-                f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
+                f"`{shared.variable.name}` is shared by all threads, and {function.short_name} changes it"
                 f" with no guard (line {unit.line_at(use.at)})",
                 location=unit.place(shared.variable.start),
                 sites=sites_of(unit, shared),

@@ -113,6 +113,6 @@ template <class T> struct Allocator {
             if call.arguments and not holds_object(unit, call):
                 yield self.finding(
                     f"{call.name} takes memory for {' '.join(call.arguments[-1].split())} from the heap in which"
-                    " lock-free readers expect objects alone",
+                    " lock-free readers expect only objects",
                     location=unit.place(call.start),
                 )

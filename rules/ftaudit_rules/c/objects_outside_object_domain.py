@@ -71,5 +71,5 @@ static PyObject *make(void) {
             allocator = last_allocator(unit, call.function, call.arguments[0], call.start)
             if allocator and family_of(allocator) not in (None, "PyObject"):
                 yield self.finding(
-                    f"{call.name} makes an object of memory from {allocator}", location=unit.place(call.start)
+                    f"{call.name} creates an object in memory from {allocator}", location=unit.place(call.start)
                 )

@@ -66,5 +66,6 @@ static void dump(PyInterpreterState *interp) {
                 continue
             if not _STOPPED.search(unit.code, call.function.body, call.function.end):
                 yield self.finding(
-                    f"{call.name} goes to a thread that may run, or end, meanwhile", location=unit.place(call.start)
+                    f"{call.name} reads the state of a thread that may still run, or end at any moment",
+                    location=unit.place(call.start),
                 )

@@ -105,7 +105,7 @@ MODULE(ext, m) { m.def("f", &f); }
             if _DECLARES.search(unit.code, found.end(), end) or _other_branch_declares(unit, found, end):
                 continue
             yield self.finding(
-                f"importing this module turns the GIL back on: {found[1]} is given no py::mod_gil_not_used()",
+                f"importing this module turns the GIL back on: {found[1]} has no py::mod_gil_not_used() argument",
                 location=unit.place(found.start(1)),
             )
 

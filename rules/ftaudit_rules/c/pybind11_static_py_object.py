@@ -98,7 +98,7 @@ void set_handler(py::object h) { handler = h; }
                 message = f"the initialiser of `{variable.name}` runs Python code under the lock of the C++ runtime"
             elif object_ and variable.start in written:
                 message = (
-                    f"`{variable.name}` is one Python reference for all threads, and functions assign it with no guard"
+                    f"all threads share the Python reference `{variable.name}`, and functions assign it without a guard"
                 )
             else:
                 continue

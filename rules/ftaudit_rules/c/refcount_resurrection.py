@@ -109,6 +109,6 @@ static void Obj_dealloc(Obj *self) {
             found = taken.search(code, call.end, min(call.function.end, call.end + 400))
             if found and "TryIncRef" not in code[call.end : found.start()]:
                 yield self.finding(
-                    f"what {call.name} finds may be in the middle of being freed when it is increfed",
+                    f"what {call.name} finds may already be in the process of being freed when it is increfed",
                     location=unit.place(found.start()),
                 )

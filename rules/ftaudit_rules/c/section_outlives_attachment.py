@@ -19,9 +19,9 @@ _KNOWN_GUARD = re.compile(
 
 
 class SectionOutlivesAttachment(CRule):
-    """The end of a critical section uses the thread state of its thread. After `PyGILState_Release` the thread may
-    have no thread state, or a different one: the lock stays locked, or the process crashes. A guard object ends at
-    the end of its block, after every statement in the block."""
+    """`Py_END_CRITICAL_SECTION` needs the thread state that began the section. After `PyGILState_Release` or
+    `PyEval_SaveThread` the thread may have no thread state, or a different one: the lock stays locked, or the
+    process crashes. A C++ guard object ends the section in its destructor, after every statement of its block."""
 
     info = RuleInfo(
         code="FT356",

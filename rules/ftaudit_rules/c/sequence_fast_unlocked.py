@@ -132,7 +132,7 @@ static int each(PyObject *m, PyObject *arg) {
             if _read_under_lock(unit, found):
                 continue
             yield self.finding(
-                f"PySequence_Fast may return `{found.container}` itself, {found.origin.value}; its items are lent",
+                f"PySequence_Fast may return `{found.container}` itself, {found.origin.value}; its items are borrowed",
                 location=unit.place(found.call.start),
             )
 

@@ -39,7 +39,7 @@ class StaticPyobjectCache(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Fill it when the module is executed (Py_mod_exec), keep it in the module state, or guard it: "
+            "Fill it in the Py_mod_exec function, keep it in the module state, or guard it: "
             "PyMutex (3.13), std::call_once, pybind11's gil_safe_call_once_and_store."
         ),
         links=(

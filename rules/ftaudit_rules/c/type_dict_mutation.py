@@ -30,8 +30,8 @@ class TypeDictMutation(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Change types only when the module is executed, with PyObject_SetAttrString on the type, or create heap "
-            "types from specs."
+            "Change the type only in the Py_mod_exec function, with PyObject_SetAttrString, or create a heap type "
+            "from a PyType_Spec."
         ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )

@@ -39,7 +39,7 @@ class IdleIgnore(CommentRule):
         """Yield each name that silences nothing."""
         for comment in comments:
             if not comment.exists:
-                message = f"no rule is called {comment.name!r}"
+                message = f"no rule is named {comment.name!r}"
             elif comment.name is None:
                 message = "this comment silences nothing"
             else:

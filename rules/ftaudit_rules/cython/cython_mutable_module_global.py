@@ -190,10 +190,10 @@ class CythonMutableModuleGlobal(CythonRule):
         first, last = writes[0][0], variables[-1].name
         what = f"is {first.how} in {first.writer} (line {first.line.number})"
         if len(variables) == 1:
-            message = f"{last} is one for all threads, and {what} without a lock."
+            message = f"{last} is shared by all threads, and {what} without a lock."
         else:
             message = (
-                f"{len(variables)} variables ({variables[0].name} to {last}) are one for all threads; the first {what}"
+                f"{len(variables)} variables ({variables[0].name} to {last}) are shared by all threads; the first {what}"
                 " without a lock."
             )
         grows = all(

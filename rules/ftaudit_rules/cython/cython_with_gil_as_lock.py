@@ -63,7 +63,7 @@ class CythonWithGilAsLock(CythonRule):
                     if block.index not in reported:
                         reported.add(block.index)
                         yield self.finding(
-                            "Threads of the parallel loop change Python objects here; with gil keeps none of them out.",
+                            "Threads of a parallel loop change Python objects here; `with gil` does not exclude them.",
                             location=unit.location(block.number, block.tokens[0].column),
                         )
                     break

@@ -13,10 +13,11 @@ from ftaudit_rules.package._tags import target_of
 
 
 class Abi3SoInFtEnv(PackageRule):
-    """3.13t and 3.14t import files with the suffix `.abi3.so`, although their object layout is different.
+    """3.13t and 3.14t import files with the suffix `.abi3.so`, although such modules are compiled for the object
+    layout of the GIL-enabled build.
 
-    The module reads reference counts and types at the wrong places: memory is corrupted. 3.15t refuses them (PEP
-    803).
+    The module reads and writes reference counts and types at the wrong offsets, which corrupts memory. 3.15t does
+    not import such files (PEP 803).
     """
 
     info = RuleInfo(

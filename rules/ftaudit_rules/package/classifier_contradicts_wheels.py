@@ -29,7 +29,7 @@ class ClassifierContradictsWheels(PackageRule):
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Publish wheels that leave the GIL off, or lower the classifier to the level that is true.",
+        remedy="Publish wheels that leave the GIL off, or lower the classifier to the level that the wheels support.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     VALID = (

@@ -22,7 +22,7 @@ class MissingFtClassifier(PackageRule):
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy=f"Add `{CLASSIFIER} :: 2 - Beta`, or the level that is true.",
+        remedy=f"Add `{CLASSIFIER} :: 2 - Beta`, or the level that describes the support.",
         links=("https://py-free-threading.github.io/porting/",),
         default=False,
     )

@@ -158,7 +158,7 @@ def _told(fault: Fault, claim: Claim) -> str:
         case FaultKind.TAG_TOO_OLD:
             return f"is in a wheel for CPython {version} and later, and abi3t exists from 3.15 on"
         case FaultKind.NO_EXPORT_HOOK:
-            return "has a PyInit hook alone, whose PyModuleDef is not part of abi3t: it needs PyModExport"
+            return "has only a PyInit hook, whose PyModuleDef is not part of abi3t: it needs PyModExport"
         case FaultKind.NOT_STABLE:
             return f"declares the ABI of CPython {version} alone (Py_mod_abi), in a wheel tagged {abis}"
         case FaultKind.NOT_FOR_BOTH:
@@ -166,10 +166,10 @@ def _told(fault: Fault, claim: Claim) -> str:
         case FaultKind.ABI_TOO_NEW:
             return f"declares the stable ABI of CPython {version} (Py_mod_abi), in a wheel for {since} and later"
         case FaultKind.OUTSIDE:
-            return f"takes what is not in the stable ABI, and may crash or fail to load: {names}"
+            return f"uses names that are not in the stable ABI, and may crash or fail to load: {names}"
         case FaultKind.TOO_NEW:
-            return f"takes what the stable ABI has from CPython {version} on, in a wheel for {since} and later: {names}"
+            return f"needs the stable ABI of CPython {version} or later, in a wheel for {since} and later: {names}"
         case FaultKind.WRONG_LIBRARY:
             return f"is linked with {names}, which is not the library of the stable ABI that the tag {abis} names"
         case FaultKind.WRONG_SUFFIX:
-            return f"is named {names}, which not every build that the tag {abis} promises looks for"
+            return f"is named {names}, a name that not every build of the tag {abis} looks for"

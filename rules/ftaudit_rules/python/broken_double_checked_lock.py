@@ -96,14 +96,14 @@ class D:
             if held and isinstance(lazy.test, ast.If) and not rechecked_under_lock(module, lazy):
                 if is_threading_lock(module, held[0]) and not _is_none(held[-1]):
                     yield self.finding(
-                        f"{lazy.key} is tested before the lock and not again under it: both threads make it",
+                        f"{lazy.key} is tested before the lock but not again after it: two threads can both create it",
                         location=module.place(lazy.test),
                     )
             elif not held and not _refuses(lazy.test):
                 early = _flag_before_data(lazy)
                 if early is not None:
                     yield self.finding(
-                        f"{lazy.key} says ready before the rest is: another thread goes on with what is not there yet",
+                        f"{lazy.key} is set before the data is complete: another thread can use incomplete data",
                         location=module.place(early),
                     )
 

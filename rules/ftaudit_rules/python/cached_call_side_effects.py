@@ -91,7 +91,7 @@ def _why(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionDef)
             case ast.Call(func=func) if last_name(func) in _EFFECTS:
                 return f"calls {last_name(func)}(), maybe twice"
             case ast.Return(value=value) if value is not None and kind_of(value) in CONTAINERS:
-                return "gives all threads the same mutable object"
+                return "returns the same mutable object to all threads"
             case _:
                 pass
     return None

@@ -266,17 +266,17 @@ def load(name):
         for attempt, store in modules_made_twice(module):
             if not module.locked(attempt) and not module.locked(store):
                 yield self.finding(
-                    f"sys.modules is asked here and filled on line {store.lineno}: two threads each make a module",
+                    f"sys.modules is tested here and filled on line {store.lineno}: two threads can both create it",
                     location=module.place(attempt),
                 )
         for split in split_decisions(module):
             line = getattr(split.asked, "lineno", 0)
             yield self.finding(
-                f"{split.state} is changed here because of what line {line} asked, but {split.lock} was let go in "
+                f"{split.state} is changed here based on the test in line {line}, but {split.lock} was released in "
                 "between",
                 location=module.place(split.change),
                 interleaving=(
-                    f"Thread 1 asks under {split.lock} (line {line}), and lets it go.",
+                    f"Thread 1 asks under {split.lock} (line {line}), and releases it.",
                     f"Thread 2 does the same; then both change {split.state} (line {split.change.lineno}), and one of "
                     "the two changes is lost.",
                 ),
@@ -302,11 +302,11 @@ def load(name):
             gone = removals(module, tested.shared)[0]
             return self.finding(
                 f"{name} is tested here and looked up on line {tested.lookup.lineno}: in between, line {gone.line} can "
-                "take the key away",
+                "remove the key",
                 location=module.place(test),
                 interleaving=(
                     f"Thread 1 finds the key in {name} (line {test.lineno}).",
-                    f"Thread 2 takes it away (line {gone.line}); then thread 1 looks it up (line "
+                    f"Thread 2 removes it (line {gone.line}); then thread 1 looks it up (line "
                     f"{tested.lookup.lineno}), which is a KeyError.",
                 ),
                 remedy="Look it up once, with get(k) or try/except KeyError, or hold a lock over both.",

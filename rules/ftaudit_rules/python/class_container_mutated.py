@@ -166,7 +166,7 @@ class Single:
             return
         for test, name in _made_by_call(module):
             yield self.finding(
-                f"{name} is tested here and made by the call below: two threads can both find it missing",
+                f"{name} is tested here and created by the call below: two threads can both find it missing",
                 location=module.place(test),
             )
         seen: set[str] = set()
@@ -178,7 +178,7 @@ class Single:
                 continue
             seen.add(name)
             yield self.finding(
-                f"{name} belongs to the class and is changed here, for every instance and thread",
+                f"{name} belongs to the class and is changed here for every instance and thread",
                 location=module.place(node),
                 severity=None if _in_steps(module, node) else Severity.PEDANTIC,
             )

@@ -84,7 +84,7 @@ class CtypesSharedBuffer(PythonRule):
                 use = min(_handed_over(module, name), key=lambda call: call.lineno, default=None)
                 if use is not None:
                     yield self.finding(
-                        f"{name} is one for all threads, and a function hands it to C (line {use.lineno}) "
+                        f"{name} is shared by all threads, and a function passes it to C (line {use.lineno}) "
                         "without a lock.",
                         location=module.place(statement),
                     )

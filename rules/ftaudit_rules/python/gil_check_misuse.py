@@ -103,7 +103,7 @@ FREE_THREADED = "t" in sys.abiflags
             match compare:
                 case ast.Compare(left=ast.Constant(value="t"), ops=[ast.In() | ast.NotIn()], comparators=[flags]):
                     if dotted(flags) == "sys.abiflags":
-                        yield self.finding("sys.abiflags is not there on Windows", location=module.place(compare))
+                        yield self.finding("sys.abiflags does not exist on Windows", location=module.place(compare))
                 case _:
                     pass
 
@@ -135,7 +135,7 @@ FREE_THREADED = "t" in sys.abiflags
         return Fix(applicability=Applicability.SAFE, edits=(*text.imported("sysconfig"), edit))
 
 
-_TOO_EARLY: Final = "asked at import: the next extension module may turn the GIL on"
+_TOO_EARLY: Final = "checked at import: the next extension module may turn the GIL on"
 
 
 def _is_guarded(module: PythonModule, call: ast.Call) -> bool:

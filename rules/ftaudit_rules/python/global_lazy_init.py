@@ -177,7 +177,7 @@ def secret():
         last = lazy.assignments[-1]
         if lazy.takes:
             return (
-                f"global {lazy.key} is tested here and taken away on line {last.lineno} without a lock: two threads "
+                f"global {lazy.key} is tested here and removed on line {last.lineno} without a lock: two threads "
                 "can both find it there"
             )
         if len(lazy.assignments) > 1:

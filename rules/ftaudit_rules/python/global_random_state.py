@@ -54,7 +54,9 @@ def draw():
             name = dotted(call.func) or ""
             owner, _, function = name.rpartition(".")
             if owner in ("random", "np.random", "numpy.random") and function in _DRAWS and module.in_function(call):
-                yield self.finding(f"{name}() draws from the one generator of all threads", location=module.place(call))
+                yield self.finding(
+                    f"{name}() uses the random generator that all threads share", location=module.place(call)
+                )
 
 
 _DRAWS = frozenset(

@@ -26,8 +26,8 @@ class GlobalsWrite(PythonRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Keep values that change in a ContextVar or in an object that you pass as an argument; bind names only at "
-            "import."
+            "Bind module names only at import. Keep changing values in a ContextVar, or in an object that you pass "
+            "as an argument."
         ),
         links=("https://py-free-threading.github.io/porting/",),
     )

@@ -87,7 +87,7 @@ def norm(o):
                 continue
             seen.add((shared.name, function))
             yield self.finding(
-                f"{shared.name} is keyed by id(): when the object is freed, another gets the same",
+                f"{shared.name} is keyed by id(): when the object is freed, another object can get the same id",
                 location=module.place(call),
             )
 

@@ -110,7 +110,7 @@ class Hub:
             if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(iteration):
                 continue
             yield self.finding(
-                "a weak container is iterated over: entries come and go with objects of other threads",
+                "a weak container is iterated over: entries disappear when other threads release their objects",
                 location=module.place(iteration),
             )
 

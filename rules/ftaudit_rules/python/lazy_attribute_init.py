@@ -188,7 +188,7 @@ class D:
             for key, absent in guarded(statement.test):
                 if absent and "__dict__" in ast.unparse(statement.test) and any(assignments_to(key, function.body)):
                     yield self.finding(
-                        f"{key} is asserted to be missing and then filled: the thread that comes second fails",
+                        f"{key} is asserted to be missing and then filled: the second thread fails",
                         location=module.place(statement),
                     )
 
@@ -221,17 +221,17 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
                         if name is None or name == lazy.key or name.rpartition(".")[0] != owner:
                             continue
                         if node.lineno > lazy.assignments[0].lineno and _is_used(lazy, name):
-                            return f"{name}, from which it is made, is gone for the thread that comes second"
+                            return f"{name}, from which it is made, is gone for the second thread"
                 case _:
                     pass
     if isinstance(first, ast.expr) and kind_of(first) in CONTAINERS and _is_empty(first) and _filled_later(lazy):
         return "it is published empty and filled afterwards"
     if _in_two_steps(lazy):
-        return "a stand-in is published before the value is made"
+        return "a placeholder is published before the value is complete"
     if _owns_lock(module, lazy) and any(_is_thing(one) for one in lazy.assignments):
         return None if _is_locked_elsewhere(module, lazy) else "the object owns a lock, which is not held here"
     if _is_opened(module, lazy):
-        return "two threads that come first each make one, and one of the two is lost"
+        return "two threads that arrive first each create one, and one of the two is lost"
     return None
 
 

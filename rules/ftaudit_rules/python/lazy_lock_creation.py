@@ -170,7 +170,7 @@ _locks = defaultdict(threading.Lock)
                 yield self._late(module, test, "the lock of a key is made after a test")
 
     def _late(self, module: PythonModule, node: ast.AST, what: str) -> Finding:
-        return self.finding(f"{what}: two threads that come first hold different locks", location=module.place(node))
+        return self.finding(f"{what}: two threads that arrive first hold different locks", location=module.place(node))
 
 
 def _is_lock_made_here(manager: ast.expr) -> bool:

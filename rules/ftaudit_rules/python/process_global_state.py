@@ -164,7 +164,7 @@ def capture(f):
                 continue
             seen.add(once)
             yield self.finding(
-                f"{what} is the whole process's and is changed here",
+                f"{what} belongs to the whole process and is changed here",
                 location=module.place(node),
                 severity=Severity.PEDANTIC if _CONFIGURES.match(what) else None,
             )

@@ -177,6 +177,6 @@ def quiet(f):
         for change, name in save_and_restore(module):
             if not module.locked(change):
                 yield self.finding(
-                    f"{name} is changed for a while and put back: other threads see it, and two that do this mix it up",
+                    f"{name} is changed temporarily and restored: two threads that do this can leave the wrong value",
                     location=module.place(change),
                 )

@@ -54,6 +54,6 @@ def write(line):
                 case ast.Attribute(value=value) if module.in_function(call) is not None:
                     shared = module.shared(value)
                     if shared is not None and shared.kind is Kind.FILE and not module.locked(call):
-                        yield self.finding(f"{shared.name} is one file for all threads", location=module.place(call))
+                        yield self.finding(f"all threads share the file {shared.name}", location=module.place(call))
                 case _:
                     pass

@@ -89,7 +89,7 @@ class Names:
                 continue
             if is_shared_iterator(module, value) and not module.locked(node):
                 yield self.finding(
-                    f"{dotted(value)} is one iterator for all threads: items are given twice or lost",
+                    f"{dotted(value)} is an iterator that all threads share: items are returned twice or lost",
                     location=module.place(node),
                 )
 

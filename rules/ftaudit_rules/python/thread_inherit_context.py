@@ -64,7 +64,7 @@ def current():
                     case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[]):
                         if module.module_kinds.get(name) is Kind.CONTEXT_VAR:
                             yield self.finding(
-                                f"{name} is there in new threads too, in a free-threaded build",
+                                f"in a free-threaded build, new threads have {name} too",
                                 location=module.place(attempt),
                             )
                     case _:

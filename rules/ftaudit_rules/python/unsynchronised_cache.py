@@ -120,7 +120,7 @@ def load(k):
             for decorator in function.decorator_list:
                 if isinstance(decorator, ast.Call) and not module.is_script and _has_no_lock(module, decorator):
                     yield self.finding(
-                        f"{last_name(decorator.func)}() is given no lock: its cache is changed on every look-up",
+                        f"{last_name(decorator.func)}() has no lock argument: every look-up changes its cache",
                         location=module.place(decorator),
                     )
 

@@ -66,7 +66,7 @@ class RawFfiModGil(RustRule):
             yield replace(found, rule="mod-gil-used", code="FT302")
         for init in find_silent_inits(unit):
             found = self.finding(
-                f"{init.name} makes a module that declares nothing of the GIL: importing it turns the GIL on.",
+                f"{init.name} creates a module that declares nothing about the GIL: importing it turns the GIL on.",
                 location=unit.at(init.offset),
             )
             yield replace(found, rule="missing-mod-gil", code="FT301")

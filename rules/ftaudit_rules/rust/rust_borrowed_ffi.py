@@ -212,7 +212,7 @@ def _faults(unit: RustUnit, function: Node, text: str) -> Iterator[tuple[int, st
     if 0 <= asked < stored:
         yield (
             asked,
-            "A dictionary is asked for a key and then given it: another thread can come in between. Use "
+            "The code looks up a key in a dictionary and then stores it: another thread can store it in between. Use "
             "PyDict_SetDefaultRef.",
             None,
         )

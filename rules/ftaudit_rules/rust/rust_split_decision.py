@@ -127,10 +127,10 @@ class RustSplitDecision(RustRule):
                     reported.add(owner)
                     line = unit.line_of(start.start_byte + len(text[: found.start()].encode()))
                     yield self.finding(
-                        f"{owner}.{question}() is asked here, and line {line} acts on the answer with the guard gone.",
+                        f"{owner}.{question}() is tested here, but line {line} acts after the guard is dropped.",
                         location=unit.at(start.start_byte + len(text[:at].encode())),
                         interleaving=(
-                            f"Thread 1 asks {owner}.{question}() and lets the guard go.",
+                            f"Thread 1 calls {owner}.{question}() and drops the guard.",
                             f"Thread 2 does the same; then both go on to line {line}.",
                         ),
                     )

@@ -45,8 +45,8 @@ class RustUnsyncState(RustRule):
 
     `static mut`, `unsafe impl Sync` and `UnsafeCell` are sound only if something else synchronises. The types that
     rely on the GIL for that (`GILProtected`, `GILOnceCell`) are deprecated, and the former does not exist in
-    free-threaded builds. A `static mut` that the file writes while the module is in use is an error: access from two
-    threads is undefined behaviour.
+    free-threaded builds. The rule reports an error if functions write a `static mut` after import, because two
+    threads that access it at the same time cause undefined behaviour.
     """
 
     info = RuleInfo(
@@ -237,7 +237,7 @@ class RustUnsyncState(RustRule):
             shown = " ".join(_head_type(unit.text_of(first)).split())[:60]
             traits = " and ".join(dict.fromkeys(trait for _, trait in impls))
             yield self.finding(
-                f"The author promises that {shown} is {traits}; was the GIL part of the reason?",
+                f"The author promises that {shown} is {traits}. Check that this does not rely on the GIL.",
                 location=unit.at(first.start_byte),
                 sites=tuple(
                     Site(location=unit.at(at), access=kind.value, entry_point=name)
@@ -416,7 +416,7 @@ def _foreign(node: Node) -> bool:
 def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None]:
     declared = text.partition("=")[0]
     if "mutable_specifier" in children:
-        return "A static mut is shared by all threads without any synchronisation.", None
+        return "All threads share a static mut without synchronisation.", None
     if "GILProtected" in declared:
         return "GILProtected lets the GIL guard the value; it does not exist on free-threaded builds.", None
     if "GILOnceCell" in declared:

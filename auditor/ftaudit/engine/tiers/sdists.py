@@ -106,7 +106,7 @@ class Sdists:
 
 def _fetch_file(sdist: DistributionFile, index: Index, folder: Path) -> Path:
     if sdist.url is None:
-        raise IndexUnreachable(f"nothing says where {sdist.filename} is", hint="check the index")
+        raise IndexUnreachable(f"the index has no URL of {sdist.filename}", hint="check the index")
     here = local_path(sdist.url)
     if here is not None:
         return here

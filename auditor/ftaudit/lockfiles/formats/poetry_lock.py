@@ -168,7 +168,7 @@ def _known_version(metadata: Table, path: Path) -> str:
     if version not in VERSIONS:
         raise InputError(
             f"{path}: lock-version {version} of the lock file format; ftaudit knows {', '.join(VERSIONS)}",
-            hint="look for a newer ftaudit",
+            hint="upgrade ftaudit",
         )
     return version
 

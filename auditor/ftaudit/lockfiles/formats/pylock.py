@@ -44,7 +44,7 @@ def read(
         lock = Pylock.from_dict(document)
         read_range(str(lock.requires_python or ""))
     except PylockUnsupportedVersionError as error:
-        raise InputError(f"{path}: {error}", hint="look for a newer ftaudit") from error
+        raise InputError(f"{path}: {error}", hint="upgrade ftaudit") from error
     except PylockValidationError as error:
         raise InputError(f"{path}: {error.context or 'the document'}: {error.message}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -87,7 +87,7 @@ def _check_version(document: dict[str, Any], path: Path) -> None:
     if version != VERSION:
         raise InputError(
             f"{path}: lock-version {value} of the lock file format; ftaudit knows {VERSION}",
-            hint="look for a newer ftaudit",
+            hint="upgrade ftaudit",
         )
 
 

@@ -154,7 +154,7 @@ class _Project:
             return setuptools_project.read(self._path, extras=extras, groups=groups, all_extras=all_extras)
         if "build-system" not in self._top:
             raise InputError(
-                f"{self._path} is not a project's: it has no [project] and no [dependency-groups]",
+                f"{self._path} is not the pyproject.toml of a project: it has no [project] and no [dependency-groups]",
                 hint="name a file that lists packages",
             )
         return Requirements(path=self._path, format=InputFormat.PYPROJECT)

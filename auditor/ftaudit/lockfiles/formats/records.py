@@ -69,7 +69,7 @@ def read(path: Path) -> Requirements:
                 if others:
                     notes.append(f"{path}: {others} components are not of PyPI and were left out")
             case _:
-                raise InputError(f"{path} is JSON of no known format")
+                raise InputError(f"{path} is JSON, but not in a format that ftaudit knows")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path} is malformed for {kind}: {type(error).__name__}: {error}") from error
     knows_edges = knows_edges or len(packages) < 2

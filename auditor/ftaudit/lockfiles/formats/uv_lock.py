@@ -46,7 +46,7 @@ def read(
     if version != VERSION:
         raise InputError(
             f"{path}: version {version} of the lock file format; ftaudit knows version {VERSION}",
-            hint="look for a newer ftaudit",
+            hint="upgrade ftaudit",
         )
     tables = top.tables("package")
     if not tables:

@@ -133,9 +133,9 @@ def headline(report: Report) -> Headline:
             more = " ".join([*told, *([stand] if accepted else [])]) or None
             return Headline(word="BLOCKED", sentence=f"{len(blocked)} of {packages} {verb} you from {what}.", more=more)
         case 3:
-            sentence = f"nothing found to block {what}, but not everything could be checked."
+            sentence = f"found no blocker for {what}, but not everything could be checked."
             if unknown:
-                sentence = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
+                sentence = f"found no blocker for {what}, but {len(unknown)} of {packages} could not be checked."
             return Headline(word="NOT SURE", sentence=sentence, more=stand if accepted else None)
         case _ if accepted:
             verb, stands = ("keeps", "is") if len(accepted) == 1 else ("keep", "are")

@@ -87,7 +87,7 @@ def sections(report: Report) -> tuple[MarkdownSection, ...]:
         folded(
             f"Needs a blocked package ({number_of(through)})", [_fine(entry, report) for entry in through], "packages"
         ),
-        folded(f"Nothing in the way ({number_of(fine)})", [_fine(entry, report) for entry in fine], "packages"),
+        folded(f"Not blocked ({number_of(fine)})", [_fine(entry, report) for entry in fine], "packages"),
     )
 
 
@@ -189,7 +189,7 @@ def fit(top: Sequence[str], sections: Iterable[MarkdownSection], end: str, limit
         if kept:
             body = section.head + "\n".join(section.items[:kept]) + more + section.foot
         else:
-            body = f"… {missing:,} {section.what} had no room here: see `{command} --format json`"
+            body = f"… {missing:,} {section.what} did not fit here: see `{command} --format json`"
         parts.append(body)
         room -= used if kept else 0
     return "\n\n".join((*parts, end)) + "\n"

@@ -205,7 +205,9 @@ def _sum(console: Console, report: Report, title: str, style: str, found: list[A
     through = [entry for entry in found if entry.package.blocked_by]
     for entry in through:
         needs = ", ".join(entry.package.blocked_by)
-        console.print(Padding(Text(clean(f"{entry.title} is blocked through {needs}"), style="red"), (0, 0, 0, 2)))
+        console.print(
+            Padding(Text(clean(f"{entry.title} needs a blocked package: {needs}"), style="red"), (0, 0, 0, 2))
+        )
 
 
 def _notes(console: Console, report: Report) -> None:

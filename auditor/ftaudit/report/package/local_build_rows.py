@@ -91,7 +91,7 @@ def answer_phrase(build: LocalBuild) -> str:
         case BuildAnswer.UNDECIDED:
             return "builds, and what its modules do could not be determined"
         case BuildAnswer.REFUSES:
-            return "refuses free-threaded Python by itself"
+            return "refuses to build for free-threaded Python"
         case BuildAnswer.FAILS if build.problem is BuildProblem.UNREACHABLE:
             return f"not built: {problem_phrase(build)}"
         case BuildAnswer.FAILS:

@@ -37,7 +37,7 @@ def _text(found: BlockerReach) -> str:
         case ReachClass.START | ReachClass.START_IF:
             return cut_sentence(name, found.cuts) if found.cuts else name
         case ReachClass.RUN:
-            return f"{name}: importing your code does not load it, and a function does"
+            return f"{name}: importing your code does not load it, but a function does"
         case ReachClass.UNSURE:
             return f"{name}: {listed_sites(found.modules[0].open_sites) if found.modules else UNREAD}"
         case ReachClass.NONE:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _KINDS: Final = {
-    WayKind.UPGRADE: "a version, which does not go together with the rest",
-    WayKind.FALLBACK: "a slower version, which does not go together with the rest",
-    WayKind.SWITCH: "no version yet; a setting does without its compiled code",
+    WayKind.UPGRADE: "a version, but it conflicts with the rest",
+    WayKind.FALLBACK: "a slower version, but it conflicts with the rest",
+    WayKind.SWITCH: "no version yet; a setting turns off its compiled code",
     WayKind.BUILD: "no version yet; it can be built from the sdist",
     WayKind.NONE: "no version yet",
     WayKind.UNKNOWN: "not known",
 }
-NEXT: Final = "next: --diff shows what is to be edited, --write edits it; then run `ftaudit check` and your tests"
-WRITTEN: Final = "next: it is written; now run `ftaudit check` and your tests"
+NEXT: Final = "next: --diff shows the edits, --write applies them; then run `ftaudit check` and your tests"
+WRITTEN: Final = "next: the edits are written; run `ftaudit check` and your tests"
 
 
 def headline(plan: Plan) -> tuple[str, str]:
@@ -44,7 +44,7 @@ def headline(plan: Plan) -> tuple[str, str]:
                 return "NOT SURE", f"{told}, but not everything could be checked."
             return "FASTER", f"{told}."
         if plan.exit_code:
-            return "NOT SURE", f"nothing found to block {what}, but not everything could be checked."
+            return "NOT SURE", f"found no blocker for {what}, but not everything could be checked."
         return "NOTHING TO DO", f"nothing blocks {what}: {counted(plan.packages, 'package')} checked."
     changes = counted(len(plan.changes), "version change")
     verb = "removes" if len(plan.changes) == 1 else "remove"
@@ -54,7 +54,10 @@ def headline(plan: Plan) -> tuple[str, str]:
     if plan.faster:
         told += f" and {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
     if left:
-        return "PARTLY", f"{told}; {left} {'has' if left == 1 else 'have'} no version yet that goes with the rest."
+        return (
+            "PARTLY",
+            f"{told}; {left} {'has' if left == 1 else 'have'} no version yet that is compatible with the rest.",
+        )
     return ("NOT SURE", f"{told}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{told}.")
 
 

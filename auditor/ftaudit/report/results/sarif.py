@@ -41,31 +41,31 @@ VERDICT_RULES: Final = {
         "An extension module turns the GIL back on.",
         "A module that does not declare Py_MOD_GIL_NOT_USED makes free-threaded CPython turn the GIL on, for the whole "
         "process and every thread, at its first import (PEP 703).",
-        "Take a version whose modules leave the GIL off, or do without the modules that are named.",
+        "Use a version whose modules leave the GIL off, or avoid the named modules.",
     ),
     Verdict.SOURCE_ONLY: (
         Severity.ERROR,
-        "No wheel that the target installs; there is an sdist to build from.",
+        "The target can install none of its wheels, but an sdist exists.",
         "The installer falls back to a build, which needs a compiler and may fail, and nothing has "
         "checked what it builds.",
-        "Take a version with a wheel for the free-threaded build, or build and audit one: `ftaudit wheel`.",
+        "Use a version with a wheel for the free-threaded build, or build and audit one: `ftaudit wheel`.",
     ),
     Verdict.UNAVAILABLE: (
         Severity.ERROR,
         "No wheel that the target installs, and no sdist.",
-        "Nothing of this version can be installed on the free-threaded target on this platform.",
-        "Take another version, platform or package.",
+        "No file of this version can be installed on the free-threaded target on this platform.",
+        "Use another version, platform or package.",
     ),
     Verdict.BROKEN: (
         Severity.ERROR,
         "Installers refuse its wheel, or importing it crashes, hangs or fails.",
         "Its own code fails under the free-threaded target: the reason says how.",
-        "Take another version, and report the crash upstream.",
+        "Use another version, and report the crash upstream.",
     ),
     Verdict.UNKNOWN: (
         Severity.WARNING,
         "It could not be checked.",
-        "Nothing was found to block, and nothing is cleared: the reason says what could not be checked.",
+        "ftaudit found no blocker, but could not check everything: the reason says what is missing.",
         "Fix the problem that the reason names (network, cache, lock file), and check again.",
     ),
     Verdict.FALLBACK: (
@@ -139,7 +139,7 @@ def _within_limits(results: Results) -> tuple[list[Result], list[Unchecked]]:
     if len(results.results) <= MOST_RESULTS:
         return list(results.results), unchecked
     dropped = sorted(results.results, key=worst_first)[MOST_RESULTS:]
-    told = f"{len(dropped)} results are left out, for a run holds {MOST_RESULTS}: --format json names all"
+    told = f"{len(dropped)} results are left out, because a run holds at most {MOST_RESULTS}: --format json names all"
     gone = set(dropped)
     return [each for each in results.results if each not in gone], [Unchecked(message=told), *unchecked]
 

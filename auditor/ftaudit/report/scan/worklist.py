@@ -54,7 +54,7 @@ NEXT: Final = (
     "Stress shared objects: many threads on one object of each type, with changes while others read.",
     "Build with ThreadSanitizer against a CPython that was configured with --with-thread-sanitizer --disable-gil.",
     "Build and test free-threaded wheels: in cibuildwheel the identifiers cp314t-*.",
-    "Say so: the classifier `Programming Language :: Python :: Free Threading :: 2 - Beta`, or a later stage.",
+    "Declare it: add the classifier `Programming Language :: Python :: Free Threading :: 2 - Beta`, or a later stage.",
 )
 """The next step after a scan without findings: a scan shows known causes, not their absence."""
 

@@ -32,7 +32,7 @@ OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKN
 MEANINGS: Final = {
     Verdict.READY: "compiled, and leaves the GIL off",
     Verdict.PURE: "no compiled code",
-    Verdict.FALLBACK: "works, without its compiled code: slower",
+    Verdict.FALLBACK: "works without its compiled code, but slower",
     Verdict.REENABLES_GIL: "installs, and turns the GIL back on",
     Verdict.SOURCE_ONLY: "no wheel to install, an sdist to build",
     Verdict.UNAVAILABLE: "neither wheel nor sdist",
