@@ -181,7 +181,7 @@ void convert() {
         for start, name, places in _static_containers(unit):
             changed, first = places[0]
             yield self.finding(
-                f"`{name}` is one for all threads, and {first.short_name} changes it with no guard"
+                f"`{name}` is shared by all threads, and {first.short_name} changes it with no guard"
                 f" (line {unit.line_at(changed)})",
                 location=unit.place(start),
                 sites=tuple(

@@ -193,8 +193,8 @@ class CythonMutableModuleGlobal(CythonRule):
             message = f"{last} is shared by all threads, and {what} without a lock."
         else:
             message = (
-                f"{len(variables)} variables ({variables[0].name} to {last}) are shared by all threads; the first {what}"
-                " without a lock."
+                f"{len(variables)} variables ({variables[0].name} to {last}) are shared by all threads; the "
+                f"first {what} without a lock."
             )
         grows = all(
             write.how == _FILLED and _GROWS.search(variable.type) and write.line.words[-2:] != ["=", "None"]
