@@ -19,9 +19,9 @@ _DEFINITION = re.compile(
 
 
 class Abi3tModuleDefinition(CRule):
-    """`PyModuleDef` begins with an object, and a build for `abi3t` does not know the size of an object. Such a module
-    has an export hook, `PyModExport_NAME`, which returns an array of `PySlot` (PEP 793, PEP 820). The first slot is
-    `Py_mod_abi`: CPython rejects a module that has an export hook without this slot."""
+    """`PyModuleDef` begins with an object, and a build for `abi3t` does not know the size of an object. An `abi3t`
+    module has an export hook, `PyModExport_NAME`, which returns an array of `PySlot` (PEP 793, PEP 820). The first
+    slot is `Py_mod_abi`: CPython rejects a module that has an export hook without this slot."""
 
     info = RuleInfo(
         code="FT710",

@@ -307,7 +307,7 @@ def load(name):
                 interleaving=(
                     f"Thread 1 finds the key in {name} (line {test.lineno}).",
                     f"Thread 2 removes it (line {gone.line}); then thread 1 looks it up (line "
-                    f"{tested.lookup.lineno}), which is a KeyError.",
+                    f"{tested.lookup.lineno}), which raises KeyError.",
                 ),
                 remedy="Look it up once, with get(k) or try/except KeyError, or hold a lock over both.",
             )

@@ -29,7 +29,7 @@ class CtypesSharedBuffer(PythonRule):
     info = RuleInfo(
         code="FT442",
         name="ctypes-shared-buffer",
-        summary="Functions pass a ctypes buffer, array or structure that the module creates once to C.",
+        summary="Functions pass a ctypes buffer, array or structure to C, and the module creates it only once.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -85,7 +85,7 @@ def answer_phrase(build: LocalBuild) -> str:
         case BuildAnswer.PURE:
             return "builds a pure-Python wheel"
         case BuildAnswer.TURNS_GIL_ON:
-            return f"builds and turns the GIL on: {', '.join(build.culprits) or 'by a module that was not named'}"
+            return f"builds and turns the GIL on: {', '.join(build.culprits) or 'an unidentified module'}"
         case BuildAnswer.BROKEN:
             return "builds, and its modules cannot be imported"
         case BuildAnswer.UNDECIDED:
