@@ -55,7 +55,7 @@ def configure(files: Sequence[File], keys: Sequence[Key]) -> Configuration:
     values: dict[tuple[str, str], FileValue] = {}
     accept: list[RawEntry] = []
     for file in files:
-        said: dict[tuple[str, str], FileValue] = {}
+        merged: dict[tuple[str, str], FileValue] = {}
         reader = _LayerReader(file)
         commands = {key.section for key in keys}
         for name, value in file.values.items():
@@ -65,12 +65,12 @@ def configure(files: Sequence[File], keys: Sequence[Key]) -> Configuration:
                 mine = [key for key in keys if key.section == name]
                 for inner, each in value.items():
                     own = reader.settings((name, inner), each, mine)
-                    said.update(own)
+                    merged.update(own)
         for name, value in file.values.items():
             if name != ACCEPT and not (name in commands and isinstance(value, dict)):
                 for place, found in reader.settings((name,), value, keys, also=(*commands, ACCEPT)).items():
-                    said.setdefault(place, found)
-        for place, found in said.items():
+                    merged.setdefault(place, found)
+        for place, found in merged.items():
             values.setdefault(place, found)
     return Configuration(files=tuple(file.path for file in files), values=values, accept=tuple(accept))
 

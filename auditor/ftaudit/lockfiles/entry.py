@@ -344,8 +344,8 @@ def _pins(requirements: Requirements, target: Target, platform: Platform, option
         from ftaudit.lockfiles.stale import find_stale
 
         selection = pins_of_lock(requirements, requirements.lock, target, platform, no_deps=options.no_deps)
-        if told := find_stale(requirements):
-            stale = f"{requirements.path} is out of date: {told}; lock again"
+        if difference := find_stale(requirements):
+            stale = f"{requirements.path} is out of date: {difference}; lock again"
             selection = replace(selection, incomplete=(*selection.incomplete, stale))
         if requirements.lock.knows_edges or options.no_deps or options.index_urls is None:
             return selection

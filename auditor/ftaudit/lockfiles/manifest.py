@@ -180,17 +180,19 @@ def poetry_edge(name: str, value: object) -> Edge:
 def _python_marker(text: str) -> str | None:
     """Return the marker for a constraint on Python versions, or `None` if it admits every version."""
     ranges = poetry_ranges(text)
-    told = [" and ".join(f"python_full_version {one.operator} '{one.version}'" for one in each) for each in ranges]
-    return " or ".join(f"({each})" for each in told) or None
+    conditions = [
+        " and ".join(f"python_full_version {one.operator} '{one.version}'" for one in each) for each in ranges
+    ]
+    return " or ".join(f"({each})" for each in conditions) or None
 
 
 def _platform_marker(text: str) -> str | None:
     """Return the marker for a constraint on `sys.platform`: `win32 || darwin`, `!=linux`, `linux,!=darwin`."""
-    told = []
+    conditions = []
     for part in _EITHER.split(text):
         names = [_PLATFORM.fullmatch(name.strip()) for name in part.split(",")]
-        told.append(" and ".join(f"sys_platform {m[1] or '=='} '{m[2]}'" for m in names if m and m[2] != "*"))
-    return " or ".join(f"({each})" for each in told) if all(told) else None
+        conditions.append(" and ".join(f"sys_platform {m[1] or '=='} '{m[2]}'" for m in names if m and m[2] != "*"))
+    return " or ".join(f"({each})" for each in conditions) if all(conditions) else None
 
 
 def poetry_ranges(text: str) -> tuple[SpecifierSet, ...]:

@@ -193,8 +193,8 @@ def _of_uv(path: Path, document: Mapping[str, Any]) -> str | None:
         if "metadata" not in package and "revision" not in document and any(key in package for key in _NEEDS):
             continue  # Early versions of uv recorded no requirements; no version records an empty list.
         file = path.parent / where / "pyproject.toml"
-        if file.is_file() and (told := _differs(file, package.get("metadata", {}))):
-            return told
+        if file.is_file() and (difference := _differs(file, package.get("metadata", {}))):
+            return difference
     if path.name.endswith(".py.lock") and (script := path.with_suffix("")).is_file():
         wanted = {_key(line) for line in (read_block(script) or {}).get("dependencies", ())}
         return _missing(script, wanted, {_locked_key(e) for e in document.get("manifest", {}).get("requirements", ())})
@@ -310,8 +310,8 @@ def _of_pylock(requirements: Requirements) -> str | None:
     for line in project.get("project", {}).get("dependencies", ()):
         if canonicalize_name(Requirement(line).name) in elsewhere:
             continue
-        if told := _unmet(line, lock):
-            return f"{path.with_name('pyproject.toml')} asks for {told}"
+        if difference := _unmet(line, lock):
+            return f"{path.with_name('pyproject.toml')} asks for {difference}"
     return None
 
 

@@ -69,11 +69,11 @@ _PREFERRED: Final = {
 
 def passed_over(candidates: Iterable[Candidate]) -> str:
     """Summarize releases by why they are not used: `2.0.52 and 2.0.53 fall back to pure Python`."""
-    told = []
+    text = []
     for fate, group in groupby(candidates, key=lambda candidate: candidate.fate):
         versions = [str(candidate.version) for candidate in group]
-        told.append(f"{_versions(versions)} {(_ONE if len(versions) == 1 else _MANY)[fate]}")
-    return "; ".join(told)
+        text.append(f"{_versions(versions)} {(_ONE if len(versions) == 1 else _MANY)[fate]}")
+    return "; ".join(text)
 
 
 def _versions(versions: Sequence[str]) -> str:
@@ -90,8 +90,8 @@ def listed(names: Iterable[str]) -> str:
 
 def way_out(way: WayOut, where: str) -> str:
     """Return the way out, or that there is no way out, in a sentence with its evidence; `where` names the platform."""
-    told = _way(way, where)
-    return told if way.given_up is None else f"{told}; but {way.given_up}"
+    text = _way(way, where)
+    return text if way.given_up is None else f"{text}; but {way.given_up}"
 
 
 def _way(way: WayOut, where: str) -> str:
@@ -102,10 +102,10 @@ def _way(way: WayOut, where: str) -> str:
     if way.first is not None:
         return _upgrade(way.first, way.newest_good, way.passed_over, where)
     if way.kind is WayKind.FALLBACK:
-        told = f"{way.fallback} falls back to pure Python: it works, but slower"
-        return f"{told}; {passed_over(way.passed_over)}" if way.passed_over else told
-    told = _no_upgrade(way.name, way.current, way.passed_over, where)
-    return told if way.source is None else f"{told}; {build(way.source)}"
+        text = f"{way.fallback} falls back to pure Python: it works, but slower"
+        return f"{text}; {passed_over(way.passed_over)}" if way.passed_over else text
+    text = _no_upgrade(way.name, way.current, way.passed_over, where)
+    return text if way.source is None else f"{text}; {build(way.source)}"
 
 
 def change_reason(change: Change) -> str:
@@ -113,54 +113,54 @@ def change_reason(change: Change) -> str:
     reason, wanted = change.reason, change.wanted.version
     match reason.aim:
         case Aim.FIT:
-            told = "another change does not go together with its present version"
+            text = "another change does not go together with its present version"
         case Aim.FASTER:
-            told = (
+            text = (
                 f"the present version falls back to pure Python: this is {_PREFERRED[reason.prefer]} with compiled "
                 "code that leaves the GIL off"
             )
         case Aim.REMOVE:
-            told = _of_removal(reason)
+            text = _of_removal(reason)
             if change.proposed != wanted:
-                told = f"{wanted} is {told}; of the range from there on uv takes {change.proposed}"
+                text = f"{wanted} is {text}; of the range from there on uv takes {change.proposed}"
     if change.kind is ChangeKind.IMPLIED:
-        told += "; the other changes bring it about, so that it takes no line"
+        text += "; the other changes bring it about, so that it takes no line"
     elif reason.through is not None:
-        told += f"; {reason.through} pulls it in, so that it takes a line of its own"
+        text += f"; {reason.through} pulls it in, so that it takes a line of its own"
     if reason.excluded_by:
-        told += f"; that is excluded by {', '.join(reason.excluded_by)}, which is to change first"
-    return told
+        text += f"; that is excluded by {', '.join(reason.excluded_by)}, which is to change first"
+    return text
 
 
 def _of_removal(reason: ChangeReason) -> str:
-    told = f"{_PREFERRED[reason.prefer]} that {'may' if reason.unsure else 'does'} not block"
+    text = f"{_PREFERRED[reason.prefer]} that {'may' if reason.unsure else 'does'} not block"
     if reason.nearer is not None:
-        told += f" and goes together with the rest, which {reason.nearer} does not"
+        text += f" and goes together with the rest, which {reason.nearer} does not"
     if reason.slower:
-        told += ": it falls back to pure Python, slower"
+        text += ": it falls back to pure Python, slower"
     if reason.unsure:
-        told += "; whether it does could not be determined"
-    return told
+        text += "; whether it does could not be determined"
+    return text
 
 
 def change_evidence(change: Change, ways: Iterable[WayOut]) -> tuple[str, ...]:
     """Return what the audit of the proposed set reports about a change; without an audit, the package's ways out."""
-    told = tuple(
+    text = tuple(
         f"{one.platform}: {one.verdict}: {sentence(one.why[0], one.platform)}{f' ({one.wheel})' if one.wheel else ''}"
         for one in change.evidence
     )
-    return told or tuple(way_out(way, way.platform) for way in ways if way.name == change.name)
+    return text or tuple(way_out(way, way.platform) for way in ways if way.name == change.name)
 
 
 def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate], where: str) -> str:
     """Name the nearest good release, why it is good, the newest release, and the releases between them."""
     sure = "leaves the GIL off" if first.fate is Fate.GOOD else "may leave the GIL off"
-    told = f"{first.version} is the nearest release that {sure} on {where}: {candidate_phrase(first, where)}"
+    text = f"{first.version} is the nearest release that {sure} on {where}: {candidate_phrase(first, where)}"
     if over:
-        told += f"; {passed_over(over)}"
+        text += f"; {passed_over(over)}"
     if newest is not None and newest != first.version:
-        told += f"; the newest that does is {newest}"
-    return told
+        text += f"; the newest that does is {newest}"
+    return text
 
 
 def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: str) -> str:
@@ -175,11 +175,11 @@ def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: s
         if any(one.fate is Fate.NOT_LOOKED_INTO for one in later)
         else "no version yet leaves the GIL off"
     )
-    told = f"{what} on {where}: {passed_over(later)}"
+    text = f"{what} on {where}: {passed_over(later)}"
     early = next((one for one in reversed(later) if one.fate is Fate.PRE_RELEASE and one.is_good), None)
     if early is None:
-        return told
-    return f"{told}; {early.version} is {candidate_phrase(early, where)}; to try it: {name}=={early.version}"
+        return text
+    return f"{text}; {early.version} is {candidate_phrase(early, where)}; to try it: {name}=={early.version}"
 
 
 def build(source: SourceEvidence) -> str:
@@ -187,16 +187,16 @@ def build(source: SourceEvidence) -> str:
     if source.sdist is None:
         return "it has no sdist to build from"
     evidence = source_evidence(source)
-    told = f" ({'; '.join(evidence)})" if evidence else ""
-    return f"a build from the sdist of {source.version} {WOULD[source.would_declare]}{told}"
+    text = f" ({'; '.join(evidence)})" if evidence else ""
+    return f"a build from the sdist of {source.version} {WOULD[source.would_declare]}{text}"
 
 
 def source_evidence(source: SourceEvidence) -> tuple[str, ...]:
     """Return a phrase for each source that shows what a build would declare."""
-    told = [_build_evidence(one) for one in source.evidence]
+    text = [_build_evidence(one) for one in source.evidence]
     if source.contradicted:
-        told.append("yet the wheel that was made of it turns the GIL on: ask upstream how it was built")
-    return tuple(told)
+        text.append("yet the wheel that was made of it turns the GIL on: ask upstream how it was built")
+    return tuple(text)
 
 
 def _build_evidence(evidence: BuildEvidence) -> str:

@@ -64,7 +64,7 @@ def render_table(
         for line in lines:
             origin = line.origin if line.where is None else line.where
             table.add_row(
-                *map(Text, (line.key, clean(_told(line.value)), clean(origin), ", ".join(line.commands))),
+                *map(Text, (line.key, clean(_shown(line.value)), clean(origin), ", ".join(line.commands))),
                 style="dim" if line.origin == "default" else "",
             )
         console.print(table)
@@ -119,6 +119,6 @@ def _plain(value: Any) -> Any:
             return str(value)
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     plain = _plain(value)
     return "" if plain is None else plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)

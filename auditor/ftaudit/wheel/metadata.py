@@ -78,8 +78,8 @@ def _other_release(metadata: str, filename: str) -> str | None:
         same = canonicalize_name(names[0]) == name and Version(versions[0]) == version
     except (InvalidWheelFilename, InvalidVersion, IndexError):
         return None
-    said = shown_name(f"{names[0]} {versions[0]}")
-    return None if same else f"METADATA is of {said}, the file name of {name} {version}"
+    shown = shown_name(f"{names[0]} {versions[0]}")
+    return None if same else f"METADATA is of {shown}, the file name of {name} {version}"
 
 
 def _dist_info(archive: WheelArchive, filename: str, problems: list[str]) -> str | None:

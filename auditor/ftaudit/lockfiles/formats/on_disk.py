@@ -153,13 +153,13 @@ def _owners(distributions: Sequence[Distribution], compiled: Sequence[str]) -> A
 
 def _on_disk(folder: Path, files: Sequence[str], abi: str | None, metadata: Path | None) -> OnDisk:
     modules = tuple(file for file in files if find_suffix(file) is not None)
-    told = _text(metadata / "WHEEL") if metadata is not None and metadata.suffix == ".dist-info" else ""
+    tags = _text(metadata / "WHEEL") if metadata is not None and metadata.suffix == ".dist-info" else ""
     return OnDisk(
         root=str(folder),
         modules=modules,
         libraries=tuple(file for file in files if file not in set(modules)),
         abi=abi,
-        platform=_platform(told, modules),
+        platform=_platform(tags, modules),
         metadata=None if metadata is None or not (metadata / "METADATA").is_file() else str(metadata / "METADATA"),
     )
 

@@ -69,5 +69,5 @@ def sums(migration: Migration) -> Iterator[str]:
             yield f"For {left} of {blockers} there is no version yet."
     if migration.scan is not None:
         found = Counter(finding.severity for finding in migration.scan.findings)
-        told = f"{counted(found[Severity.ERROR], 'error')} and {counted(found[Severity.WARNING], 'warning')}"
-        yield f"The project's own source has {told}."
+        hazards = f"{counted(found[Severity.ERROR], 'error')} and {counted(found[Severity.WARNING], 'warning')}"
+        yield f"The project's own source has {hazards}."

@@ -30,8 +30,8 @@ def outlook_sentence(outlook: Outlook) -> str:
     names = {wheel.name for wheel in outlook.packages}
     lacking = {wheel.name for wheel in outlook.packages if wheel.kind in (WheelKind.NONE, None)}
     again = {wheel.name for wheel in outlook.packages if wheel.needs_rebuild} - lacking
-    told = f"CPython {outlook.target} has wheels of {len(names - lacking)} of {len(names)} packages"
-    return f"{told}; CPython {outlook.after} needs {len(again)} of them built again."
+    text = f"CPython {outlook.target} has wheels of {len(names - lacking)} of {len(names)} packages"
+    return f"{text}; CPython {outlook.after} needs {len(again)} of them built again."
 
 
 def outlook_groups(outlook: Outlook) -> Iterator[OutlookGroup]:
@@ -67,8 +67,8 @@ def _items(wheels: list[NextWheel], platforms: int) -> Iterator[str]:
         found.setdefault((_name(wheel), _tail(wheel)), []).append(wheel.platform)
     for (name, tail), places in found.items():
         where = [] if len(places) == platforms else [f"on {', '.join(places)}"]
-        told = "; ".join([*([tail] if tail else []), *where])
-        yield f"{name} ({told})" if told else name
+        text = "; ".join([*([tail] if tail else []), *where])
+        yield f"{name} ({text})" if text else name
 
 
 def _name(wheel: NextWheel) -> str:

@@ -130,7 +130,7 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
     console.print(Padding(head, (0, 0, 0, 2)))
     lines = [("", reason) for reason in entry.reasons]
     lines += chains(package)
-    lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
+    lines += [(f"{finding.code} ", _message(finding)) for finding in extra_findings(package)]
     lines += [("source: ", told) for told in source_lines(package)]
     lines += [("reach: ", told) for told in reach_lines(entry, report)]
     lines += [("stress: ", told) for told in stress_lines(package)]
@@ -173,7 +173,7 @@ def _accepted(console: Console, report: Report, found: list[AgreeingRows]) -> No
         console.print(Padding(Text(clean(accepted_line(entry.package.accepted))), (0, 0, 0, 6)))
 
 
-def _said(finding: Finding) -> str:
+def _message(finding: Finding) -> str:
     return f"{finding.rule}: {finding.message}"
 
 
@@ -200,7 +200,7 @@ def _sum(console: Console, report: Report, title: str, style: str, found: list[A
             console.print(Padding(Text(clean(f"{entry.title}: {line}"), style="yellow"), (0, 0, 0, 2)))
     for entry in found:
         for finding in extra_findings(entry.package):
-            text = f"{entry.title}: {finding.code} {_said(finding)}"
+            text = f"{entry.title}: {finding.code} {_message(finding)}"
             console.print(Padding(Text(clean(text), style="yellow"), (0, 0, 0, 2)))
     through = [entry for entry in found if entry.package.blocked_by]
     for entry in through:

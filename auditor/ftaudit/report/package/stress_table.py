@@ -25,8 +25,8 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
     from rich.text import Text
 
     def write(console: Console) -> None:
-        told = headline(report)
-        word, sentence = told.word, told.sentence
+        answer = headline(report)
+        word, sentence = answer.word, answer.sentence
         if report.exit_code == 0:
             word, sentence = "NO FAILURE", "nothing failed in what was driven. That does not mean that it is safe."
         console.print(Text.assemble((word, _WORDS.get(word, "bold green")), ": ", clean(sentence)))

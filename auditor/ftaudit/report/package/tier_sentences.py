@@ -150,7 +150,7 @@ def _runtime(facts: RuntimeFacts) -> Iterator[str]:
     ran = [module.runtime for module in facts.modules if module.runtime is not None]
     guilty = sum(bool(runtime.requires_gil) for runtime in ran)
     done = sum(runtime.imported for runtime in ran)
-    yield f"{done} of {counted(len(ran), 'module')} imported, {guilty} of them turned the GIL on" if ran else "imported"
+    yield f"{done} of {counted(len(ran), 'module')} imported, {guilty} of them requiring the GIL" if ran else "imported"
     for name, runtime in facts.toplevels[:8]:
         yield f"import {name}: {_ran(runtime, name)}"
     yield from facts.notes

@@ -62,5 +62,5 @@ def _finding(result: Result) -> str:
 
 
 def _place(path: str, line: int | None) -> str:
-    told = clean(path) if line is None else f"{clean(path)}:{line}"
-    return escape(told) if BREAKING.search(told) or not told.strip() else f"`{told}`"
+    place_text = clean(path) if line is None else f"{clean(path)}:{line}"
+    return escape(place_text) if BREAKING.search(place_text) or not place_text.strip() else f"`{place_text}`"

@@ -203,8 +203,8 @@ def _accepted(console: Console, result: ScanResult) -> None:
 
     for finding in result.accepted:
         if finding.accepted is not None and finding.accepted.by is AcceptedBy.CONFIGURATION:
-            told = f"accepted: {finding.location or 'the project'} {finding.code} {finding.rule}: "
-            console.print(Text(clean(told + accepted_line(finding.accepted)), style="dim"))
+            label = f"accepted: {finding.location or 'the project'} {finding.code} {finding.rule}: "
+            console.print(Text(clean(label + accepted_line(finding.accepted)), style="dim"))
     for note in result.notes:
         console.print(Text(clean(f"note: {note}"), style="yellow"))
     if result.accepted or result.notes:

@@ -36,9 +36,9 @@ def rule(target: str, width: int) -> str:
 def _answers(console: Console, reports: Sequence[Report]) -> None:
     from rich.text import Text
 
-    for report, told in answers(reports):
-        head = Text.assemble((report.target, "bold"), "  ", (told.word, check_table.WORDS[told.word]))
-        console.print(Text.assemble(head, ": ", clean(told.sentence)))
+    for report, answer in answers(reports):
+        head = Text.assemble((report.target, "bold"), "  ", (answer.word, check_table.WORDS[answer.word]))
+        console.print(Text.assemble(head, ": ", clean(answer.sentence)))
 
 
 def _side_by_side(console: Console, reports: Sequence[Report]) -> None:
