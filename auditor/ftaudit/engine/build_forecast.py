@@ -81,7 +81,7 @@ def _evidence(
         evidence.append(ordinary)
         declares = ordinary.declares
     if declares is GilDeclaration.UNDETERMINED and sdist is not None:
-        source = find_declaration(session, name, version, sdist.filename, sdist.size)
+        source = find_declaration(session, name, version, sdist)
         evidence.append(source)
         if isinstance(source, InSource):
             declares = source.declares

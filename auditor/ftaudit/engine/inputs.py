@@ -35,9 +35,9 @@ def what_they_say(requirements: lockfiles.Requirements) -> index_settings.IndexO
     )
 
 
-def find_versions(index: Index, target: Target, name: NormalizedName) -> tuple[Version, ...]:
-    """Return the versions of a project that an installer on the target considers, the newest first."""
-    found = index.find_project(name).versions
+def find_versions(index: Index, target: Target, name: NormalizedName, after: Version) -> tuple[Version, ...]:
+    """Return the later versions of a project that an installer on the target considers, the newest first."""
+    found = index.find_project(name, after=after).versions
     return tuple(version for version, files in found.items() if any(is_admitted(file, target) for file in files))
 
 

@@ -5,6 +5,7 @@ No code is built or run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from packaging.version import Version
@@ -12,7 +13,8 @@ from packaging.version import Version
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.sources import scan_sdist
 from ftaudit.errors import FtauditError
-from ftaudit.model import GilDeclaration
+from ftaudit.model import DistributionFile, GilDeclaration
+from ftaudit.model.plain import from_plain, to_plain
 from ftaudit.model.plans import NotRead
 from ftaudit.model.reasons import WORST_FIRST, InSource
 from ftaudit.registry import load_rules
@@ -25,24 +27,56 @@ LARGEST: Final = 30_000_000
 """Size limit in bytes; a larger sdist is not fetched only to read its declarations."""
 
 
-def find_declaration(
-    session: AuditSession, name: str, version: Version, filename: str, size: int | None
-) -> InSource | NotRead:
+def find_declaration(session: AuditSession, name: str, version: Version, sdist: DistributionFile) -> InSource | NotRead:
     """Return what the modules of a release's sdist would declare, combined; the worst of them counts.
 
     The rules are all those with `RuleInfo.declares`, whatever the settings select. A project without a declaration that
     the rules recognize is `undetermined`, and so is one that declares no use of the GIL while some of its files could
     not be read.
     """
-    if size is not None and size > LARGEST:
-        return NotRead(sdist=filename, problem=None)
+    if sdist.size is not None and sdist.size > LARGEST:
+        return NotRead(sdist=sdist.filename, problem=None)
     registry = load_rules(session.settings.rules)
     rules = [rule for rule in registry.rules if isinstance(rule, SourceRule) and rule.info.declares is not None]
+    kept = _Kept(session, sdist, rules) if not (registry.problems or session.settings.no_cache) else None
+    if kept is not None and (known := kept.read()) is not None:
+        return known
     try:
         archive, result = scan_sdist(session, name, version, rules)
     except FtauditError as error:
-        return NotRead(sdist=filename, problem=error.problem)
-    return judge_scan(archive.name, result, whole=not registry.problems)
+        return NotRead(sdist=sdist.filename, problem=error.problem)
+    found = judge_scan(archive.name, result, whole=not registry.problems)
+    if kept is not None:
+        kept.write(found)
+    return found
+
+
+class _Kept:
+    """The answer of an earlier run for the same sdist by the same rules. One with unread files is not kept."""
+
+    def __init__(self, session: AuditSession, sdist: DistributionFile, rules: Sequence[SourceRule]) -> None:
+        from ftaudit.source.result_cache import open_results
+        from ftaudit.source.rules_identity import identify_rules
+
+        self._sdist = sdist
+        self._cache = open_results(session.settings.cache)
+        about = f"declaration {session.target.name} {sdist.filename} {sdist.sha256}"
+        self._key = identify_rules(rules, about)
+
+    def read(self) -> InSource | None:
+        """Return the answer, or `None`."""
+        if self._sdist.sha256 is None:
+            return None
+        try:
+            found: InSource = from_plain(InSource, self._cache.load([self._key])[self._key])
+        except (KeyError, ValueError, TypeError):
+            return None
+        return found
+
+    def write(self, found: InSource) -> None:
+        """Keep an answer."""
+        if self._sdist.sha256 is not None and found.sdist == self._sdist.filename and not found.unread:
+            self._cache.store({self._key: to_plain(found)})
 
 
 def judge_scan(sdist: str, result: ScanResult, *, whole: bool = True) -> InSource:

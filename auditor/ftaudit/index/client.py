@@ -143,7 +143,8 @@ class Index:
             readers = [reader for reader in self._consult(name, index_url) if reader.exists]
             files = [reader.all_files(name) if after is None else reader.later_files(name, after) for reader in readers]
             found = [pair for pairs in files for pair in pairs]
-            times = {name: when for reader in readers for name, when in reader.upload_times().items()}
+            names = {file.filename for _, file in found}
+            times = {name: when for reader in readers for name, when in reader.upload_times(names).items()}
             self._rest(readers)
         except Exception as error:
             self.doubt(name, index_url=index_url)

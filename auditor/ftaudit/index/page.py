@@ -12,7 +12,7 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
@@ -75,12 +75,12 @@ class Page:
                 found.append((parsed, _as_file(package)))
         return found
 
-    def upload_times(self) -> dict[str, datetime]:
-        """Return when the index received each file, by file name, in UTC (PEP 700); HTML pages do not say it."""
+    def upload_times(self, names: Collection[str]) -> dict[str, datetime]:
+        """Return when the index received each of these files, in UTC (PEP 700); HTML pages do not say it."""
         found: dict[str, datetime] = {}
         for entry in (self._json or {}).get("files", ()):
             told = (entry.get("filename"), entry.get("upload-time")) if isinstance(entry, dict) else (None, None)
-            if isinstance(told[0], str) and isinstance(told[1], str):
+            if isinstance(told[0], str) and isinstance(told[1], str) and told[0] in names:
                 with contextlib.suppress(ValueError):
                     when = datetime.fromisoformat(re.sub(r"\.\d+", "", told[1]).replace("Z", "+00:00"))
                     found[told[0]] = when.astimezone(timezone.utc) if when.tzinfo else when.replace(tzinfo=timezone.utc)

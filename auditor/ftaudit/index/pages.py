@@ -6,7 +6,7 @@ import functools
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -293,10 +293,10 @@ class PageReader:
         with self._lock:
             return self.page().files(name, after=version) if self.exists else []
 
-    def upload_times(self) -> dict[str, datetime]:
-        """Return when the index received the files that the page lists, by file name."""
+    def upload_times(self, names: Collection[str]) -> dict[str, datetime]:
+        """Return when the index received those of the files that the page lists, by file name."""
         with self._lock:
-            return self.page().upload_times() if self.exists else {}
+            return self.page().upload_times(names) if self.exists else {}
 
     def all_files(self, name: NormalizedName) -> Found:
         """Return every file of the project that the page lists."""

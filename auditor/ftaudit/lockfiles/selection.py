@@ -20,8 +20,8 @@ raises nothing.
 """
 
 
-VersionFinder: TypeAlias = Callable[[NormalizedName], "tuple[Version, ...]"]
-"""Returns the versions of a project that an installer on the target accepts, the newest first. It raises nothing.
+VersionFinder: TypeAlias = Callable[[NormalizedName, Version], "tuple[Version, ...]"]
+"""Returns the versions after a given one that an installer on the target accepts, the newest first. It raises nothing.
 
 Releases that are yanked or whose `requires-python` excludes the target are excluded; pre-releases are not.
 """

@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.__about__ import __version__
 from ftaudit.cache.result_file import ResultFile
 from ftaudit.cpython.versions import ABI3T_SINCE
-from ftaudit.extras import SOURCE_ENGINES, Extra, why_missing
 from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
@@ -25,6 +21,7 @@ from ftaudit.source.c.c_tree import CTree
 from ftaudit.source.fixing.offer import EditedFile, FixRequest, offer_fixes
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import ScanPlan, finding_of, first_look, read_bytes, second_look, skipped_of
+from ftaudit.source.rules_identity import identify_rules
 from ftaudit.source.run_rules import Skipped, check_comments, check_project, compose, gather, needed_rooms
 from ftaudit.source.shared_state import StateRow, state_table
 from ftaudit.source.silence import Ignore, find_idle, from_row, markers_of, silence
@@ -398,25 +395,7 @@ def _looked(
 
 def _rules_digest(plan: ScanPlan) -> bytes:
     """Return a value that changes when any rule, the scanner or the request changes."""
-    digest = hashlib.sha256(
-        f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)} {plan.thorough} "
-        f"{why_missing(Extra.SOURCE, SOURCE_ENGINES)}".encode()
-    )
-    files = {Path(module.__file__) for rule in plan.rules if (module := _module_of(rule)) and module.__file__}
-    files |= set(Path(__file__).parent.rglob("*.py"))
-    for rule in sorted(rule.info.code + type(rule).__qualname__ for rule in plan.rules):
-        digest.update(rule.encode())
-    for path in sorted(files):
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        digest.update(f"{path} {status.st_mtime_ns} {status.st_size}".encode())
-    return digest.digest()
-
-
-def _module_of(rule: SourceRule) -> Any:
-    return sys.modules.get(type(rule).__module__)
+    return identify_rules(plan.rules, f"{plan.target.name} {sorted(plan.surveyed)} {plan.thorough}")
 
 
 def _context_digests(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -> dict[Room, bytes]:

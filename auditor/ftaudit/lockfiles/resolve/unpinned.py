@@ -184,18 +184,20 @@ class _Resolution:
             if version is None or (name, version) in self._tried or (name, version) in self._stand_ins:
                 continue
             self._tried.add((name, version))
-            newest = self._newest(name, find(name))
-            if newest is not None and newest > version:
+            root = self._listed.named.get(name)
+            if root is not None and root.exact is not None:
+                continue
+            newest = self._newest(name, find(name, version))
+            if newest is not None:
                 self._wanted[name] = newest
         return bool(self._wanted)
 
     def _newest(self, name: NormalizedName, versions: Iterable[Version]) -> Version | None:
-        """Return the newest version that the listed requirements admit."""
+        """Return the first of the versions, the newest, that the listed requirements admit."""
         root = self._listed.named.get(name)
-        if root is not None and root.exact is not None:
-            return None
-        asked = [root, *(each for each in (*self._listed.constraints, *self._listed.overrides) if each.name == name)]
-        ranges = [each.specifier for each in asked if each is not None]
+        others = (*self._listed.constraints, *self._listed.overrides)
+        asked = [*([root] if root is not None else []), *(each for each in others if each.name == name)]
+        ranges = [each.specifier for each in asked]
         pre = self._requirements.index.pre or any(each.prereleases for each in ranges)
         return next(
             (
