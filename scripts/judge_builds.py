@@ -17,6 +17,7 @@ from ftaudit.engine.build_runs import build_releases
 from ftaudit.engine.sdist_declarations import find_declaration
 from ftaudit.engine.session import open_session
 from ftaudit.engine.tiers.sdists import parse_release
+from ftaudit.model import DistributionFile
 from ftaudit.model.reasons import InSource
 from ftaudit.report.package.local_build_rows import answer_phrase
 from ftaudit.sandbox.confined_build import BuildLimits
@@ -44,8 +45,9 @@ def forecast(name: str, version: Version) -> str:
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "requirements.txt"
         asked.write_text(f"{name}=={version}\n")
+        sdist = DistributionFile(filename=f"{name}-{version}.tar.gz")
         with open_session([str(asked)], Settings(no_deps=True)) as session:
-            said = find_declaration(session, name, version, f"{name}-{version}.tar.gz", None)
+            said = find_declaration(session, name, version, sdist)
     return said.declares.value if isinstance(said, InSource) else "not read"
 
 
