@@ -57,13 +57,13 @@ def _default(key: Key) -> str:
 def _said(keys: list[Key]) -> Iterator[str]:
     first = keys[0]
     offered = {key.choices for key in keys}
-    yield first.help.replace("%%", "%") if len(offered) == 1 else "each command has some of them"
+    yield first.help.replace("%%", "%") if len(offered) == 1 else "each command supports some of these"
     if first.variables:
         yield "environment: " + ", ".join(f"`{name}`" for name in first.variables)
     if first.reserved:
         yield f"**only in a file named with `--config`**: {first.reserved}"
     if first.contained:
-        yield "below the file's own folder, unless that is named with `--config`"
+        yield "must be below the folder of the file, unless you name the file with `--config`"
 
 
 def page(text: str) -> str:

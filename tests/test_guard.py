@@ -32,7 +32,7 @@ def test_an_import_that_turns_the_gil_on_raises_and_names_what_and_whose_and_who
     assert "  Import chain:  middle → lib.guilty\n" in ran.stderr
     assert f"  Your code:     {application.folder / 'app.py'}:4: import middle\n" in ran.stderr
     assert "  Options:       a later version of lib" in ran.stderr
-    assert "let it pass, with its package: FTAUDIT_GUARD_ALLOW=lib\n" in ran.stderr
+    assert "allow every module of its package: FTAUDIT_GUARD_ALLOW=lib\n" in ran.stderr
     assert "RuntimeWarning: The global interpreter lock" not in ran.stderr
 
 

@@ -118,13 +118,13 @@ def _describe(culprit: gilwatch.Culprit, mode: str, on_already: bool) -> str:
     else:
         lines.append(("Options", "declare Py_mod_gil, once the module is safe: `ftaudit scan` finds what is not"))
     lines.append(("", "keep the GIL off at your own risk: PYTHON_GIL=0 or -X gil=0"))
-    lines.append(("", f"let it pass, with its package: {ALLOW}={culprit.name.partition('.')[0]}"))
+    lines.append(("", f"allow every module of its package: {ALLOW}={culprit.name.partition('.')[0]}"))
     if mode == "raise":
-        lines.append(("", f"hear of it only, and of every other one: {VARIABLE}=warn"))
+        lines.append(("", f"only warn, about every such module: {VARIABLE}=warn"))
     width = max(len(label) for label, _ in lines) + 1
-    told = [f"  {label + ':' if label else '':<{width}}  {text}" for label, text in lines]
+    shown = [f"  {label + ':' if label else '':<{width}}  {text}" for label, text in lines]
     title = ON_ALREADY if on_already else TITLE
-    return "\n".join([f"{title}: {culprit.name}", *told])
+    return "\n".join([f"{title}: {culprit.name}", *shown])
 
 
 def _from_environment() -> Guard:

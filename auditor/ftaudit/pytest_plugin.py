@@ -200,7 +200,7 @@ class GilPlugin:
             terminalreporter.line(f"ftaudit_gil_allow names what turned nothing on: {', '.join(idle)}")
         if self.fails:
             terminalreporter.line(
-                "This fails the session. --ftaudit-gil-warn only says so; ftaudit_gil_allow lets modules pass."
+                "This fails the session. --ftaudit-gil-warn only reports it; ftaudit_gil_allow allows modules."
             )
 
 

@@ -57,6 +57,19 @@ def test_the_help_of_every_command_fits_a_screen_and_gives_examples(
     assert f"ftaudit {command}" in text.partition("examples:")[2]
 
 
+@pytest.mark.parametrize("command", ["", *sorted({name.partition(" ")[0] for name in COMMANDS if " " in name})])
+def test_the_help_of_every_group_of_commands_fits_a_screen(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    assert not ended.value.code
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_the_help_leaves_out_it_names_and_help_all_explains(
     command: str, capsys: pytest.CaptureFixture[str]

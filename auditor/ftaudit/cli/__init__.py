@@ -19,22 +19,22 @@ OURS: Final = frozenset({"ftaudit", "ftaudit_rules"})
 DESCRIPTION: Final = "Audit a Python stack for free-threaded CPython, from evidence."
 EPILOG: Final = """\
 exit codes: 0 nothing blocks · 1 something blocks · 2 usage or unreadable input
-3 nothing found to block, but not everything could be checked
+3 nothing was found to block, but not everything could be checked
 
 get started:
-  ftaudit check                      audit the lock file or requirements in this folder
-  ftaudit check requirements.txt     show what blocks, why, what requires it, and what to do
-  ftaudit check --static uv.lock     audit without running any audited code
+  ftaudit check                    audit the lock file or requirements file here
+  ftaudit check requirements.txt   show what blocks, why, and what to do next
+  ftaudit check --static uv.lock   audit without running any audited code
 """
 
 START: Final = f"""\
 {DESCRIPTION}
 
 Get started:
-  ftaudit check                      audit the lock file or requirements in this folder
-  ftaudit check requirements.txt     show what blocks, why, what requires it, and what to do
-  ftaudit scan                       find code in this folder that breaks without the GIL
-  ftaudit python install             once: get a python3.14t to import with
+  ftaudit check                    audit the lock file or requirements file here
+  ftaudit check requirements.txt   show what blocks, why, and what to do next
+  ftaudit scan                     find code here that breaks without the GIL
+  ftaudit python install           once: get a python3.14t to import modules with
 
 All commands: ftaudit --help
 """

@@ -17,9 +17,9 @@ from ftaudit.config.keys import Key, ValueKind
 
 RESERVED: Final = {
     "python": "it names a program to be run",
-    "cache_dir": "what lies in that folder is believed, and an interpreter in it is run",
-    "facts": "what that store says is believed",
-    "read_again": "it decides how far facts stores are believed",
+    "cache_dir": "ftaudit trusts this folder, and runs an interpreter in it",
+    "facts": "ftaudit trusts what the store contains",
+    "read_again": "it decides how far ftaudit trusts facts stores",
     "output": "it names a file to be replaced",
     "wheel_dir": "it names a folder to be written to",
 }

@@ -36,24 +36,25 @@ examples:
 
 def add_parsers(commands: Any) -> None:
     """Add `facts export`, `import`, `info` and `verify` to the sub-commands."""
-    facts = commands.add_parser("facts", help="share what was learned of wheels")
+    facts = commands.add_parser("facts", help="share what ftaudit learned about wheels")
     actions = facts.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    does = "write everything that the cache has learned of wheels to a facts store"
+    does = "write all facts about wheels in the cache to a facts store"
     export = _add(actions, "export", does, run_export, EXPORT)
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the store to write")
     export.add_argument("--by", metavar="WHO", help="who vouches for the facts (default: your login name)")
 
-    does = "check a facts store and copy it into the cache, where each audit asks it"
+    does = "check a facts store and copy it into the cache, so that each audit uses it"
     imports = _add(actions, "import", does, run_import, IMPORT)
-    imports.add_argument("stores", nargs="+", type=Path, metavar="FILE", help="a store")
+    imports.add_argument("stores", nargs="+", type=Path, metavar="FILE", help="a facts store")
 
-    does = "show who made a facts store, with what, when, and how large it is"
+    does = "show who made a facts store, when, with which version, and its size"
     info = _add(actions, "info", does, run_info, INFO)
-    info.add_argument("stores", nargs="*", type=Path, metavar="FILE", help="a store (default: all that are asked)")
+    stores = "a facts store (default: all that audits use)"
+    info.add_argument("stores", nargs="*", type=Path, metavar="FILE", help=stores)
 
     verify = _add(actions, "verify", "compare a facts store with its checksums, and with wheels", run_verify, VERIFY)
-    verify.add_argument("stores", nargs=1, type=Path, metavar="FILE", help="a store")
+    verify.add_argument("stores", nargs=1, type=Path, metavar="FILE", help="a facts store")
     verify.add_argument("wheels", nargs="*", type=Path, metavar="WHEEL", help="wheels, or folders of wheels")
     for action in (export, imports, info, verify):
         action.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")

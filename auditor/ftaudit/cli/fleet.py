@@ -65,7 +65,7 @@ def add_parsers(commands: Any) -> None:
     )
     what = check.add_argument_group("inputs")
     what.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a folder of repositories, or an input")
-    manifest = "a list of inputs, with lines of INPUT,NAME,OWNER (repeatable)"
+    manifest = "a CSV file with INPUT,NAME,OWNER on each line (repeatable)"
     what.add_argument("--manifest", action="append", default=[], type=Path, metavar="FILE", help=manifest)
     what.add_argument("--all-extras", action="store_true", help="include every extra")
     what.add_argument("--no-deps", action="store_true", help="audit only the listed packages, not their dependencies")
@@ -82,16 +82,17 @@ def add_parsers(commands: Any) -> None:
     what.add_argument("package_names", nargs="*", metavar="NAME", help="a package")
     named = "a file with one name on each line (repeatable)"
     what.add_argument("--names", action="append", default=[], type=Path, metavar="FILE", help=named)
-    what.add_argument("--newest", type=int, default=1, metavar="N", help="releases of each package (default 1)")
-    since = "the releases since this day (2026-01-31), and the newest one"
+    newest = "audit the N newest releases of each package (default 1)"
+    what.add_argument("--newest", type=int, default=1, metavar="N", help=newest)
+    since = "audit all releases since DATE (2026-01-31), or the newest if there are none"
     what.add_argument("--since", metavar="DATE", help=since)
     _add_run(survey)
     survey.set_defaults(answer=run_survey)
 
     status = actions.add_parser(
         "status",
-        help="show how far a run is",
-        description="Show how far a run is, also while another terminal runs it.",
+        help="show the progress of a run",
+        description="Show the progress of a run, even while another terminal runs it.",
         epilog=STATUS,
     )
     status.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of the run")
@@ -108,16 +109,16 @@ def _add_run(parser: Any) -> None:
     how.add_argument("--workers", type=int, metavar="N", help="local processes (default: one per core)")
     dask = f"the scheduler of a Dask cluster to run on (default: {SCHEDULER}, if it is set)"
     how.add_argument("--dask", metavar="ADDRESS", help=dask)
-    rate = "requests to one host in a second, of all workers together (default: no limit)"
+    rate = "maximum requests per second to one host, for all workers together (default: no limit)"
     how.add_argument("--rate", type=float, metavar="N", help=rate)
-    connections = f"connections to one host, of all workers together (default {CONNECTIONS})"
+    connections = f"maximum connections to one host, for all workers together (default {CONNECTIONS})"
     how.add_argument("--connections", type=int, default=CONNECTIONS, metavar="N", help=connections)
     add_facts(how)
     add_read_again(how)
     add_rules(how)
     add_index(parser)
     answer = parser.add_argument_group("output")
-    folder = "the folder for the data set; the same command resumes in it"
+    folder = "the folder for the data set; run the command again to resume"
     answer.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help=folder)
     answer.add_argument("-q", "--quiet", action="store_true", help="no progress display")
     add_allow_unknown(answer)
@@ -155,7 +156,7 @@ def run_survey(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
 
 def run_status(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Return how far a run is. Raise `InputError` if the folder has none."""
+    """Return the progress of a run. Raise `InputError` if the folder has none."""
     from ftaudit.fleet.run_status import describe
 
     return CommandAnswer(text=describe(options.folder))

@@ -12,7 +12,7 @@ from ftaudit.cli.options import add_allow_unknown, add_also, add_answer, also_of
 from ftaudit.report import formats
 
 EPILOG: Final = """\
-exit codes: 0 nothing has changed that needs you · 1 something has
+exit codes: 0 nothing needs your attention · 1 something does
 2 usage error or unreadable run
 3 nothing is known to have changed, but not everything could be checked
 

@@ -37,7 +37,7 @@ def add_target(group: Any) -> None:
 
 def _target_help(default: str | None) -> str:
     named = (f"{name} (old)" if name in EXPERIMENTAL else name for name in TARGETS)
-    usual = default or f"the one that the wheels named are for, else {DEFAULT_TARGET}"
+    usual = default or f"the target of the given wheels, else {DEFAULT_TARGET}"
     return f"{', '.join(named)}; default {usual}"
 
 
@@ -62,7 +62,7 @@ def _platform(name: str) -> str:
 def add_cache(group: Any) -> None:
     """Add the options for the cache and the network."""
     group.add_argument("--offline", action="store_true", help="use only caches and local files")
-    seconds = "start no request after S seconds; use cached pages for a day"
+    seconds = "start no request after S seconds; reuse cached pages for up to a day"
     group.add_argument("--network-seconds", type=_seconds, metavar="S", help=seconds)
     group.add_argument("--no-cache", action="store_true", help="do not read or write the cache")
     group.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
@@ -89,7 +89,7 @@ def add_facts(group: Any) -> None:
 
 def add_read_again(group: Any) -> None:
     """Add `--read-again`."""
-    share = f"percent of the answers of stores to compare with the wheel (default {DEFAULT_READ_AGAIN:g})"
+    share = f"compare PERCENT of the stores' answers with the wheels (default {DEFAULT_READ_AGAIN:g})"
     group.add_argument("--read-again", type=_percent, default=DEFAULT_READ_AGAIN, metavar="PERCENT", help=share)
 
 
@@ -158,7 +158,7 @@ def add_audit(parser: argparse.ArgumentParser) -> Any:
     how = parser.add_argument_group("checks")
     how.add_argument("--static", action="store_true", help="do not import anything: run no audited code")
     how.add_argument("--source", action="store_true", help="also scan the packages' source distributions (slower)")
-    run_env = "import what --env has with its own interpreter"
+    run_env = "import the packages of --env with its own interpreter"
     how.add_argument("--run-env", action="store_true", help=run_env)
     how.add_argument("--python", type=Path, metavar="PATH", help="the interpreter that imports the modules")
     seconds = f"time limit of one import in seconds (default {DEFAULT_TIMEOUT:g})"

@@ -20,9 +20,9 @@ exit codes: 0 nothing blocks after the changes · 1 something still blocks
 2 usage error or unreadable input · 3 nothing blocks, but not all was checked
 
 examples:
-  ftaudit plan requirements.txt             the nearest good versions
+  ftaudit plan requirements.txt             propose the nearest good versions
   ftaudit plan requirements.txt --write     edit requirements.txt in place
-  ftaudit plan uv.lock --prefer newest      the commands of the locking tool
+  ftaudit plan uv.lock --prefer newest      print uv's commands for the newest
 """
 
 

@@ -38,7 +38,7 @@ def add_parsers(commands: Any) -> None:
     what.add_argument("--run", action="store_true", help="run COMMAND")
     what.add_argument("program", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command, after `--`")
     answer = reach.add_argument_group("output")
-    text = "merge what was loaded into FILE, which `ftaudit check --recorded` reads"
+    text = "merge the loaded modules into FILE, for `ftaudit check --recorded`"
     answer.add_argument("--record", type=Path, metavar="FILE", help=text)
     answer.add_argument("-q", "--quiet", action="store_true", help="print no summary on standard error")
     reach.set_defaults(answer=run_reach)

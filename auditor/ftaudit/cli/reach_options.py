@@ -20,11 +20,11 @@ INPUTS = (".txt", ".in", ".toml", ".lock", ".json", ".yml", ".yaml", ".cfg", ".w
 def add_reach(parser: argparse.ArgumentParser) -> None:
     """Add the options for where the user's program starts."""
     group = next(each for each in parser._action_groups if each.title == "checks")
-    text = "say when your code loads each module"
+    text = "report when your code loads each module"
     group.add_argument("--reach", nargs="?", const="", action="append", default=[], metavar="MODULE", help=text)
     root = "with --reach: a folder that your modules are imported from (repeatable)"
     group.add_argument("--source-root", action="append", default=[], type=Path, metavar="PATH", help=root)
-    text = "with --reach: what real runs loaded, from `ftaudit reach --run --record FILE` (repeatable)"
+    text = "with --reach: compare with runs that `ftaudit reach --run --record FILE` recorded (repeatable)"
     group.add_argument("--recorded", action="append", default=[], type=Path, metavar="FILE", help=text)
 
 

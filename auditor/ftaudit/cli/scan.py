@@ -77,10 +77,11 @@ def add_parsers(commands: Any) -> None:
     fixes = group.add_mutually_exclusive_group()
     fixes.add_argument("--diff", action="store_true", help="print the fixes of the findings as a diff for `git apply`")
     fixes.add_argument("--write", action="store_true", help="write the safe fixes, then report what remains")
-    group.add_argument("--declare", action="store_true", help="print the edits that declare the GIL unused, if earned")
+    declare = "print the edits that declare the GIL unused, if no finding forbids it"
+    group.add_argument("--declare", action="store_true", help=declare)
     wheel = "with --declare: stress a wheel that was built from the edited tree"
     group.add_argument("--stress", dest="stress_wheel", type=Path, metavar="WHEEL", help=wheel)
-    time = f"processor time for --stress (default {DEFAULT_BUDGET:g})"
+    time = f"processor time for --stress in seconds (default {DEFAULT_BUDGET:g})"
     group.add_argument("--budget", type=float, default=DEFAULT_BUDGET, metavar="S", help=time)
     where = scan.add_argument_group("execution")
     where.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
@@ -93,7 +94,7 @@ def add_parsers(commands: Any) -> None:
     answer.add_argument(
         "--state",
         action="store_true",
-        help="also who uses which shared state, under which lock",
+        help="also list who uses which shared state, under which lock",
     )
     answer.add_argument(
         "--fail-on",

@@ -48,10 +48,10 @@ def add_parsers(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = stress.add_argument_group("inputs")
-    what.add_argument("inputs", nargs="*", metavar="ITEM", help="NAME, NAME==VERSION, a wheel, or an input of `check`")
+    what.add_argument("inputs", nargs="*", metavar="ITEM", help="NAME, NAME==VERSION, a wheel, or any input of `check`")
     env = "an environment or site-packages folder (repeatable)"
     what.add_argument("--env", action="append", default=[], metavar="PATH", help=env)
-    text = "run a script of --report again, with and without the GIL"
+    text = "run a script that --report wrote, with and without the GIL"
     what.add_argument("--replay", type=Path, metavar="FILE", help=text)
     how = stress.add_argument_group("schedules")
     add_stress(how)
@@ -76,14 +76,12 @@ def add_stress(group: Any, *, optional: bool = False) -> None:
     if optional:
         text = "also use ready packages from many threads (60 s each)"
         group.add_argument("--stress", action="store_true", help=text)
-    text = f"processor time for each package (default {DEFAULT_BUDGET:g})"
+    text = f"processor time for each package in seconds (default {DEFAULT_BUDGET:g})"
     group.add_argument("--budget", type=float, default=DEFAULT_BUDGET, metavar="S", help=text)
     if not optional:
         text = "number of threads (default: varied)"
         group.add_argument("--threads", type=int, metavar="N", help=text)
-        group.add_argument(
-            "--seed", type=int, default=1, metavar="N", help="what the schedules are made from (default 1)"
-        )
+        group.add_argument("--seed", type=int, default=1, metavar="N", help="the seed of the schedules (default 1)")
     text = "a folder with recipes of your own (repeatable)"
     group.add_argument("--recipes", action="append", default=[], type=Path, metavar="FOLDER", help=text)
 

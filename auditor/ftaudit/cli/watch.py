@@ -26,7 +26,7 @@ from ftaudit.report import formats
 
 LAST_RUN: Final = Path("ftaudit-watch.json")
 EPILOG: Final = """\
-exit codes: 0 nothing has changed that needs you · 1 something has
+exit codes: 0 nothing needs your attention · 1 something does
 2 usage error, unreadable input or damaged last run
 3 nothing is known to have changed, but not everything could be checked
 

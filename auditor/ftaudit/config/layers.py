@@ -104,7 +104,7 @@ class _LayerReader:
             if key.reserved and not self._file.named:
                 raise self.error(
                     path,
-                    f"may not be set by a file that was found, for {key.reserved}",
+                    f"may not be set by a file that ftaudit found by itself: {key.reserved}",
                     hint=f"use {self._otherwise(key)}, or name this file with --config",
                 )
             try:

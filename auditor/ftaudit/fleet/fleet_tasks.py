@@ -63,7 +63,7 @@ class JudgeTask:
     newest: int = 0
     """For a survey: each question is about so many of the newest releases of its package."""
     since: datetime | None = None
-    """Only about releases since then, and the newest one; in UTC."""
+    """Only about releases since then, or the newest one if there are none; in UTC."""
 
     @property
     def key(self) -> str:
