@@ -61,11 +61,16 @@ def test_the_table_of_inputs_names_every_format() -> None:
 
 
 def test_the_order_of_inputs_is_the_one_in_which_they_are_looked_for(tmp_path: Path) -> None:
-    section = INPUTS.read_text("utf-8").partition("in the order ")[2].partition("; the choice")[0]
+    section = INPUTS.read_text("utf-8").partition("The order is:\n")[2].partition("\nIf you name")[0]
     order = [name for name in re.findall(r"`([^`]+)`", section) if "*" not in name]
-    assert len(order) == 8
+    assert len(order) == 10
+    contents = {
+        "pyproject.toml": "[project]\nname = 'x'\n",
+        "setup.cfg": "[metadata]\nname = x\n[options]\ninstall_requires = a\n",
+        "setup.py": "from setuptools import setup\nsetup(name='x', install_requires=['a'])\n",
+    }
     for name in reversed(order):
-        (tmp_path / name).write_text("[project]\nname = 'x'\n" if name == "pyproject.toml" else "a==1\n")
+        (tmp_path / name).write_text(contents.get(name, "a==1\n"))
         assert find_input(tmp_path).name == name
 
 

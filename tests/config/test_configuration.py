@@ -77,7 +77,7 @@ def shown(run: Run, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
         ("[check]\n[check.static]", ["check.static takes true or false, not a table"]),
         ('python = "./evil"', ["python may not be set by a file that ftaudit found by itself", "FTAUDIT_PYTHON"]),
         ('[check]\npython = "./evil"', ["may not be set by a file that ftaudit found by itself", "--config"]),
-        ('cache-dir = "cache"', ["cache-dir may not be set", "an interpreter in it is run"]),
+        ('cache-dir = "cache"', ["cache-dir may not be set", "runs an interpreter in it"]),
         ('output = "../../.profile"', ["output may not be set", "a file to be replaced"]),
         ('rules = ["../elsewhere"]', ["not below", "--config"]),
         ('rules = ["/"]', ["not below"]),

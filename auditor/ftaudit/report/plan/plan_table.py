@@ -49,7 +49,8 @@ def headline(plan: Plan) -> tuple[str, str]:
     changes = counted(len(plan.changes), "version change")
     verb = "removes" if len(plan.changes) == 1 else "remove"
     if left == total and not plan.faster:
-        return "NO WAY YET", f"no version change removes any of {counted(total, 'blocker')} for {what}."
+        blockers = "the blocker" if total == 1 else f"any of {total} blockers"
+        return "NO WAY YET", f"no version change removes {blockers} for {what}."
     told = f"{changes} {verb} {total - left} of {counted(total, 'blocker')} for {what}"
     if plan.faster:
         told += f" and {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
