@@ -70,6 +70,8 @@ _LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
     "GetLogicalProcessorInformation": ((0, 1024), (1, 4)), "RtlPcToFileHeader": ((1, 8),),
     "frexp": ((0, 4),), "frexpf": ((0, 4),), "frexpl": ((0, 4),), "modf": ((0, 8),), "modff": ((0, 4),),
     "modfl": ((0, 16),), "sincos": ((0, 8), (1, 8)), "sincosf": ((0, 4), (1, 4)), "sincosl": ((0, 16), (1, 16)),
+    "__register_frame_info": ((1, 48),), "__register_frame_info_bases": ((1, 48),), "__register_frame": (),
+    "__deregister_frame_info": (), "__deregister_frame_info_bases": (), "__deregister_frame": (),
     "remquo": ((0, 4),), "remquof": ((0, 4),), "remquol": ((0, 4),), "lgamma_r": ((0, 4),), "lgammaf_r": ((0, 4),),
 }  # fmt: skip
 """The output of functions with unknown answers in memory: number of the pointer's argument, and bytes.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftaudit.binary.emulator.oracle import Guess
 from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.instruction_effects import (
@@ -114,7 +115,7 @@ class Flow:
     """Why later results cannot be trusted: the untracked action of the code. For people."""
     fast_fail: bytes = b""
     """The instruction with which code for Windows ends its process; empty for other systems."""
-    questions: Sized = ()
+    questions: list[Guess] = field(default_factory=list)
     """The questions so far."""
     identifiers: Mapping[str, int] = field(default_factory=dict)
     """The answers, by question, that are not 0, of which nothing else is known, and that stay the same."""
@@ -225,6 +226,7 @@ class Flow:
         lines, memory = self.lines, self.memory
         if labels:
             size = min(size, _MOST_REPEATED)
+            self.note(address, size)
             for line in range(address >> _LINE, (address + size - 1 >> _LINE) + 1):
                 lines.add(line)
             for byte in range(address, address + size):

@@ -27,13 +27,13 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
         construct()
         return
     if number in joins.open:
-        construct()
+        _construct_once(flow, construct)
         _forget(flow, before)
         _label(flow, *joins.open[number])
         return
     if number not in joins.wanted:
         begun = flow.steps
-        construct()
+        _construct_once(flow, construct)
         made = flow.decisions[before:]
         if made and flow.steps - begun > _LONG:
             labels = 0
@@ -50,7 +50,7 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
     journal: list[tuple[int, bytes]] = []
     written: set[tuple[int, int]] = set()
     labels = 0
-    turned = flow.turned
+    turned, asked = flow.turned, len(flow.questions)
     ways: set[tuple[int, bool]] = set()
     runs, begun, complete = 0, flow.steps, True
     ways_left: list[tuple[int, ...]] = [()]
@@ -61,6 +61,7 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
             complete = False
             break
         flow.restore(start)
+        del flow.questions[asked:]
         flow.turned = frozenset(before + index for index in way)
         flow.journal = journal
         with contextlib.suppress(FastFailed):
@@ -79,15 +80,23 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
             flow.engine.mem_write(address, content)
         journal.clear()
     flow.restore(start)
+    del flow.questions[asked:]  # What follows is numbered as in a run without these.
     flow.turned = turned
     flow.steps = begun
-    construct()
+    _construct_once(flow, construct)
     _forget(flow, before)
     names = tuple(
         (name, bool(flow.weakly >> index & 1)) for index, name in enumerate(flow.names) if labels >> index & 1
     )
     joins.open[number] = (tuple(written) if complete else None, names)
     _label(flow, *joins.open[number])
+
+
+def _construct_once(flow: Flow, construct: Callable[[], None]) -> None:
+    """Run a constructor without inverting its decisions: the numbers are those of the decisions that follow it."""
+    turned, flow.turned = flow.turned, frozenset()
+    construct()
+    flow.turned = turned
 
 
 def _forget(flow: Flow, before: int) -> None:
