@@ -541,9 +541,9 @@ def test_pipenv_is_told_in_which_section_the_requirement_stands(
 def test_a_plan_that_is_written_does_not_say_to_write_it(server: IndexServer, tmp_path: Path) -> None:
     server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
     (tmp_path / "r.txt").write_text("demo==1.0\n")
-    assert "--write edits it" in ftaudit("plan", *base(server), "r.txt", cwd=tmp_path).stdout
+    assert "--write applies them" in ftaudit("plan", *base(server), "r.txt", cwd=tmp_path).stdout
     written = ftaudit("plan", *base(server), "--write", "r.txt", cwd=tmp_path)
-    assert "--write" not in written.stdout and "now run `ftaudit check`" in written.stdout
+    assert "--write" not in written.stdout and "the edits are written; run `ftaudit check`" in written.stdout
 
 
 def test_a_release_that_could_not_be_determined_may_not_block(server: IndexServer, tmp_path: Path) -> None:
