@@ -267,5 +267,5 @@ def test_an_url_with_a_hash_is_held_against_it_whatever_the_cache_holds(audit: A
         row = only(audit(f"{server.file_url(name)}#sha256={wrong}"))
         assert row.verdict is Verdict.UNKNOWN
         assert "was expected" in row.reasons[0]
-    with pytest.raises(UsageError, match="no SHA-256 digest"):
+    with pytest.raises(UsageError, match="needs a SHA-256 digest"):
         audit(f"{server.file_url(name)}#sha256=12")
