@@ -34,6 +34,10 @@ NOT_RUN = {
     "ftaudit stress ujson==6.1.0 --budget 15 --report failures/": "the same",
     "python3.14t failures/ujson-6.1.0-1.py": "what it runs is written by the command before",
     "ftaudit stress --replay failures/ujson-6.1.0-1.py": "the same",
+    "ftaudit scan --declare | git apply": "it edits the reader's own repository",
+    "python3.14t -m build --wheel": "it builds the reader's own wheel",
+    "git stash": "the same repository",
+    "ftaudit scan --declare --stress dist/demo-1.0-cp314-cp314t-linux_x86_64.whl | git apply": "the same wheel",
 }
 """Commands that are shown and not run, and why."""
 ALIASES = {

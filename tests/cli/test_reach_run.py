@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from support.command import check, ftaudit
 from support.freethreaded import interpreter, make_wheel
 from support.guarded import Application, make_application
+
+from ftaudit.report.package import check_json
 
 MAIN = """\
 import lib.first
@@ -145,6 +148,7 @@ def test_the_analysis_the_sandbox_and_the_record_are_compared(tmp_path: Path) ->
     run(application, "test_it.py")
     given = ("requirements.txt", "--offline", "--source-root", ".", "--reach", "app")
     answer = check(*given, "--recorded", "loads.json", cwd=application.folder)
+    jsonschema.validate(answer.document, check_json.schema())
     (reach,) = answer.document["reach"]
     assert [run["kind"] for run in reach["runs"]] == ["recorded", "sandbox"]
     assert all(run["completed"] == ["app"] for run in reach["runs"])
