@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,10 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, modules: tuple[str, ...]) -> None:
+    """Let this process, and the workers that are copies of it, miss some modules."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(30)  # Of an earlier test: as long as it runs, workers are no copies.
     for name in modules:
         monkeypatch.setitem(sys.modules, name, None)
 

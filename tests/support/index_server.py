@@ -14,15 +14,18 @@ absolute URL is answered from the same pages, and recorded with its host.
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import html
 import json
+import socket
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
@@ -124,6 +127,7 @@ class IndexServer:
         self._state.closing.set()
         self._server.shutdown()
         self._server.server_close()
+        self._server.end_connections()
         self._thread.join()
 
     @property
@@ -258,6 +262,24 @@ class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: dict[threading.Thread, socket.socket] = {}
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self._connections[threading.current_thread()] = request
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.pop(threading.current_thread(), None)
+
+    def end_connections(self) -> None:
+        """Close what clients keep open, and wait for the threads: a process that has some cannot fork workers."""
+        for thread, connection in list(self._connections.items()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is what some tests are about."""

@@ -20,18 +20,24 @@ from ftaudit.workers import Died, TaskEnding, WorkerPool, run_tasks
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
 
-def pipes() -> set[int]:
-    """Return the descriptors of this process that are pipes."""
-    found = set()
+def pipes() -> dict[int, int]:
+    """Return the descriptors of this process that are pipes, by the number of the pipe."""
+    found = {}
     for descriptor in range(3, 64):
         with contextlib.suppress(OSError):
-            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-                found.add(descriptor)
+            status = os.fstat(descriptor)
+            if stat.S_ISFIFO(status.st_mode):
+                found[status.st_ino] = descriptor
     return found
 
 
-PIPES = pipes()
-"""The descriptors of pytest; a worker's are additional."""
+PIPES = {} if "PYTEST_CURRENT_TEST" in os.environ else pipes()
+"""The pipes of pytest. A worker's are additional; one that is not a copy of pytest has only its own."""
+
+
+def own_pipes() -> list[int]:
+    """Return the descriptors of a worker's pipes."""
+    return [descriptor for number, descriptor in pipes().items() if number not in PIPES]
 
 
 def work(task: str) -> object:
@@ -57,11 +63,11 @@ def work(task: str) -> object:
         case "close":
             os.closerange(3, 64)
         case "garbage":
-            for descriptor in pipes() - PIPES:
+            for descriptor in own_pipes():
                 with contextlib.suppress(OSError):
                     os.write(descriptor, b"\x02\0\0\0\0\0\0\0[]")
         case "endless":
-            for descriptor in pipes() - PIPES:
+            for descriptor in own_pipes():
                 with contextlib.suppress(OSError):
                     os.write(descriptor, b"\xff" * 16)
         case _:
