@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import shlex
@@ -77,6 +78,20 @@ def test_the_gitlab_job_obeys_its_schema_and_makes_the_reports_that_it_names(tmp
     assert suites.attrib["failures"] == "1"
     (issue,) = json.loads((tmp_path / job["artifacts"]["reports"]["codequality"]).read_text("utf-8"))
     assert issue["location"] == {"path": "uv.lock", "lines": {"begin": 10}}
+
+
+@pytest.mark.parametrize(
+    ("identifier", "selected"),
+    [
+        ("cp314t-manylinux_x86_64", True),
+        ("cp315t-win_arm64", True),
+        ("cp314-manylinux_x86_64", False),
+        ("cp315-macosx_arm64", False),
+    ],
+)
+def test_cibuildwheel_audits_the_builds_of_every_free_threaded_version(identifier: str, selected: bool) -> None:
+    (override,) = tomllib.loads(block(PAGE, "cibuildwheel", "toml"))["tool"]["cibuildwheel"]["overrides"]
+    assert fnmatch.fnmatchcase(identifier, override["select"]) is selected
 
 
 def test_the_audit_command_of_cibuildwheel_judges_the_wheel_that_it_is_given(tmp_path: Path) -> None:
