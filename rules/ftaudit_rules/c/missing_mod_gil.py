@@ -48,7 +48,8 @@ class MissingModGil(CRule):
         remedy=(
             "Fix the other findings first. Then add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots under `#ifdef "
             "Py_mod_gil`, because older versions do not have it, or call `PyUnstable_Module_SetGIL(m, "
-            "Py_MOD_GIL_NOT_USED)` under `#ifdef Py_GIL_DISABLED`, after the check that `m` is not NULL."
+            "Py_MOD_GIL_NOT_USED)` under `#ifdef Py_GIL_DISABLED`, after the check that `m` is not NULL. In an array "
+            "of `PySlot` (CPython 3.15), the entry is `PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED)`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
