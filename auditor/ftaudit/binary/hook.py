@@ -154,7 +154,7 @@ class Subject:
     libraries: tuple[tuple[str, Image], ...] = ()
     """Plain shared libraries that it calls into, loaded with it, by file name."""
     seals: bool = False
-    """Whether its code has exactly one call of `PyUnstable_Module_SetGIL`."""
+    """Whether a run ends with the declaration, because nothing after it can change it."""
     starts_libraries: bool = False
     """Whether the libraries' static constructors are run, of which there may be thousands."""
 
@@ -478,9 +478,9 @@ def search(subject: Subject) -> tuple[HookRun, int]:
     """
     best = run(subject, {})
     runs = [best]
-    declared = best.declared is not None and subject.is_final
-    over = best.exhausted or best.idle or best.hands_over_to or declared
-    if over or (best.created and subject.cannot_declare):
+    if best.ending is not RunEnding.FAILED or best.exhausted or best.idle or best.hands_over_to:
+        return best, 1
+    if (best.declared is not None and subject.is_final) or (best.created and subject.cannot_declare):
         return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}
     calls = len(best.calls)

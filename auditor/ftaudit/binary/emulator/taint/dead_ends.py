@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ftaudit.binary.emulator.taint.instruction_effects import Decoder, InstructionEffect, InstructionKind
-from ftaudit.binary.emulator.taint.own_code import CALLS, OwnCode, is_fixed, is_stub
+from ftaudit.binary.emulator.taint.own_code import CALLS, OwnCode, effect_in, is_fixed, is_stub
 from ftaudit.binary.image.mapped import Image
 
 _LONGEST: Final = 400
@@ -80,10 +80,7 @@ class DeadEnds:
         return True
 
     def _effect(self, address: int) -> InstructionEffect | None:
-        if not self.image.in_code(address):
-            return None
-        start = address - self.image.base
-        return self.decoder.effect_at(bytes(self.image.memory[start : start + 16]), address)
+        return effect_in(self.image, self.decoder, address)
 
     def _is_import(self, address: int, call: InstructionEffect) -> bool:
         """Return whether a call leads to an imported function: through a fixed pointer, or a stub of the linker."""

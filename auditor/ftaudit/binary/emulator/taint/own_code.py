@@ -32,6 +32,14 @@ def is_stub(effect: Callable[[int], InstructionEffect | None], address: int) -> 
     return names[:2] == ["ldr", "br"] or names == ["ldr", "add", "br"]
 
 
+def effect_in(image: Image, decoder: Decoder, address: int) -> InstructionEffect | None:
+    """Return the effect of the instruction at an address of an image's code; `None` if there is none."""
+    if not image.in_code(address):
+        return None
+    start = address - image.base
+    return decoder.effect_at(bytes(image.memory[start : start + 16]), address)
+
+
 @dataclass(kw_only=True, slots=True)
 class OwnCode:
     """A function's instructions, each with those that may follow it."""
@@ -74,10 +82,7 @@ class OwnCode:
 
     def effect(self, address: int) -> InstructionEffect | None:
         """Return the effect of the instruction at an address; `None` if there is none."""
-        if not self.image.in_code(address):
-            return None
-        start = address - self.image.base
-        return self.decoder.effect_at(bytes(self.image.memory[start : start + 16]), address)
+        return effect_in(self.image, self.decoder, address)
 
     def _is_stub(self, address: int, effect: InstructionEffect) -> bool:
         """Return whether `br` ends one of the linker's stubs."""
