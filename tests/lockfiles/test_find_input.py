@@ -102,7 +102,7 @@ def test_a_file_of_a_hundred_megabytes_is_not_read(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("name", ["requirements.txt", "uv.lock"])
 def test_a_folder_without_an_input_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match="holds no input"):
+    with pytest.raises(InputError, match="no supported input file found in "):
         read(tmp_path / name)
 
 

@@ -16,7 +16,7 @@ def put(folder: Path, *files: ServedFile) -> None:
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no input") as caught:
+    with pytest.raises(InputError, match="no supported input file found in ") as caught:
         select(tmp_path)
     assert "wheels" in (caught.value.hint or "")
 

@@ -40,7 +40,7 @@ def find_input(folder: Path) -> Path:
     found = next(_candidates(folder), None)
     if found is None:
         hint = _nearest(folder)
-        raise InputError(f"{folder} holds no input", hint=f"{hint}looked for {LOOKED_FOR}")
+        raise InputError(f"no supported input file found in {folder}", hint=f"{hint}looked for {LOOKED_FOR}")
     return found
 
 
@@ -189,7 +189,7 @@ def _instead_of(name: str) -> str:
     with contextlib.suppress(InvalidRequirement):
         if "." not in Requirement(name).name:
             return f"for a package, name a version: `ftaudit check '{name}==VERSION'`, or `ftaudit wheel {name}`"
-    return f"name an input file; known are {LOOKED_FOR}"
+    return f"name an input file: {LOOKED_FOR}"
 
 
 def find_environment(path: Path) -> Path:
