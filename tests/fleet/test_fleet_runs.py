@@ -91,7 +91,7 @@ def test_each_project_has_its_own_verdict_and_one_that_cannot_be_read_is_a_row(f
     assert {name: row["exit_code"] for name, row in found.items()} == codes
     assert fleet.code == 1
     assert "is not valid TOML" in found["/broken"]["problem"]
-    assert "no input" in found["/empty"]["problem"]
+    assert "no supported input file" in found["/empty"]["problem"]
     pins = [(row["project"].removeprefix(base), row["package"], row["verdict"]) for row in fleet.rows(PINS)]
     assert pins == [
         ("/team/first", project_name(GOOD), "ready"),
