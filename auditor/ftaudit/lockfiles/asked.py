@@ -10,10 +10,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.dependencies.needs import parse_edge
 from ftaudit.lockfiles.input_files import Table, read_toml
 from ftaudit.lockfiles.manifest import poetry_edge, read_manifest
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Requirements
-from ftaudit.lockfiles.resolve.needs import parse_edge
 from ftaudit.model import StrEnum
 
 

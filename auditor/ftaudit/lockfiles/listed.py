@@ -12,10 +12,10 @@ from pathlib import Path
 from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import FtauditError
+from ftaudit.lockfiles.dependencies.markers import Markers
 from ftaudit.lockfiles.direct import distribution_file, parse_file
 from ftaudit.lockfiles.formats import pyproject, setuptools_project
 from ftaudit.lockfiles.requirements import InputRequirement, ReferenceKind, Requirements
-from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
 from ftaudit.urls import public, public_revision

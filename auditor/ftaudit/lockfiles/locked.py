@@ -12,10 +12,10 @@ from typing import Final
 from packaging.utils import NormalizedName
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.dependencies.graph import find_chains
+from ftaudit.lockfiles.dependencies.markers import Markers
 from ftaudit.lockfiles.fields import note_of_edges
 from ftaudit.lockfiles.requirements import Edge, LockData, LockedPackage, Requirements
-from ftaudit.lockfiles.resolve.graph import find_chains
-from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.lockfiles.trees import find_compiled
 from ftaudit.model import Location, OnDisk, Pin

@@ -12,10 +12,10 @@ from typing import Final
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from ftaudit.lockfiles.dependencies.needs import parse_edge
 from ftaudit.lockfiles.fields import read_range
 from ftaudit.lockfiles.input_files import Table, read_toml
 from ftaudit.lockfiles.requirements import Edge, InputIndexes
-from ftaudit.lockfiles.resolve.needs import parse_edge
 
 MAIN: Final = "main"
 """Poetry's name for the group of the main dependencies."""

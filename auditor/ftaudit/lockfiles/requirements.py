@@ -41,6 +41,15 @@ class InputFormat(StrEnum):
     TOX = "tox.ini"
 
 
+KNOWN_FORMATS: Final = (
+    "requirements files (*.txt, *.in), pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pyproject.toml, "
+    "setup.cfg, setup.py, tox.ini, scripts with metadata (*.py), environment.yml, pixi.lock, conda-lock.yml, the JSON "
+    "of `pip list`, `pip inspect`, CycloneDX and SPDX, standard input (-), a folder of wheels and an installed "
+    "environment"
+)
+"""What `read` supports, for messages."""
+
+
 class ReferenceKind(StrEnum):
     """The target of a requirement that is not looked up by name."""
 

@@ -8,14 +8,8 @@ from typing import Final
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.input_files import is_stream, read_text, read_toml
-from ftaudit.lockfiles.requirements import InputFormat
+from ftaudit.lockfiles.requirements import KNOWN_FORMATS, InputFormat
 
-KNOWN: Final = (
-    "requirements files (*.txt, *.in), pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pyproject.toml, "
-    "setup.cfg, setup.py, tox.ini, scripts with metadata (*.py), environment.yml, pixi.lock, conda-lock.yml, the JSON "
-    "of `pip list`, `pip inspect`, CycloneDX and SPDX, standard input (-), a folder of wheels and an installed "
-    "environment"
-)
 _BY_NAME: Final = {
     "uv.lock": InputFormat.UV_LOCK,
     "pylock.toml": InputFormat.PYLOCK,
@@ -59,7 +53,7 @@ def format_of(path: Path) -> InputFormat:
         return InputFormat.PYLOCK
     if name in _INSTEAD:
         raise InputError(
-            f"{path} is not in a format that ftaudit knows", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN}"
+            f"{path} is not in a format that ftaudit knows", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN_FORMATS}"
         )
     if is_stream(path):
         return _by_content(path, read_text(path, "an input")) or InputFormat.REQUIREMENTS_TXT
@@ -78,7 +72,7 @@ def format_of(path: Path) -> InputFormat:
         return InputFormat.CONDA
     found = _by_content(path, read_text(path, "an input")) if name.endswith(_OPEN) or "." not in name else None
     if found is None:
-        raise InputError(f"{path} is not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN}")
+        raise InputError(f"{path} is not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN_FORMATS}")
     return found
 
 
@@ -102,7 +96,9 @@ def _of_json(path: Path, text: str) -> InputFormat | None:
 
     kind = records.kind_of(records.load(path, text))
     if kind is None:
-        raise InputError(f"{path} is JSON, but not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN}")
+        raise InputError(
+            f"{path} is JSON, but not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN_FORMATS}"
+        )
     return kind
 
 

@@ -271,7 +271,7 @@ def _locked_key(entry: Mapping[str, Any]) -> tuple[object, ...]:
     elsewhere = any(key in entry for key in _SOURCES)
     extra = None
     if marker and "extra" in marker:
-        from ftaudit.lockfiles.resolve.markers import extras_of
+        from ftaudit.lockfiles.dependencies.markers import extras_of
 
         extra = next(iter(extras_of(marker)), None)
     return (

@@ -16,8 +16,8 @@ from ftaudit.engine.inputs import read_inputs
 from ftaudit.engine.session import AuditSession
 from ftaudit.errors import InputError, UsageError
 from ftaudit.index.release import Query
+from ftaudit.lockfiles.dependencies.markers import Markers
 from ftaudit.lockfiles.requirements import InputFormat, InputRequirement, Requirements
-from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location
 from ftaudit.model.plans import Change, ChangeKind, Plan
 from ftaudit.planning.edit_lines import LineEdit, edit_lines

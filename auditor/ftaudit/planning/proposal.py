@@ -11,9 +11,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.lockfiles.asked import Asked
+from ftaudit.lockfiles.dependencies.markers import Markers
 from ftaudit.lockfiles.requirements import InputFormat, InputIndexes, InputRequirement, Requirements
 from ftaudit.lockfiles.resolve.edges import exact
-from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
 

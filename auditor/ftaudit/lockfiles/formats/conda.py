@@ -12,8 +12,7 @@ import yaml
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.formats import requirements_txt
 from ftaudit.lockfiles.input_files import read_text
-from ftaudit.lockfiles.requirements import InputFormat, Problem, Requirements
-from ftaudit.lockfiles.sniff import KNOWN
+from ftaudit.lockfiles.requirements import KNOWN_FORMATS, InputFormat, Problem, Requirements
 from ftaudit.model import Location
 
 MAX_CHARACTERS: Final = 200_000
@@ -40,7 +39,7 @@ def read(path: Path) -> Requirements:
         at = f"{path}:{_line(dependencies) if dependencies else 1}"
         raise InputError(
             f"{at}: 'dependencies' is not a list: this is not a conda environment file",
-            hint=f"ftaudit reads {KNOWN}",
+            hint=f"ftaudit reads {KNOWN_FORMATS}",
         )
     problems: list[Problem] = []
     lines: dict[int, str] = {}

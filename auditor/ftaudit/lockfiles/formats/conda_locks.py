@@ -12,13 +12,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.dependencies.needs import Needs, parse_needs
 from ftaudit.lockfiles.direct import parse_file
 from ftaudit.lockfiles.fields import check_known, left_out
 from ftaudit.lockfiles.formats.conda import NO_PACKAGES, not_yaml
 from ftaudit.lockfiles.input_files import file_name, read_text
-from ftaudit.lockfiles.requirements import InputFormat, LockData, LockedPackage, Requirements
-from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
-from ftaudit.lockfiles.sniff import KNOWN
+from ftaudit.lockfiles.requirements import KNOWN_FORMATS, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 
 CONDA: Final = "a conda package: judge it where it is installed, with --env"
@@ -52,7 +51,7 @@ def read(
         case _:
             raise InputError(
                 f"{path} is neither a pixi.lock nor a conda-lock.yml",
-                hint=f"name the environment.yml; ftaudit reads {KNOWN}",
+                hint=f"name the environment.yml; ftaudit reads {KNOWN_FORMATS}",
             )
 
 

@@ -16,8 +16,8 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.dependencies.needs import Needs, parse_needs
 from ftaudit.lockfiles.input_files import read_bytes
-from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 
 MAX_HEADERS: Final = 2 << 20
 """Bytes of METADATA that are read; the description after the headers can be longer."""

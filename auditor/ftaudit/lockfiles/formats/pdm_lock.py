@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.dependencies.needs import parse_edge, sort_edges
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import (
     are_for_one_system,
@@ -25,7 +26,6 @@ from ftaudit.lockfiles.fields import (
 from ftaudit.lockfiles.input_files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import Manifest, read_manifest
 from ftaudit.lockfiles.requirements import Edge, InputFormat, InputIndexes, LockData, LockedPackage, Requirements
-from ftaudit.lockfiles.resolve.needs import parse_edge, sort_edges
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.dependencies.needs import sort_edges
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_empty, check_known, left_out, listed_files, version_of
 from ftaudit.lockfiles.input_files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import MAIN, poetry_edge, poetry_ranges, read_manifest
 from ftaudit.lockfiles.requirements import Edge, InputFormat, LockData, LockedPackage, Requirements
-from ftaudit.lockfiles.resolve.needs import sort_edges
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 

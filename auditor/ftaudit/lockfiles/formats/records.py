@@ -12,9 +12,9 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.dependencies.needs import parse_needs
 from ftaudit.lockfiles.input_files import read_text
 from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, LockData, LockedPackage, Requirements
-from ftaudit.lockfiles.resolve.needs import parse_needs
 from ftaudit.model import Location
 
 

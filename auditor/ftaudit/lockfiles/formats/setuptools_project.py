@@ -14,8 +14,7 @@ from ftaudit.lockfiles.fields import check_known
 from ftaudit.lockfiles.formats import requirements_txt
 from ftaudit.lockfiles.formats.setuptools_files import SetuptoolsProject, read_setuptools
 from ftaudit.lockfiles.input_files import read_text
-from ftaudit.lockfiles.requirements import InputFormat, InputRequirement, Problem, Requirements
-from ftaudit.lockfiles.sniff import KNOWN
+from ftaudit.lockfiles.requirements import KNOWN_FORMATS, InputFormat, InputRequirement, Problem, Requirements
 from ftaudit.model import Location
 
 FILES: Final = ("setup.cfg", "setup.py")
@@ -53,7 +52,7 @@ def read(
     if path.name in FILES and project.dependencies is None and project.name is None:
         raise InputError(
             f"{path} states no metadata that can be read without running it",
-            hint=f"name an environment in which it is installed (--env), or a lock file; ftaudit reads {KNOWN}",
+            hint=f"name an environment in which it is installed (--env), or a lock file; ftaudit reads {KNOWN_FORMATS}",
         )
     place = Location(path=str(path))
     name = project.name or path.parent.absolute().name or "project"

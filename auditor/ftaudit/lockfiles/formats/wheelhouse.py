@@ -13,10 +13,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import ArchiveError, InputError
+from ftaudit.lockfiles.dependencies.needs import Needs, parse_needs
 from ftaudit.lockfiles.direct import parse_file
 from ftaudit.lockfiles.formats.conda import NO_PACKAGES
 from ftaudit.lockfiles.requirements import InputFormat, LockData, LockedPackage, Requirements
-from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 from ftaudit.model import DistributionFile, Location
 from ftaudit.wheel.conda_package import is_conda, read_conda_package
 

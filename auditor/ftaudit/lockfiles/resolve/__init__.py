@@ -1,1 +1,1 @@
-"""Finds versions for unpinned packages, and the dependency edges: uv, markers, and edges."""
+"""Finds versions for unpinned packages with uv, and the dependency edges of pinned ones."""

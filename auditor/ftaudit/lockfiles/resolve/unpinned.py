@@ -13,11 +13,11 @@ from typing import Final
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from ftaudit.lockfiles.dependencies.graph import find_chains
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.listed import ListedRequirements, list_roots
 from ftaudit.lockfiles.requirements import InputRequirement, Requirements
 from ftaudit.lockfiles.resolve import uv
-from ftaudit.lockfiles.resolve.graph import find_chains
 from ftaudit.lockfiles.resolve.uv_failures import FailedPackage, Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import GapKind, Location, Pin

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from ftaudit.lockfiles.dependencies.markers import extras_of
 from ftaudit.lockfiles.fields import read_range
 from ftaudit.lockfiles.requirements import Edge
-from ftaudit.lockfiles.resolve.markers import extras_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""What a package asks for: requirements with their markers and extras, and the chains that lead to a package."""
