@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ftaudit.model.reach_sentences import reach_summary
 from ftaudit.model.reachability import ModuleReach, OpenKind, ReachAnswer, ReachClass, StartPoint
+from ftaudit.reach.abstract_run import AbstractRun
+from ftaudit.reach.abstract_values import Scope, Value
+from ftaudit.reach.analysis import LANGUAGE
 from ftaudit.reach.finder import Finder
 from ftaudit.reach.folder_tree import FolderTree
 from ftaudit.reach.run import ReachQuestion, find_reach
@@ -18,7 +24,7 @@ SUFFIX = ".cpython-314t-x86_64-linux-gnu.so"
 START, IF, RUN, NONE, UNSURE = ReachClass.START, ReachClass.START_IF, ReachClass.RUN, ReachClass.NONE, ReachClass.UNSURE
 
 
-def ask(
+def asked(
     tmp_path: Path,
     own: dict[str, str],
     packages: dict[str, str] | None = None,
@@ -27,8 +33,8 @@ def ask(
     version: tuple[int, int] = (3, 14),
     sys_platform: str = "linux",
     unread: tuple[str, ...] = (),
-) -> ReachAnswer:
-    """Return the modules that `app` loads. A package's file whose name ends in `.so` is an extension module."""
+) -> ReachQuestion:
+    """Return the question which modules `app` loads. A file whose name ends in `.so` is an extension module."""
     trees = []
     for name, files in (("src", own), ("site", {**(packages or {}), "fast/_c.so": "", "fast/__init__.py": ""})):
         for path, text in files.items():
@@ -41,9 +47,12 @@ def ask(
             place.write_text(text)
         trees.append(FolderTree(name=name, root=tmp_path / name, own=name == "src"))
     finder = Finder(trees=trees, version=version, sys_platform=sys_platform, unread=unread)
-    return find_reach(
-        ReachQuestion(finder=finder, starts=starts, platform="linux-x86_64", machine="x86_64", parse=parse_module)
-    )
+    return ReachQuestion(finder=finder, starts=starts, platform="linux-x86_64", machine="x86_64", parse=parse_module)
+
+
+def ask(tmp_path: Path, own: dict[str, str], packages: dict[str, str] | None = None, **given: Any) -> ReachAnswer:
+    """Return the modules that `app` loads."""
+    return find_reach(asked(tmp_path, own, packages, **given))
 
 
 def fast(reach: ReachAnswer) -> ModuleReach:
@@ -379,3 +388,19 @@ def test_start_points_are_modules_functions_files_and_by_default_the_project_s_o
 def test_a_loop_whose_import_fails_does_not_end_the_answer(tmp_path: Path) -> None:
     own = {"app.py": "def load(names):\n    for name in names:\n        import missing_package\n    import fast._c\n"}
     assert fast(ask(tmp_path, own)).reached is RUN
+
+
+def test_an_error_in_ftaudit_leaves_one_statement_open_and_the_rest_is_answered(tmp_path: Path) -> None:
+    def evaluate(machine: AbstractRun, node: ast.expr, scope: Scope) -> Value:
+        if isinstance(node, ast.Constant) and node.value == "crash":
+            raise KeyError(node.value)
+        return LANGUAGE.evaluate(machine, node, scope)
+
+    code = "if 1:\n    with open('x'):\n        name = 'crash'\nimport fast._c"
+    question = asked(tmp_path, {"app.py": code}, {"other/_c.so": "", "other/__init__.py": ""})
+    reach = find_reach(question, replace(LANGUAGE, evaluate=evaluate))
+    assert fast(reach).reached is START and fast(reach).path[0].conditions == ()
+    other = reach.of("other._c")
+    assert other is not None and other.reached is UNSURE
+    assert [(site.kind, site.line) for site in reach.open_sites] == [(OpenKind.ERROR, 3)]
+    assert "could not be evaluated because of an error in ftaudit: app.py:3" in " ".join(reach_summary(reach))

@@ -165,6 +165,8 @@ def open_phrase(site: OpenSite) -> str:
             )
         case OpenKind.MISSING:
             return f"the start point {site.module} was not found"
+        case OpenKind.ERROR:
+            return f"a statement that ftaudit failed to evaluate ({at})"
 
 
 def listed_sites(sites: Sequence[OpenSite]) -> str:
@@ -219,6 +221,7 @@ _OPEN: Final = (
     (OpenKind.EXECUTED, None, "executed text", "followed"),
     (OpenKind.BINARY, None, "binary module", "read"),
     (OpenKind.BUDGET, None, "long call", "followed"),
+    (OpenKind.ERROR, None, "statement", "evaluated because of an error in ftaudit"),
 )
 """What could not be done, for each kind of site; `UNREAD` is a whole package if it names no file."""
 

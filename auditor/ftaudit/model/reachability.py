@@ -93,6 +93,8 @@ class OpenKind(StrEnum):
     """The step limit of one analysis was reached."""
     MISSING = "missing"
     """A start point does not exist."""
+    ERROR = "error"
+    """An error in ftaudit: a statement that it could not evaluate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,9 +117,11 @@ class OpenSite:
 
     @property
     def hides_everything(self) -> bool:
-        """Whether nothing is known of what it loads: a missing start point, or a file of the user that was not read."""
+        """Whether nothing is known of what it loads: a missing start point, a file of the user that was not read, or a
+        statement that an error in ftaudit left out.
+        """
         unread = self.own and self.kind in (OpenKind.UNPARSED, OpenKind.UNREAD)
-        return unread or self.kind is OpenKind.MISSING
+        return unread or self.kind in (OpenKind.MISSING, OpenKind.ERROR)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

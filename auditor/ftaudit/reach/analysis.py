@@ -151,6 +151,11 @@ def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoi
     """Run everything; return the start points that do not exist."""
     missing: list[StartPoint] = []
 
+    def leave_open(kind: OpenKind) -> None:
+        found = Found(kind=FoundKind.NAMESPACE, name="")
+        machine.unit = machine.root
+        machine.note(kind, Scope(module=Module(name="", found=found, unit=machine.root), names={}), 0)
+
     def work() -> None:
         root = machine.unit = machine.root
         try:
@@ -158,9 +163,9 @@ def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoi
             machine.unit = root
             run_functions(machine)
         except (Ended, RecursionError):  # Nothing that a package does may end the answer for the rest.
-            scope = Scope(module=Module(name="", found=Found(kind=FoundKind.NAMESPACE, name=""), unit=root), names={})
-            machine.unit = root
-            machine.note(OpenKind.BUDGET, scope, 0)
+            leave_open(OpenKind.BUDGET)
+        except Exception:
+            leave_open(OpenKind.ERROR)
 
     machine.mains = frozenset(each.module for each in starts if each.is_main)
     with_deep_stack(work, recursion=_RECURSION)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ftaudit.model.reachability import OpenKind, OpenSite, ReachAnswer, StartPoint
-from ftaudit.reach.abstract_run import AbstractRun
+from ftaudit.reach.abstract_run import AbstractRun, PythonLanguage
 from ftaudit.reach.analysis import LANGUAGE, analyse
 from ftaudit.reach.binary_names import names_in
 from ftaudit.reach.classify import classify
@@ -29,7 +29,7 @@ class ReachQuestion:
     parse: Callable[[str], ast.Module]
 
 
-def find_reach(question: ReachQuestion) -> ReachAnswer:
+def find_reach(question: ReachQuestion, language: PythonLanguage = LANGUAGE) -> ReachAnswer:
     """Return what the start points load. Anything that cannot be read, parsed, or followed is an open site of the
     answer.
     """
@@ -50,7 +50,7 @@ def find_reach(question: ReachQuestion) -> ReachAnswer:
         sys_platform=finder.sys_platform,
         machine=question.machine,
         parse=question.parse,
-        language=LANGUAGE,
+        language=language,
         names_in=find_names,
     )
     collects = gc.isenabled()

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final
 
-from ftaudit.model.reachability import ConditionKind
-from ftaudit.reach.abstract_run import AbstractRun, Handlers
+from ftaudit.model.reachability import ConditionKind, OpenKind
+from ftaudit.reach.abstract_run import AbstractRun, Ended, Handlers
 from ftaudit.reach.abstract_values import (
     MOST_ITEMS,
     UNKNOWN,
@@ -60,7 +60,15 @@ def run_block(machine: AbstractRun, statements: Sequence[ast.stmt], scope: Scope
         run = _RUN.get(type(statement))
         if run is None:
             continue
-        flow = run(machine, statement, scope)
+        conditions, handlers = len(machine.conditions), len(machine.handlers)
+        try:
+            flow = run(machine, statement, scope)
+        except (Failed, Ended, RecursionError, MemoryError):
+            raise
+        except Exception:  # An error in ftaudit, which must not end the answer for the rest.
+            machine.note(OpenKind.ERROR, scope, statement.lineno)
+            del machine.conditions[conditions:], machine.handlers[handlers:]
+            continue
         if flow is not None and flow is not BlockEnd.GO:
             return flow
     return BlockEnd.GO
