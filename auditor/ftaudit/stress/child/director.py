@@ -15,9 +15,10 @@ import time
 
 from ftaudit.stress.child import schedule
 from ftaudit.stress.child.hosts import TOLERANCE, Host, HostGone, Outcome, ProcessorBudget
+from ftaudit.stress.child.lanes import Lanes
 from ftaudit.stress.child.learning import Learner
 from ftaudit.stress.child.triage import Triage
-from ftaudit.stress.child.units import ThreadedUnit, render
+from ftaudit.stress.child.units import ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 LEARNING = 0.35
-"""The maximum part of the budget for learning."""
+"""The maximum part of the time for learning, while there are units to run."""
+IMPORTS = 1.0
+"""The weight of the lane with the import of the package by several threads."""
 KEPT = 0.2
 """Seconds of processor time reserved for the end."""
+KNOWN = 3.0
+"""By how much the weight of a lane falls with a failure."""
 MOST_FAILURES = 12
 MOST_MODULES = 12
-MOST_AGAIN = 4
+MOST_AGAIN = 2
 """Limit on the runs of a unit with many operations, each without those that failed before."""
 _REPORT_EVERY = 1.0
 
@@ -162,21 +167,50 @@ class Director:
         if entries:
             self.problem = None
         self.tell(now=True)
-        self.learn(entries)
-        self.tell(now=True)
-        for unit in self.units_without_end():
+        self.work(Lanes(self.learner, self.free, self.job["seed"], self.job["threads"]), entries)
+        for callable_ in self.learner.callables.values():
+            if not callable_.driven and not callable_.reason:
+                callable_.reason = "the budget was used up before it was driven"
+
+    def work(self, lanes: Lanes, entries: list[dict[str, Any]]) -> None:
+        """Learn, and run units of what is learned, until the budget is used up."""
+        if self.learner is None or self.triage is None:
+            return
+        steps: Iterator[bool] | None = self.learner.steps(entries)
+        learning, began = 0.0, self.budget.spent
+        lanes.add(self.imports(), IMPORTS)
+        while True:
             if self.budget.left <= KEPT + schedule.SLICE:
                 self.ended = "clock" if self.budget.is_late else "budget"
                 break
             if len(self.triage.found) >= MOST_FAILURES:
                 self.ended = "failures"
                 break
+            before = self.budget.spent
+            if steps is not None and (learning <= LEARNING * (before - began) or not lanes.types):
+                if next(steps, None) is None:
+                    steps = None
+                lanes.follow()
+                learning += self.budget.spent - before
+                continue
+            following = lanes.next()
+            if following is None:
+                if steps is None:
+                    break
+                learning = 0.0
+                continue
+            lane, unit = following
             # A unit in new processes may take longer than what is left, and usually takes a part of its time.
-            self.drive(unit.changed(seconds=min(unit.seconds, self.budget.left - KEPT)))
+            known = len(self.triage.found)
+            self.drive(unit.changed(seconds=max(min(unit.seconds, self.budget.left - KEPT), 0.0)))
+            if len(self.triage.found) > known:
+                # What is known to fail leaves time for what is not known yet.
+                lane.weight /= KNOWN
+            for suspected in self.triage.suspected:
+                lanes.suspect(suspected)
+            self.triage.suspected = []
+            lane.spent += self.budget.spent - before
             self.tell()
-        for callable_ in self.learner.callables.values():
-            if not callable_.driven and not callable_.reason:
-                callable_.reason = "the budget was used up before it was driven"
 
     def is_over(self) -> bool:
         """Return whether nothing more may be confirmed: the budget is used up, and its tolerance too."""
@@ -194,92 +228,6 @@ class Director:
         if gil not in self.bares:
             self.bares[gil] = Host(self.job, self.budget, gil=gil, imports=[])
         return self.bares[gil]
-
-    def learn(self, entries: list[dict[str, Any]]) -> None:
-        """Learn the callables, until their part of the budget is used."""
-        if self.learner is None:
-            return
-        limit = LEARNING * self.budget.seconds
-        self.learner.use_recipes(self.job["recipes"])
-        again = []
-        for entry in entries:
-            if self.budget.spent > 0.6 * limit:
-                break
-            self.learner.try_callable(entry)
-            known = self.learner.callables.get(entry["path"])
-            if known is not None and not known.calls:
-                again.append(entry)
-        if self.learner.subjects:
-            for entry in again:
-                if self.budget.spent > 0.7 * limit:
-                    break
-                self.learner.try_callable(entry)
-        tried: set[str] = set()
-        while self.budget.spent <= limit:
-            # Operations of one type may result in objects of another.
-            waiting = [each for each in self.learner.subjects.values() if each.type not in tried]
-            if not waiting:
-                break
-            subject = min(waiting, key=lambda each: not each.compiled)
-            tried.add(subject.type)
-            self.learner.try_subject(subject)
-
-    def units_without_end(self) -> Iterator[ThreadedUnit]:
-        """Yield all units repeatedly, each time with other threads, calls, and switch intervals."""
-        for again in itertools.count():
-            any_unit = False
-            for unit in self.all_units(schedule.Chance(self.job["seed"] + 7919 * again, self.job["threads"])):
-                any_unit = True
-                yield unit
-            if not any_unit:
-                return
-
-    def all_units(self, chance: schedule.Chance) -> Iterator[ThreadedUnit]:
-        """Yield units, taking turns between types and functions."""
-        if self.learner is None:
-            return
-        subjects = sorted(self.learner.subjects.values(), key=lambda each: not each.compiled)
-        functions = [each for each in self.learner.callables.values() if each.calls]
-        compiled = [each for each in functions if each.compiled]
-        others = [each for each in functions if not each.compiled]
-        lanes = [schedule.of_subject(subject, chance) for subject in subjects]
-        lanes += list(schedule.of_functions([*compiled, *others], self.learner.subjects, chance))
-        extra = [self.checked(schedule.checks_of(subject, chance)) for subject in subjects]
-        extra += [schedule.first_uses(compiled, chance), self.imports()]
-        # Many operations meet first. Checks, first uses, and imports then take turns with a round of everything else.
-        together = [schedule.together_on(subject, chance) for subject in subjects]
-        together.append(schedule.functions_together(compiled, self.learner.subjects, chance))
-        together.append(schedule.functions_together(others, self.learner.subjects, chance))
-        while together:
-            for lane in list(together):
-                unit = next(lane, None)
-                if unit is None:
-                    together.remove(lane)
-                else:
-                    yield unit
-        waiting = list(lanes)
-        while waiting or extra:
-            for lanes_now in (waiting, extra):
-                for lane in list(lanes_now):
-                    unit = next(lane, None)
-                    if unit is None:
-                        lanes_now.remove(lane)
-                    else:
-                        yield unit
-
-    def checked(self, asked: Iterator[tuple[str, ThreadedUnit]]) -> Iterator[ThreadedUnit]:
-        """Yield the units whose check passes in one thread."""
-        for question, unit in asked:
-            if self.free is None or self.budget.left < 1:
-                return
-            if question == "recipe":
-                yield unit
-                continue
-            script = render(unit)
-            request = {"do": question, "script": script, "limit": 3, "wall": 6, "stall": 1.5, "busy": 1.0}
-            answer = self.free.ask(request)
-            if (answer["result"] or {}).get(question):
-                yield unit
 
     def imports(self) -> Iterator[ThreadedUnit]:
         """Yield the unit in which several threads import the package at once."""
@@ -344,7 +292,7 @@ class Director:
         self.units += 1
         self.rounds += outcome.rounds
         self.overlapped += outcome.overlaps
-        self.calls += outcome.rounds * unit.calls * unit.threads
+        self.calls += outcome.calls
         if outcome.rounds or outcome.kind:
             self.mark(unit)
 

@@ -287,7 +287,8 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
     names["arrived"] = host.places[:threads]
     names["end"] = time.monotonic() + names["SECONDS"]
     names["main"]()
-    return {"rounds": host.places[0] // 3, "overlaps": names.get("overlaps", [0])[0]}
+    overlaps, calls = names.get("overlaps", [0])[0], sum(names.get("made", ()))
+    return {"rounds": host.places[0] // 3, "overlaps": overlaps, "calls": calls}
 
 
 def _alone(names: dict[str, Any], fail: Any) -> dict[str, Any]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0
 TOLERANCE = 0.03
 """The part of the budget that the confirmation of the last failure may take in addition."""
-BUSY = 0.08
-"""The part of the budget without progress that counts as an endless loop, within limits."""
+BUSY = 2.0
+"""Seconds of processor time without progress that count as an endless loop: a round has hundredths of a second."""
 WALL = 8
 """The wall time in budgets: hangs use no processor time, and other programs may use the processors."""
 _UNIT_LINE = re.compile(r'File "<unit>", line (\d+) in <lambda>')
@@ -63,7 +63,19 @@ class HostGone(Exception):
 class Outcome:
     """How one run of a unit ended."""
 
-    __slots__ = ("cpu", "failed", "kind", "memory", "native", "operations", "overlaps", "rounds", "signal", "stack")
+    __slots__ = (
+        "calls",
+        "cpu",
+        "failed",
+        "kind",
+        "memory",
+        "native",
+        "operations",
+        "overlaps",
+        "rounds",
+        "signal",
+        "stack",
+    )
 
     def __init__(self, answer: dict[str, Any], unit: ThreadedUnit, site: str) -> None:
         result = answer.get("result") or {}
@@ -73,6 +85,8 @@ class Outcome:
         self.memory = answer.get("memory", 0)
         self.rounds = int(result.get("rounds", (answer.get("progress") or [0])[0] // 3))
         self.overlaps = int(result.get("overlaps", 0))
+        self.calls = int(result.get("calls", 0)) or self.rounds
+        """The calls that were made, or as many as are certain if the process did not report them."""
         self.failed = str(result.get("failed", ""))
         self.kind = str(result.get("kind", "")) if self.failed else _kind_of(answer)
         """`""` if nothing failed; `crash`, `hang`, `wrong result`, or `error`."""
@@ -171,7 +185,7 @@ class Host:
 
     def patience(self) -> dict[str, float]:
         """Return the seconds without progress after which a run counts as a hang, idle and busy ones."""
-        return {"stall": 2.5, "busy": min(max(BUSY * self.budget.seconds, 2.0), 8.0)}
+        return {"stall": 2.5, "busy": BUSY}
 
     def run(self, unit: ThreadedUnit, *, alone: bool = False, measured: bool = False) -> Outcome:
         """Run a unit for its own time, in its number of processes; the first failure is the outcome.

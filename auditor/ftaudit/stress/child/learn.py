@@ -24,6 +24,8 @@ MOST_CALLABLES = 400
 MOST_METHODS = 120
 MOST_FOUND = 5
 """Limit on the working argument lists of one callable."""
+UNHASHABLE = 5
+"""Names of methods that count as much as a missing hash: containers that change have none."""
 MOST_PLAIN = 2
 """Limit on those that use nothing that other threads change."""
 HAVE_GC = 1 << 14
@@ -358,10 +360,18 @@ def _describe_result(result: Any, known: set[int], taken: float) -> dict[str, An
         "is_type": isinstance(result, type) or callable(result),
         "compiled": is_compiled(kind),
         "iterator": hasattr(kind, "__next__"),
+        "changes": _changes(kind) if own else 0,
         "size": size,
         "taken": taken,
         "text": _stable_text(result) if not own else None,
     }
+
+
+def _changes(kind: type) -> int:
+    """Return how much a type looks as if its objects change: by the names of its methods, and by its missing hash."""
+    names = [name for name in dir(kind) if not hasattr(object, name) and name != "__next__"]
+    count = sum(_MUTATING.match(name.strip("_")) is not None for name in names)
+    return count + (UNHASHABLE if getattr(kind, "__hash__", None) is None else 0)
 
 
 def _count(iterator: Any) -> int:

@@ -12,6 +12,7 @@ from ftaudit.stress.child.units import ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from ftaudit.stress.child.hosts import Host
@@ -20,6 +21,10 @@ MOST_CRASHES = 4
 """Limit on calls that end their process, after which a callable is skipped."""
 MOST_SIZE = 5000
 MOST_TYPES = 60
+MANY = 15
+"""Types that are made before the operations of the most likely one are tried."""
+TURN = 5
+"""Callables that are tried between two types that are unlikely to fail."""
 MOST_MAKERS = 4
 """Limit on the expressions for one type that are compared."""
 ENOUGH = 0.6
@@ -48,6 +53,7 @@ class SharedType:
     """A type with an expression that creates an object, and the operations on it that worked in one thread."""
 
     __slots__ = (
+        "changes",
         "chosen",
         "collected",
         "compiled",
@@ -67,6 +73,8 @@ class SharedType:
         """Expressions with the size of their results, -1 if a result has no size."""
         self.operations: list[dict[str, Any]] = []
         """Each with `text`, `mutates`, `name`."""
+        self.changes = 0
+        """How much it looks as if its objects change, before its methods are tried."""
         self.recipe = False
         self.states: list[dict[str, Any]] = []
         """Checks from a recipe: `operations` and `state`."""
@@ -91,6 +99,11 @@ class SharedType:
         ordered = [text for text, _ in sorted(self.makers, key=worth, reverse=True)]
         first = {text.partition("(")[0]: text for text in reversed(ordered)}
         return sorted(first.values(), key=ordered.index)[:MOST_MAKERS]
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether it is compiled and its objects seem to change: such types fail most often."""
+        return self.compiled and (self.changes > 0 or self.iterator)
 
     @property
     def number_at_once(self) -> int:
@@ -119,6 +132,48 @@ class Learner:
         self.given: dict[str, Any] = {"constructors": {}, "calls": {}, "oracle": {}}
         self.messages: list[str] = []
         """What the last refused calls raised."""
+
+    def steps(self, entries: list[dict[str, Any]]) -> Iterator[bool]:
+        """Learn callables and types, and yield after each; what is most likely to fail comes first.
+
+        Objects of compiled types that can change are tried before everything else that is known at that moment.
+        """
+        self.use_recipes(self.job["recipes"])
+        yield True
+        again: list[dict[str, Any]] = []
+        tried: set[str] = set()
+        kinds = ("type", "object", "function")
+        for number, entry in enumerate(
+            sorted(entries, key=lambda each: (not each["compiled"], kinds.index(each["kind"]), each["order"]))
+        ):
+            self.try_callable(entry)
+            yield True
+            known = self.callables.get(entry["path"])
+            if known is not None and not known.calls:
+                again.append(entry)
+            if entry["kind"] != "type" or number % MANY == MANY - 1:
+                yield from self._try_subjects(tried, 1 if number % TURN == 0 else 0)
+        for entry in again if self.subjects else ():
+            self.try_callable(entry)
+            yield True
+            yield from self._try_subjects(tried, 1)
+        yield from self._try_subjects(tried, len(self.subjects) + MOST_TYPES)
+
+    def _try_subjects(self, tried: set[str], most: int) -> Iterator[bool]:
+        """Try the operations of all types that are likely to fail, and of a number of other types."""
+        while True:
+            # Operations of one type may result in objects of another.
+            waiting = [each for each in self.subjects.values() if each.type not in tried]
+            if not waiting:
+                return
+            subject = max(waiting, key=lambda each: (each.compiled, each.changes, each.iterator))
+            if not subject.is_likely:
+                if most == 0:
+                    return
+                most -= 1
+            tried.add(subject.type)
+            self.try_subject(subject)
+            yield True
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the public callables of the package, compiled ones first."""
@@ -190,7 +245,7 @@ class Learner:
             subject = self.subjects[row["type"]] = SharedType(
                 row["type"], imports=known.imports, compiled=row["compiled"], iterator=row["iterator"]
             )
-            subject.recipe, subject.seconds = known.recipe, row["taken"]
+            subject.recipe, subject.seconds, subject.changes = known.recipe, row["taken"], row["changes"]
         if len(subject.makers) < 12 and row["call"] not in dict(subject.makers):
             subject.makers.append((row["call"], row["size"]))
 

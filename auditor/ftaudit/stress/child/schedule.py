@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 THREADS = (2, 4, 3, 2, 8)
-CALLS = (20, 100, 5, 40, 1)
+CALLS = (100, 1000, 20, 300, 5)
 INTERVALS = (1e-5, 1e-6, 1e-4, 1e-3)
 SLICE = 0.2
 """Run time of a unit in seconds."""
@@ -30,6 +30,8 @@ OWN = "own"
 """The name of a shared object of the package that functions use."""
 LAZY_PROCESSES = 12
 MOST_PAIRS = 60
+MOST_SELVES = 20
+_GOES_THROUGH = re.compile(r"islice|iter\(o|repr\(o|copy\(o|deepcopy\(o|pickle|list\(o|o == p|str\(o|sorted|bytes\(")
 _CALLBACK = re.compile("|".join(re.escape(text) for text in arguments_to_try.CALLBACKS))
 _GROWS = re.compile(r"setattr|operator\.i")
 """Operations that two objects cannot do on each other forever: each becomes larger by the other."""
@@ -91,7 +93,7 @@ def together_on(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
 
 def _for_many(chance: Chance) -> dict[str, Any]:
     options = chance.options(2)
-    return {**options, "calls": (10, 5, 20)[chance.turn % 3], "seconds": SLICE_TOGETHER}
+    return {**options, "calls": (20, 200, 50)[chance.turn % 3], "seconds": SLICE_TOGETHER}
 
 
 def functions_together(
@@ -210,7 +212,7 @@ def _of_function(function: KnownCallable, subjects: dict[str, SharedType], chanc
             shared=shared,
             operations=(text, *mutators[:2], text),
             **common,
-            **{**chance.options(4), "calls": 30},
+            **chance.options(4),
         )
         chance.random.shuffle(mutators)
         for mutator in mutators:
@@ -273,19 +275,33 @@ def of_subject(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
     steps = [each for each in changes if each["text"].startswith("next(o")]
     for step in steps:
         yield _pair(subject, chance, step, step)
-    yield from of_collection(subject, changes, chance)
-    yield from of_two_objects(subject, every, chance)
-    yield from of_arguments(subject, every, chance)
-    yield from of_callbacks(subject, every, chance)
     pairs = [(one, other) for one in changes for other in every]
     chance.random.shuffle(pairs)
-    pairs.sort(key=lambda pair: pair[0] is not pair[1])
-    selves = [pair for pair in pairs if pair[0] is pair[1]][:20]
-    for one, other in selves:
-        yield _pair(subject, chance, one, other)
-    yield from of_teardown(subject, every, chance)
-    for one, other in [pair for pair in pairs if pair[0] is not pair[1]][:MOST_PAIRS]:
-        yield _pair(subject, chance, one, other)
+    pairs.sort(key=lambda pair: _likely(*pair), reverse=True)
+    # Every kind of schedule takes its turn, pairs twice.
+    kinds = [
+        of_two_objects(subject, every, chance),
+        (_pair(subject, chance, one, one) for one in changes[:MOST_SELVES]),
+        of_arguments(subject, every, chance),
+        (_pair(subject, chance, one, other) for one, other in pairs[:MOST_PAIRS] if one is not other),
+        of_callbacks(subject, every, chance),
+        of_collection(subject, changes, chance),
+        of_teardown(subject, every, chance),
+    ]
+    kinds.insert(1, kinds[3])
+    while kinds:
+        for kind in list(kinds):
+            unit = next(kind, None)
+            if unit is None:
+                kinds.remove(kind)
+            else:
+                yield unit
+
+
+def _likely(one: dict[str, Any], other: dict[str, Any]) -> int:
+    """Return how likely a change and another operation fail: those that go through all of an object come first."""
+    plain = "setattr" not in one["text"]
+    return 2 * plain + (_GOES_THROUGH.search(other["text"]) is not None) + (other["mutates"] and plain)
 
 
 def _unit(subject: SharedType, kind: str, rows: list[dict[str, Any]], chance: Chance) -> ThreadedUnit:

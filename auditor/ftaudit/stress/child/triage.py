@@ -98,6 +98,8 @@ class Triage:
         """Units that end the process although no compiled code of a package is loaded: the interpreter fails."""
         self.rare: list[dict[str, Any]] = []
         """Units that failed, but not often enough to be reported."""
+        self.suspected: list[ThreadedUnit] = []
+        """Units that failed once and deserve more runs."""
         self.slowest = 0.0
         """Seconds on the clock until the last script failed, at most."""
         self.known: list[tuple[str, frozenset[str], str]] = []
@@ -139,7 +141,7 @@ class Triage:
         if not again:
             again = self._failures(unit.changed(seconds=LONG), kind, 2, enough=1)
         if not again:
-            self.rare.append(_told(unit, outcome))
+            self._rarely(unit, outcome)
             return None
         same = self._elsewhere(unit)
         # Where many operations meet, one can hang everywhere, and another one can crash without the GIL only.
@@ -168,7 +170,7 @@ class Triage:
             unit, least = whole, again[-1]
             failed = self._script_fails(self.alone(False), unit, longer=2)
         if failed < NEEDED:
-            self.rare.append(_told(unit, outcome))
+            self._rarely(unit, outcome)
             if not unit.rotating:
                 self._know(unit, least)
             return None
@@ -185,6 +187,13 @@ class Triage:
         self.found.append(failure)
         self._know(unit, failure.outcome)
         return failure
+
+    def _rarely(self, unit: ThreadedUnit, outcome: Outcome) -> None:
+        """Record a unit that did not fail again, or not often enough, and run it again later."""
+        row = _told(unit, outcome)
+        if row not in self.rare:
+            self.rare.append(row)
+            self.suspected.append(unit)
 
     def _script_fails(
         self, host: Host, unit: ThreadedUnit, *, longer: float = 1, needed: int = NEEDED, most: float = SCRIPT_SECONDS

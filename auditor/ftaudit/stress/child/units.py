@@ -30,15 +30,20 @@ def fail(kind, what):
     os._exit(1)
 
 
+def judged(error):
+    """Return the name of an exception. Exceptions that a race may raise in good code do not count."""
+    name, text = type(error).__name__, str(error).lower()
+    if name in ("SystemError", "PanicException") or any(word in text for word in {borrowed}):
+        fail("error", f"{{name}}: {{error}}")
+    return name
+
+
 def outcome(operation, shared, i):
-    """Return what a call came to, as text. Exceptions that a race may raise in good code do not count."""
+    """Return what a call came to, as text."""
     try:
         return repr(operation(*shared, i))
     except BaseException as error:
-        name, text = type(error).__name__, str(error).lower()
-        if name in ("SystemError", "PanicException") or any(word in text for word in {borrowed}):
-            fail("error", f"{{name}}: {{error}}")
-        return name
+        return judged(error)
 
 
 def numbers(count):
@@ -86,6 +91,16 @@ if __name__ == "__main__":
 '''
 
 PLAIN = """\
+        until = time.monotonic() + PERIOD
+        for call in range(CALLS):
+            try:
+                operation(*shared, number * CALLS + call)
+            except BaseException as error:
+                judged(error)
+            if time.monotonic() > until:
+                break
+"""
+EVERY_CALL = """\
         for call in range(CALLS):
             outcome(operation, shared, number * CALLS + call)
 """
@@ -103,6 +118,7 @@ COUNTED = """\
 MEASURED = """\
         begun[number] = time.monotonic()
 {body}        ended[number] = time.monotonic()
+        made[number] += call + 1
         meet(number, 3 * turn + 1)
         if number == 0 and max(begun) < min(ended):
             overlaps[0] += 1
@@ -140,6 +156,10 @@ def state_of_one():
 '''
 
 
+PERIOD = 0.01
+"""Maximum seconds of a round. Rounds that are much shorter end before another thread gets a processor."""
+PERIOD_ROTATING = 0.002
+"""Maximum seconds of a round in which operations take turns."""
 OWN_OPERATION = "    operation = OPERATIONS[number % len(OPERATIONS)]\n"
 NEXT_OPERATION = "        operation = pick(number, turn)\n"
 PICK = '''
@@ -303,7 +323,8 @@ def head_of(unit: ThreadedUnit) -> list[str]:
     lines = [f"import {name}" for name in sorted(standard)]
     lines += ["", *[f"import {name}" for name in unit.imports if name.partition(".")[0] in words], ""]
     lines += [f"THREADS, CALLS, ROUNDS, SECONDS = {unit.threads}, {unit.calls}, {unit.rounds}, {unit.seconds:g}"]
-    lines += [f"INTERVAL = {unit.interval:g}", "OPERATIONS = ["]
+    lines += [f"INTERVAL, PERIOD = {unit.interval:g}, {PERIOD_ROTATING if unit.rotating else PERIOD:g}"]
+    lines += ["OPERATIONS = ["]
     return lines
 
 
@@ -324,10 +345,10 @@ def render(unit: ThreadedUnit, *, measured: bool = False) -> str:
             checks, expected = "", f"expected = {set(unit.expected)!r}\n"
     if unit.state is not None:
         checks += STATE.format(parameters=", ".join(names), state=unit.state)
-        body, expected = body + COUNTED, "expected = state_of_one()\n"
+        body, expected = EVERY_CALL + COUNTED, "expected = state_of_one()\n"
     if measured:
-        body = MEASURED.format(body=body if unit.state is None else PLAIN) + (COUNTED if unit.state else "")
-        lines += ["begun, ended, overlaps = [0.0] * THREADS, [0.0] * THREADS, [0]"]
+        body = MEASURED.format(body=body if unit.state is None else EVERY_CALL) + (COUNTED if unit.state else "")
+        lines += ["begun, ended, made, overlaps = [0.0] * THREADS, [0.0] * THREADS, [0] * THREADS, [0]"]
     if unit.rotating:
         checks += PICK
     setup = "\n".join(f"    {name} = {expression}" for name, expression in unit.shared.items())
