@@ -15,11 +15,12 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from ftaudit.engine import audit_inputs
 from ftaudit.engine.session import open_session
 from ftaudit.engine.tiers.collect import find_index_facts, sandbox_settings, wheels_of
-from ftaudit.errors import InputError, UsageError
+from ftaudit.errors import ArchiveError, InputError, UsageError
 from ftaudit.model import Package, Report
 from ftaudit.progress import ProgressListener
 from ftaudit.settings import Settings
 from ftaudit.target import host_platform
+from ftaudit.wheel import open_wheel, read_metadata
 
 
 def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListener | None = None) -> Report:
@@ -36,6 +37,9 @@ def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListen
     if not names:
         with open_session(paths, settings, progress) as session:
             return audit_inputs(session)
+    for name in names:
+        if _is_wheel(name):
+            _check_wheel(Path(name), settings)
     asked = [_requirement(name) for name in names]
     only = frozenset(str(canonicalize_name(each.name)) for each in asked)
     with tempfile.TemporaryDirectory() as folder:
@@ -63,6 +67,17 @@ def stress_wheel(path: Path, settings: Settings, *, progress: ProgressListener |
 
 def _is_wheel(item: str) -> bool:
     return item.endswith(".whl") and Path(item).is_file()
+
+
+def _check_wheel(path: Path, settings: Settings) -> None:
+    """Raise `InputError` for a file that no installer accepts as a wheel."""
+    try:
+        with open_wheel(path, cache_dir=settings.cache) as archive:
+            refused = read_metadata(archive, path.name).refused
+    except ArchiveError as error:
+        refused = (error.what,)
+    if refused:
+        raise InputError(f"{path} cannot be installed: {'; '.join(refused)}", hint="download or build the wheel again")
 
 
 def _requirement(text: str) -> Requirement:

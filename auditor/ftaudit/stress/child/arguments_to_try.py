@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 
+from ftaudit.stress.child.units import FRESH_FILE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +63,7 @@ MUTATIONS = frozenset(text for texts in MUTATORS.values() for text in texts)
 
 OTHER = "p"
 """A second object of the type under test."""
-_PATH = 'tempfile.mkstemp(prefix="ftaudit")[1]'
+_PATH = f"{FRESH_FILE}()"
 _INTS = ("3", "100", "1", "0")
 _STRINGS = ('"abc"', '"k1"', '\'{"a": [1, "b"]}\'', '"a, b; c" * 10', '""', '"1"')
 _BYTES = ('b"abcdef" * 20', "a_bytearray", 'b""')

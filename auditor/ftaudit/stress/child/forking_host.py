@@ -248,7 +248,7 @@ def _work(request: dict[str, Any], host: ForkingHost, result: int, error: int) -
         if request["do"] == "run":
             answer = _run(request, host, result)
         elif request["do"] == "script":
-            script = request["script"].replace(ARRIVED, "WATCHED[:THREADS]")
+            script = learn.in_sandbox(request["script"]).replace(ARRIVED, "WATCHED[:THREADS]")
             exec(compile(script, "<script>", "exec"), {"__name__": "__main__", "WATCHED": host.places})  # noqa: S102
             answer = {}
         else:
@@ -279,7 +279,7 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
         os._exit(FAILED)
 
     # Code that runs while the script is loaded runs in one thread.
-    exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102 - that is what this process is for
+    exec(compile(learn.in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102 - what this process is for
     names["fail"] = fail
     if request.get("alone"):
         return _alone(names, fail)

@@ -9,11 +9,13 @@ import inspect
 import itertools
 import re
 import sys
+import tempfile
 import time
 import types
 
 from ftaudit.stress.child import arguments_to_try
 from ftaudit.stress.child.signatures import doc_of, examples_of, read_stubs, signature_of
+from ftaudit.stress.child.units import FOLDER, FRESH_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -270,7 +272,7 @@ def _callable(
 def namespace(imports: list[str]) -> dict[str, Any]:
     """Return the names that are available to expressions."""
     names = ("collections", "copy", "io", "itertools", "operator", "os", "pickle", "tempfile", *imports)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {FRESH_FILE: _fresh_file}
     for name in names:
         try:
             importlib.import_module(name)
@@ -281,6 +283,13 @@ def namespace(imports: list[str]) -> dict[str, Any]:
         if top in sys.modules:
             found[top] = sys.modules[top]
     return found
+
+
+def _fresh_file() -> str:
+    """Return the path of an empty file in the folder of the sandbox."""
+    path = tempfile.mktemp()  # noqa: S306 - nobody else writes to the folder
+    with open(path, "wb"):  # noqa: PTH123 - quick
+        return path
 
 
 def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
@@ -469,10 +478,15 @@ def _is_bound(signature: list[dict[str, Any]]) -> bool:
     return bool(signature) and signature[0]["name"] in ("self", "$self", "cls", "this")
 
 
+def in_sandbox(script: str) -> str:
+    """Return a script whose files are in the folder of this process, which the sandbox removes."""
+    return script.replace(FOLDER, f"{tempfile.mkdtemp()!r}\n") if FOLDER in script else script
+
+
 def commutes(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
     """Return whether a unit leaves the same state for any order of its calls, and has an effect at all."""
     names: dict[str, Any] = {"__name__": "unit"}
-    exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102
+    exec(compile(in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102
     operations, threads, calls = names["OPERATIONS"], names["THREADS"], names["CALLS"]
     every = [(number, call) for number in range(threads) for call in range(calls)]
     import random
@@ -494,7 +508,7 @@ def commutes(request: dict[str, Any], known: set[int], progress: Any) -> dict[st
 def settles(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
     """Return whether the checked operations of a unit have few results, for any number of other calls."""
     names: dict[str, Any] = {"__name__": "unit"}
-    exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102
+    exec(compile(in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102
     first = names["expected"]
     import random
 

@@ -246,8 +246,10 @@ class Learner:
                 row["type"], imports=known.imports, compiled=row["compiled"], iterator=row["iterator"]
             )
             subject.recipe, subject.seconds, subject.changes = known.recipe, row["taken"], row["changes"]
-        if len(subject.makers) < 12 and row["call"] not in dict(subject.makers):
-            subject.makers.append((row["call"], row["size"]))
+        # `i` is the number of a call, and an object is made before the calls.
+        call = re.sub(r"\bi\b", "7", row["call"])
+        if len(subject.makers) < 12 and call not in dict(subject.makers):
+            subject.makers.append((call, row["size"]))
 
     def probe(
         self,

@@ -160,6 +160,30 @@ PERIOD = 0.01
 """Maximum seconds of a round. Rounds that are much shorter end before another thread gets a processor."""
 PERIOD_ROTATING = 0.002
 """Maximum seconds of a round in which operations take turns."""
+FRESH_FILE = "fresh_file"
+"""The function in scripts that makes an empty file and returns its path."""
+FILES = '''
+
+def new_folder():
+    """Make the folder of the files that calls use. A second process removes it when this one ends in any way."""
+    folder = tempfile.mkdtemp()
+    code = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
+    watches.append(subprocess.Popen([sys.executable, "-I", "-c", code, folder], stdin=subprocess.PIPE))
+    return folder
+
+
+def fresh_file():
+    """Return the path of an empty file. The calls use a thousand files in turn."""
+    path = f"{folder}/{next(turns) % 1000}"
+    open(path, "wb").close()
+    return path
+
+
+watches, turns = [], itertools.count()
+folder = new_folder()
+'''
+FOLDER = "new_folder()\n"
+"""The expression of a script that makes the folder of its files; a host replaces it by a folder of the sandbox."""
 OWN_OPERATION = "    operation = OPERATIONS[number % len(OPERATIONS)]\n"
 NEXT_OPERATION = "        operation = pick(number, turn)\n"
 PICK = '''
@@ -313,12 +337,17 @@ def _used(shared: dict[str, str], text: str) -> list[str]:
     return [name for name in shared if name in words]
 
 
+def _uses_files(unit: ThreadedUnit) -> bool:
+    return any(f"{FRESH_FILE}(" in text for text in (*unit.operations, *unit.shared.values(), unit.state or ""))
+
+
 def head_of(unit: ThreadedUnit) -> list[str]:
     """Return the lines of a unit's script before its operations, each of which has one line."""
     import re
 
     words = set(re.findall(r"\w+", " ".join((*unit.operations, *unit.shared.values(), unit.state or ""))))
     standard = {"os", "sys", "threading", "time"} | ({"random"} if unit.checked and unit.expected is None else set())
+    standard |= {"itertools", "subprocess", "tempfile"} if _uses_files(unit) else set()
     standard |= words & {"collections", "copy", "gc", "io", "itertools", "operator", "pickle", "tempfile"}
     lines = [f"import {name}" for name in sorted(standard)]
     lines += ["", *[f"import {name}" for name in unit.imports if name.partition(".")[0] in words], ""]
@@ -351,6 +380,8 @@ def render(unit: ThreadedUnit, *, measured: bool = False) -> str:
         lines += ["begun, ended, made, overlaps = [0.0] * THREADS, [0.0] * THREADS, [0] * THREADS, [0]"]
     if unit.rotating:
         checks += PICK
+    if _uses_files(unit):
+        checks = FILES + checks
     setup = "\n".join(f"    {name} = {expression}" for name, expression in unit.shared.items())
     text = HARNESS.format(
         setup=setup or "    # Nothing is shared but the package itself.",
