@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ftaudit.errors import UsageError
-from ftaudit.stress.child.learning import SharedType
-from ftaudit.stress.child.schedule import Chance, of_subject, together_on
+from ftaudit.stress.child.schedule import Chance
+from ftaudit.stress.child.subjects import SharedType
+from ftaudit.stress.child.type_units import of_subject, together_on
 from ftaudit.stress.recipes import parse_recipe, read_recipes, recipes_for
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from support.freethreaded import interpreter
 
-from ftaudit.stress.child.units import TOGETHER, ThreadedUnit, picked, render
+from ftaudit.stress.child.script_text import render
+from ftaudit.stress.child.units import TOGETHER, ThreadedUnit, picked
 
 pytestmark = pytest.mark.interpreter
 FAILS = '(_ for _ in ()).throw(SystemError("damaged"))'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from ftaudit.stress.child.units import FRESH_FILE
+from ftaudit.stress.child.script_text import FRESH_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import signal
 import sys
 import time
 
-from ftaudit.stress.child import learn
-from ftaudit.stress.child.units import ARRIVED
+from ftaudit.stress.child import order_checks, package_contents, probes
+from ftaudit.stress.child.script_text import ARRIVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ BUSY = 8.0
 """Seconds of processor time without progress that count as an endless loop."""
 MOST_TEXT = 1 << 23
 _TASKS = {
-    "describe": learn.describe,
-    "probe": learn.probe,
-    "members": learn.members,
-    "commutes": learn.commutes,
-    "settles": learn.settles,
+    "describe": package_contents.describe,
+    "probe": probes.probe,
+    "members": probes.members,
+    "commutes": order_checks.commutes,
+    "settles": order_checks.settles,
 }
 
 
@@ -248,7 +248,7 @@ def _work(request: dict[str, Any], host: ForkingHost, result: int, error: int) -
         if request["do"] == "run":
             answer = _run(request, host, result)
         elif request["do"] == "script":
-            script = learn.in_sandbox(request["script"]).replace(ARRIVED, "WATCHED[:THREADS]")
+            script = order_checks.in_sandbox(request["script"]).replace(ARRIVED, "WATCHED[:THREADS]")
             exec(compile(script, "<script>", "exec"), {"__name__": "__main__", "WATCHED": host.places})  # noqa: S102
             answer = {}
         else:
@@ -279,7 +279,7 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
         os._exit(FAILED)
 
     # Code that runs while the script is loaded runs in one thread.
-    exec(compile(learn.in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102 - what this process is for
+    exec(compile(order_checks.in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102 - what this process is for
     names["fail"] = fail
     if request.get("alone"):
         return _alone(names, fail)

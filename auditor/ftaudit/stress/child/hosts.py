@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 
-from ftaudit.stress.child.units import ThreadedUnit, head_of, picked, render
+from ftaudit.stress.child.script_text import head_of, render
+from ftaudit.stress.child.units import ThreadedUnit, picked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

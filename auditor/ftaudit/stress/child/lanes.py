@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from ftaudit.stress.child import schedule
-from ftaudit.stress.child.units import render
+from ftaudit.stress.child import function_units, type_units
+from ftaudit.stress.child.schedule import Chance
+from ftaudit.stress.child.script_text import render
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ftaudit.stress.child.hosts import Host
-    from ftaudit.stress.child.learning import KnownCallable, Learner, SharedType
+    from ftaudit.stress.child.learning import Learner
+    from ftaudit.stress.child.subjects import KnownCallable, SharedType
     from ftaudit.stress.child.units import ThreadedUnit
 
 HEAD_START = 0.3
@@ -93,10 +95,10 @@ class Lanes:
 
     # ------------------------------------------------------------------------------------- the units of a lane
 
-    def _chances(self) -> Iterator[schedule.Chance]:
+    def _chances(self) -> Iterator[Chance]:
         """Yield the choices of each repetition."""
         for again in itertools.count():
-            yield schedule.Chance(self.seed + 7919 * again, self.threads)
+            yield Chance(self.seed + 7919 * again, self.threads)
 
     def _callables(self, compiled: bool) -> list[KnownCallable]:
         return [each for each in self.learner.callables.values() if each.calls and each.compiled is compiled]
@@ -104,8 +106,8 @@ class Lanes:
     def _of_subject(self, subject: SharedType) -> Iterator[ThreadedUnit]:
         for chance in self._chances():
             count = 0
-            checks = self._checked(schedule.checks_of(subject, chance))
-            units = itertools.chain(schedule.together_on(subject, chance), schedule.of_subject(subject, chance))
+            checks = self._checked(type_units.checks_of(subject, chance))
+            units = itertools.chain(type_units.together_on(subject, chance), type_units.of_subject(subject, chance))
             for count, unit in enumerate(units, start=1):
                 yield unit
                 if count % CHECK_EVERY == 0 and (check := next(checks, None)) is not None:
@@ -125,8 +127,8 @@ class Lanes:
             while True:
                 new = [each for each in self._callables(compiled) if each.name not in joined]
                 joined.update(each.name for each in new)
-                yield from schedule.functions_together(new, self.learner.subjects, chance)
-                waiting += schedule.of_functions(new, self.learner.subjects, chance)
+                yield from function_units.functions_together(new, self.learner.subjects, chance)
+                waiting += function_units.of_functions(new, self.learner.subjects, chance)
                 for lane in list(waiting):
                     unit = next(lane, None)
                     if unit is None:
@@ -142,7 +144,7 @@ class Lanes:
     def _first_uses(self) -> Iterator[ThreadedUnit]:
         for chance in self._chances():
             count = 0
-            for unit in schedule.first_uses(self._callables(True), chance):
+            for unit in function_units.first_uses(self._callables(True), chance):
                 count += 1
                 yield unit
             if not count:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from ftaudit.stress.child.arguments_to_try import MUTATIONS
-from ftaudit.stress.child.units import COLLECTION, TOGETHER, ThreadedUnit, render
+from ftaudit.stress.child.script_text import render
+from ftaudit.stress.child.units import COLLECTION, TOGETHER, ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,9 +1,7 @@
-"""Finds the callables of a package and how to call them. Runs in disposable processes: any call can end one."""
+"""Finds out how callables are called. Runs in disposable processes: any call can end one."""
 
 from __future__ import annotations
 
-import builtins
-import enum
 import importlib
 import inspect
 import itertools
@@ -14,16 +12,15 @@ import time
 import types
 
 from ftaudit.stress.child import arguments_to_try
+from ftaudit.stress.child.package_contents import MOST_METHODS, is_asynchronous, is_callable, is_compiled, top_of
+from ftaudit.stress.child.script_text import FRESH_FILE
 from ftaudit.stress.child.signatures import doc_of, examples_of, read_stubs, signature_of
-from ftaudit.stress.child.units import FOLDER, FRESH_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
-MOST_CALLABLES = 400
-MOST_METHODS = 120
 MOST_FOUND = 5
 """Limit on the working argument lists of one callable."""
 UNHASHABLE = 5
@@ -105,168 +102,6 @@ _MUTATING = re.compile(
 
 
 # ----------------------------------------------------------------------------------------- what there is
-
-
-def describe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
-    """Return the public functions and types of the package, with their methods, signatures and examples.
-
-    `known` are the `id()`s of the types that existed before the package was imported.
-    """
-    tops = set(request["toplevels"])
-    for name in request["modules"]:
-        try:
-            importlib.import_module(name)
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-    stubs = read_stubs(tops)
-    examples = examples_of(request.get("readme", ""), tops)
-    found: dict[int, dict[str, Any]] = {}
-    modules = sorted((name for name in sys.modules if name.partition(".")[0] in tops), key=lambda n: (n.count("."), n))
-    public = [name for name in modules if not any(part.startswith("_") for part in name.split("."))]
-    for modules_now in (public, modules):
-        for name in modules_now:
-            module = sys.modules.get(name)
-            if isinstance(module, types.ModuleType) and "test" not in name.split("."):
-                _look_into(name, module, tops, known, stubs, examples, found)
-        if any(entry["kind"] in ("function", "type") for entry in found.values()):
-            break
-    entries = list(found.values())
-    for place, entry in enumerate(entries):
-        entry["order"] = place
-    entries.sort(key=lambda entry: (not entry["compiled"], entry["order"]))
-    return {"entries": entries[:MOST_CALLABLES], "left_out": max(len(entries) - MOST_CALLABLES, 0)}
-
-
-def _look_into(
-    name: str,
-    module: types.ModuleType,
-    tops: set[str],
-    known: set[int],
-    stubs: dict[str, list[dict[str, Any]]],
-    examples: dict[str, list[str]],
-    found: dict[int, dict[str, Any]],
-) -> None:
-    offered = getattr(module, "__all__", None)
-    names = [n for n in vars(module) if not n.startswith("_")] if not isinstance(offered, (list, tuple)) else offered
-    for attribute in list(names):
-        if type(attribute) is not str or not attribute.isidentifier():
-            continue
-        value = vars(module).get(attribute)
-        if value is None or id(value) in found or isinstance(value, types.ModuleType):
-            continue
-        if _is_own_object(value, known):
-            found[id(value)] = {
-                "path": f"{name}.{attribute}",
-                "module": name,
-                "kind": "object",
-                "compiled": is_compiled(type(value)),
-                "signature": None,
-                "examples": [],
-            }
-            continue
-        if not _calls(value) or _waits(value) or not _is_own(value, tops, known):
-            continue
-        path = f"{name}.{attribute}"
-        if isinstance(value, type):
-            if issubclass(value, (BaseException, enum.Enum)):
-                continue
-            compiled = is_compiled(value)
-            found[id(value)] = {
-                **_callable(path, value, stubs, examples),
-                "module": name,
-                "kind": "type",
-                "compiled": compiled,
-            }
-            for method, static in _class_functions(value):
-                function = getattr(value, method, None)
-                if function is not None and id(static) not in found:
-                    found[id(static)] = {
-                        **_callable(f"{path}.{method}", function, stubs, examples),
-                        "module": name,
-                        "kind": "function",
-                        "compiled": compiled,
-                    }
-        else:
-            found[id(value)] = {
-                **_callable(path, value, stubs, examples),
-                "module": name,
-                "kind": "function",
-                "compiled": not isinstance(value, types.FunctionType),
-            }
-
-
-def is_compiled(kind: type) -> bool:
-    """Return whether a type is made by compiled code: it has no line of a source, and no function in Python."""
-    own = vars(kind)
-    return "__firstlineno__" not in own and not any(
-        isinstance(getattr(value, "fget", value), types.FunctionType) for value in list(own.values())
-    )
-
-
-def _calls(value: Any) -> bool:
-    try:
-        return callable(value)
-    except BaseException:
-        return False
-
-
-def _waits(value: Any) -> bool:
-    """Return whether a function is asynchronous: a call makes an object that only an event loop runs."""
-    return inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
-
-
-def _is_own(value: Any, tops: set[str], known: set[int]) -> bool:
-    if isinstance(value, type):
-        return id(value) not in known and (_top(value) in tops or _top(value) not in sys.stdlib_module_names)
-    home = getattr(value, "__module__", None)
-    if not isinstance(home, str):
-        owner = getattr(value, "__self__", None)
-        home = getattr(owner, "__name__", None) or type(value).__module__
-    return isinstance(home, str) and home.partition(".")[0] in tops
-
-
-def _is_own_object(value: Any, known: set[int]) -> bool:
-    """Return whether a module's attribute is an object of a type that the package brought, and not a function."""
-    kind = type(value)
-    if (
-        id(kind) in known
-        or isinstance(value, (type, types.FunctionType, enum.Enum))
-        or _top(kind) in sys.stdlib_module_names
-    ):
-        return False
-    # Compiled functions of Cython, pybind11, and nanobind have types of their own.
-    return not any(word in kind.__name__.lower() for word in ("function", "method", "module", "nb_", "alias"))
-
-
-def _top(kind: type) -> str:
-    home = getattr(kind, "__module__", "")
-    if home == "builtins" and getattr(builtins, kind.__name__, None) is not kind:
-        return ""
-    return home.partition(".")[0] if isinstance(home, str) else ""
-
-
-def _class_functions(kind: type) -> Iterator[tuple[str, Any]]:
-    """Yield the static and class methods that users call: factories."""
-    for name in list(dir(kind))[:MOST_METHODS]:
-        if name.startswith("_"):
-            continue
-        static = inspect.getattr_static(kind, name, None)
-        if isinstance(static, (staticmethod, classmethod, types.ClassMethodDescriptorType)) or (
-            type(static).__name__ in ("builtin_function_or_method", "classmethod_descriptor")
-        ):
-            yield name, static
-
-
-def _callable(
-    path: str, value: Any, stubs: dict[str, list[dict[str, Any]]], examples: dict[str, list[str]]
-) -> dict[str, Any]:
-    last = path.rpartition(".")[2]
-    found = [*examples_of(doc_of(value), set()).get(last, ()), *examples.get(last, ())]
-    return {"path": path, "signature": signature_of(value, path, stubs), "examples": found[:8]}
-
-
-# ----------------------------------------------------------------------------------------- how it is called
 
 
 def namespace(imports: list[str]) -> dict[str, Any]:
@@ -355,7 +190,7 @@ def _make_shared(shared: dict[str, str], text: str, names: dict[str, Any]) -> di
 
 def _describe_result(result: Any, known: set[int], taken: float) -> dict[str, Any]:
     kind = type(result)
-    own = id(kind) not in known and _top(kind) not in sys.stdlib_module_names and kind is not types.ModuleType
+    own = id(kind) not in known and top_of(kind) not in sys.stdlib_module_names and kind is not types.ModuleType
     size = -1
     if own:
         try:
@@ -439,9 +274,11 @@ def members(request: dict[str, Any], known: set[int], progress: Any) -> dict[str
         static = inspect.getattr_static(kind, name, None)
         if len(rows) >= MOST_METHODS or (name.startswith("_") and not _is_own_field(name, static, known)):
             continue
-        if isinstance(static, (staticmethod, classmethod)) or static is None or _waits(static):
+        if isinstance(static, (staticmethod, classmethod)) or static is None or is_asynchronous(static):
             continue
-        if isinstance(static, (types.GetSetDescriptorType, types.MemberDescriptorType, property)) or not _calls(static):
+        if isinstance(static, (types.GetSetDescriptorType, types.MemberDescriptorType, property)) or not is_callable(
+            static
+        ):
             rows.append({"name": name, "calls": [f"o.{name}"], "mutating": False})
             for text in (f"p.{name}", "[i, str(i)]", 'f"x{i}"', "i + 1000", "i + 0.5", "3"):
                 setter = f'setattr(o, "{name}", {text})'
@@ -476,48 +313,3 @@ def _is_own_field(name: str, static: Any, known: set[int]) -> bool:
 
 def _is_bound(signature: list[dict[str, Any]]) -> bool:
     return bool(signature) and signature[0]["name"] in ("self", "$self", "cls", "this")
-
-
-def in_sandbox(script: str) -> str:
-    """Return a script whose files are in the folder of this process, which the sandbox removes."""
-    return script.replace(FOLDER, f"{tempfile.mkdtemp()!r}\n") if FOLDER in script else script
-
-
-def commutes(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
-    """Return whether a unit leaves the same state for any order of its calls, and has an effect at all."""
-    names: dict[str, Any] = {"__name__": "unit"}
-    exec(compile(in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102
-    operations, threads, calls = names["OPERATIONS"], names["THREADS"], names["CALLS"]
-    every = [(number, call) for number in range(threads) for call in range(calls)]
-    import random
-
-    chance = random.Random(3)  # noqa: S311 - a repeatable order
-    orders = [every, every[::-1], sorted(every, key=lambda each: (each[1], each[0]))]
-    orders += [chance.sample(every, len(every)) for _ in range(3)]
-    seen = set()
-    for order in orders:
-        shared = names["make"]()
-        for number, call in order:
-            names["outcome"](operations[number % len(operations)], shared, number * calls + call)
-        seen.add(names["state"](*shared))
-    untouched = names["state"](*names["make"]())
-    text = next(iter(seen))
-    return {"commutes": len(seen) == 1 and untouched not in seen and "0x" not in text, "raises": "Error" in text}
-
-
-def settles(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
-    """Return whether the checked operations of a unit have few results, for any number of other calls."""
-    names: dict[str, Any] = {"__name__": "unit"}
-    exec(compile(in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102
-    first = names["expected"]
-    import random
-
-    chance, found = random.Random(5), set()  # noqa: S311 - a repeatable order
-    for _ in range(40):
-        shared = names["make"]()
-        for call in range(60):
-            number = chance.randrange(len(names["OPERATIONS"]))
-            result = names["outcome"](names["OPERATIONS"][number], shared, call)
-            if number in names["CHECKED"]:
-                found.add(result)
-    return {"settles": found <= first and len(first) > 1 and not any("0x" in text for text in first)}
