@@ -15,9 +15,9 @@ import time
 
 from ftaudit.stress.child import schedule
 from ftaudit.stress.child.hosts import TOLERANCE, Host, HostGone, Outcome, ProcessorBudget
-from ftaudit.stress.child.lanes import Lanes
 from ftaudit.stress.child.learning import Learner
 from ftaudit.stress.child.triage import Triage
+from ftaudit.stress.child.unit_lanes import UnitLanes
 from ftaudit.stress.child.units import ThreadedUnit
 
 TYPE_CHECKING = False
@@ -167,12 +167,12 @@ class Director:
         if entries:
             self.problem = None
         self.tell(now=True)
-        self.work(Lanes(self.learner, self.free, self.job["seed"], self.job["threads"]), entries)
+        self.work(UnitLanes(self.learner, self.free, self.job["seed"], self.job["threads"]), entries)
         for callable_ in self.learner.callables.values():
             if not callable_.driven and not callable_.reason:
                 callable_.reason = "the budget was used up before it was driven"
 
-    def work(self, lanes: Lanes, entries: list[dict[str, Any]]) -> None:
+    def work(self, lanes: UnitLanes, entries: list[dict[str, Any]]) -> None:
         """Learn, and run units of what is learned, until the budget is used up."""
         if self.learner is None or self.triage is None:
             return

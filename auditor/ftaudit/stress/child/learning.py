@@ -247,9 +247,9 @@ class Learner:
         for maker in subject.best_makers():
             made = {**shared, "o": maker, "p": maker}
             found = self.probe(texts, known, made, most=len(single) or 1, mutation=True)
-            if len(found) > len(best):
+            if not best or _full(found) > _full(best):
                 best, subject.chosen, shared = found, maker, made
-            if len(best) > ENOUGH * len(single):
+            if _full(best) > ENOUGH * len(single):
                 break
         works = {row["call"]: row for row in best}
         for row in rows:
@@ -333,6 +333,11 @@ class Learner:
             for row in entry.calls:
                 if row["own"]:
                     self._add_subject({**row, "type": row["type"]}, entry)
+
+
+def _full(found: list[dict[str, Any]]) -> int:
+    """Return the number of calls that found something in the object."""
+    return sum(not row.get("lacking") for row in found)
 
 
 def _modules_in(text: str, tops: set[str]) -> list[str]:

@@ -137,6 +137,7 @@ def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, 
     found: list[dict[str, Any]] = []
     errors: dict[str, int] = {}
     messages: dict[str, None] = {}
+    lacking: list[dict[str, Any]] = []
     plain = 0
     deadline = time.monotonic() + request["seconds"]
     for place, call in enumerate(request["calls"]):
@@ -158,6 +159,9 @@ def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, 
             errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
             if isinstance(error, (TypeError, ValueError)) and len(messages) < 30:
                 messages[_text_of(error)] = None
+            if request.get("mutation") and isinstance(error, (LookupError, StopIteration)):
+                empty = {**_describe_result(None, known, 0.0), "text": None, "mutates": False, "lacking": True}
+                lacking.append({**empty, "call": call})
             continue
         entry["call"] = call
         plain += not _USES_SHARED.search(call)
@@ -167,6 +171,8 @@ def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, 
         if len(found) >= request.get("most", MOST_FOUND):
             break
     progress[0] = -1
+    # An empty object has nothing to return until another thread adds something.
+    found += lacking[: request.get("most", MOST_FOUND) - len(found)]
     return {"found": found, "errors": errors, "messages": list(messages)}
 
 

@@ -30,7 +30,7 @@ MOST_SUSPECTED = 3
 """Runs of a unit that failed once and was not confirmed."""
 
 
-class Lane:
+class UnitLane:
     """Units about one type, or of one kind."""
 
     __slots__ = ("spent", "units", "weight")
@@ -42,19 +42,19 @@ class Lane:
         """Seconds of processor time that its units used."""
 
 
-class Lanes:
+class UnitLanes:
     """The lanes of a package. Types get theirs as soon as their operations are known."""
 
     def __init__(self, learner: Learner, host: Host, seed: int, threads: int | None) -> None:
         self.learner, self.host, self.seed, self.threads = learner, host, seed, threads
-        self.open: list[Lane] = []
+        self.open: list[UnitLane] = []
         self.types: set[str] = set()
         self.suspected: list[ThreadedUnit] = []
-        self.functions: dict[bool, Lane] = {}
+        self.functions: dict[bool, UnitLane] = {}
 
-    def add(self, units: Iterator[ThreadedUnit], weight: float) -> Lane:
+    def add(self, units: Iterator[ThreadedUnit], weight: float) -> UnitLane:
         """Open a lane."""
-        lane = Lane(units, weight)
+        lane = UnitLane(units, weight)
         now = min((each.spent / each.weight for each in self.open), default=0.0)
         lane.spent = weight * max(now - HEAD_START, 0.0)
         self.open.append(lane)
@@ -83,7 +83,7 @@ class Lanes:
             self.add(self._suspects(), SUSPECTS)
         self.suspected += [unit] * MOST_SUSPECTED
 
-    def next(self) -> tuple[Lane, ThreadedUnit] | None:
+    def next(self) -> tuple[UnitLane, ThreadedUnit] | None:
         """Return the next unit, and its lane, which must be charged; `None` if no lane has a unit."""
         while self.open:
             lane = min(self.open, key=lambda each: each.spent / each.weight)
