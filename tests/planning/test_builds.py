@@ -22,6 +22,8 @@ USED = "static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_USED}, {0, NULL}}
 PYMODULE = "#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n"
 CYTHONIZE = "setup(ext_modules=cythonize(['m.pyx']{}))\n"
 DIRECTIVE = ", compiler_directives={'freethreading_compatible': True}"
+ENTRY_MACRO = "#define MY_MODULE_INIT(name) PyMODINIT_FUNC PyInit_##name(void)\n"
+HAVE_FT = "#ifdef Py_GIL_DISABLED\n#define HAVE_FT 1\n#endif\n"
 NANOBIND = "find_package(nanobind)\nnanobind_add_module(m {}m.cpp)\n"
 
 
@@ -62,6 +64,19 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
     "pyo3-yes": ({"src/lib.rs": PYMODULE.replace("e]", "e(gil_used = false)]"), **pyo3("0.25.0")}, "not_used"),
     "pyo3-no": ({"src/lib.rs": PYMODULE.replace("e]", "e(gil_used = true)]"), **pyo3("0.28.2")}, "used"),
     "mypyc": ({"setup.py": "from mypyc.build import mypycify\nsetup(ext_modules=mypycify(['m.py']))\n"}, "not_used"),
+    "entry-macro-in-a-header": (
+        {"m.c": "#include <m.h>\nMY_MODULE_INIT(m) { return make(&m); }\n", "m.h": ENTRY_MACRO, "other.c": "int x;\n"},
+        "undeclared",
+    ),
+    "slot-behind-a-macro-of-a-header": (
+        {"m.c": f"#ifdef HAVE_FT\n{SLOT}#endif\n{HOOK}", "m.h": HAVE_FT, "other.c": "int x;\n"},
+        "not_used",
+    ),
+    "slot-without-the-macro-of-a-header": (
+        {"m.c": f"#ifndef HAVE_FT\n{SLOT}#endif\n{HOOK}", "m.h": HAVE_FT, "other.c": "int x;\n"},
+        "undeclared",
+    ),
+    "slot-in-what-is-vendored": ({"m.c": HOOK, "vendor/n.c": SLOT + HOOK}, "undeclared"),
     "unreadable-beside-a-slot": ({"m.c": SLOT + HOOK, "n.c": "{" * 40 + "\0"}, "undetermined"),
 }
 

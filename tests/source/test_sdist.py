@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from ftaudit.errors import ArchiveError
-from ftaudit.source.sdist import unpack, unpacked
+from ftaudit.registry import load_rules
+from ftaudit.rule import SourceRule
+from ftaudit.source.declaring_files import declaring_files
+from ftaudit.source.sdist import found_in, unpack, unpacked
 
 
 def tar(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
@@ -94,3 +97,25 @@ def test_a_zip_is_unpacked_without_its_links(tmp_path: Path) -> None:
     folder.mkdir()
     assert unpack(path, folder) == ("x-1/link.py: a link",)
     assert [file.name for file in folder.rglob("*.py")] == ["a.py"]
+
+
+def test_only_files_that_can_hold_a_declaration_are_unpacked_for_a_forecast(tmp_path: Path) -> None:
+    files = {
+        "README.md": b"PyInit_m",
+        "pyproject.toml": b"",
+        "m.pyx": b"",
+        "lib.rs": b"",
+        "a.py": b"",
+        "hook.c": b"PyMODINIT_FUNC PyInit_m(void) {}\n",
+        "macro.h": b"#define INIT_MODULE(name) x\n",
+        "plain.c": b"int x;\n",
+        "plain.h": b"int x;\n",
+        "odd.c": b"\0",
+        "third_party/hook.c": b"PyMODINIT_FUNC PyInit_n(void) {}\n",
+        "third_party/LICENSE": b"",
+    }
+    archive = tar(tmp_path / "x-1.tar.gz", [(member(f"x-1/{name}"), data) for name, data in files.items()])
+    rules = [r for r in load_rules().rules if isinstance(r, SourceRule) and r.info.declares is not None]
+    with found_in(archive, tmp_path / "unpacked", only=declaring_files(rules)) as found:
+        names = [file.shown.removeprefix("x-1/") for file in found.files]
+    assert names == ["a.py", "hook.c", "lib.rs", "m.pyx", "macro.h", "odd.c", "pyproject.toml"]

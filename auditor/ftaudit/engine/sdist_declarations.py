@@ -42,7 +42,7 @@ def find_declaration(session: AuditSession, name: str, version: Version, sdist: 
     if kept is not None and (known := kept.read()) is not None:
         return known
     try:
-        archive, result = scan_sdist(session, name, version, rules)
+        archive, result = scan_sdist(session, name, version, rules, declarations=True)
     except FtauditError as error:
         return NotRead(sdist=sdist.filename, problem=error.problem)
     found = judge_scan(archive.name, result, whole=not registry.problems)

@@ -36,20 +36,23 @@ def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) 
 
 
 def scan_sdist(
-    session: AuditSession, name: str, version: Version, rules: Sequence[SourceRule]
+    session: AuditSession, name: str, version: Version, rules: Sequence[SourceRule], *, declarations: bool = False
 ) -> tuple[Path, ScanResult]:
     """Unpack the sdist of a release and scan it; return its file and the findings.
 
-    Raise `InputError` for a release without an sdist, and for an sdist without source; another `FtauditError` if it
-    cannot be downloaded.
+    With `declarations`, the rules are about declarations only, and files that cannot hold one are not read. Raise
+    `InputError` for a release without an sdist, and for an sdist without source; another `FtauditError` if it cannot be
+    downloaded.
     """
+    from ftaudit.source.declaring_files import declaring_files
     from ftaudit.source.result_cache import open_results
     from ftaudit.source.sdist import found_in
     from ftaudit.source.tree_scan import scan
 
     settings = session.settings
     archive = session.sdists.fetch(name, version)
-    with found_in(archive, session.folder / "unpacked") as found:
+    only = declaring_files(rules) if declarations else None
+    with found_in(archive, session.folder / "unpacked", only=only) as found:
         result = scan(
             found,
             rules=rules,

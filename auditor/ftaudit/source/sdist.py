@@ -15,6 +15,7 @@ from typing import IO, Final
 
 from ftaudit.errors import ArchiveError, InputError
 from ftaudit.folders import temporary_folder
+from ftaudit.source.declaring_files import DeclaringFiles
 from ftaudit.source.languages import may_be_source
 from ftaudit.source.run_rules import Skipped
 from ftaudit.source.source_files import FoundFiles, find_files
@@ -40,19 +41,25 @@ def unpacked(archive: Path, scratch: Path | None = None) -> Iterator[tuple[Path,
 
 @contextmanager
 def found_in(
-    archive: Path, scratch: Path | None = None, *, include_tests: bool = False, include_vendored: bool = False
+    archive: Path,
+    scratch: Path | None = None,
+    *,
+    include_tests: bool = False,
+    include_vendored: bool = False,
+    only: DeclaringFiles | None = None,
 ) -> Iterator[FoundFiles]:
     """Unpack an sdist, and yield its source files; omitted ones are among the skipped.
 
-    Errors as in `unpacked`; raise `InputError` if it has no source file.
+    With `only`, files that cannot hold a declaration are not unpacked. Errors as in `unpacked`; raise `InputError` if
+    the sdist has no source file.
     """
     with _folder(scratch) as folder:
-        left_out = [skip for skip in _unpack(archive, folder) if may_be_source(PurePosixPath(skip.path))]
+        left_out = [skip for skip in _unpack(archive, folder, only) if may_be_source(PurePosixPath(skip.path))]
         found = find_files(
             [folder], include_tests=include_tests, include_vendored=include_vendored, trust_git=False, base=folder
         )
         found = replace(found, skipped=(*found.skipped, *left_out))
-        if not found.files and not found.skipped and not found.left_out:
+        if not found.files and not found.skipped and not found.left_out and not (only is not None and only.left_out):
             raise InputError(f"no source file in {archive.name}", hint="name a source distribution")
         yield found
 
@@ -71,7 +78,7 @@ def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
     return tuple(f"{skip.path}: {skip.reason}" for skip in _unpack(archive, folder))
 
 
-def _unpack(archive: Path, folder: Path) -> list[Skipped]:
+def _unpack(archive: Path, folder: Path, only: DeclaringFiles | None = None) -> list[Skipped]:
     left_out: list[Skipped] = []
     try:
         members = _zip_members(archive) if archive.name.endswith(".zip") else _tar_members(archive)
@@ -85,7 +92,9 @@ def _unpack(archive: Path, folder: Path) -> list[Skipped]:
             elif relative is None:
                 left_out.append(Skipped(path=name, reason="its path leads out of the archive"))
             elif file is not None:
-                written = _write(file, folder / relative)
+                written = None if only is None else only.leaves_out(relative, file, MAX_MEMBER)
+                if written is None:
+                    written = _write(file, folder / relative)
                 if written is None:
                     why = f"larger than {MAX_MEMBER // 1_000_000} MB, or in the way of another"
                     left_out.append(Skipped(path=name, reason=why))

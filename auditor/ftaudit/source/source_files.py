@@ -133,6 +133,7 @@ _NEVER_FOLDERS: Final = frozenset(
 )
 _MADE_BY_TOOLS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG", "meson-private"})
 """Markers of a folder that a tool made: an environment, a cache, the build folders of Cargo and Meson."""
+_PROJECTS: Final = ("pyproject.toml", "setup.py", "Cargo.toml")
 _PROJECT_MARKS: Final = (".git", "pyproject.toml", "setup.py", "PKG-INFO", "meson.build", "CMakeLists.txt")
 _GIT_TIMEOUT: Final = 60.0
 
@@ -231,12 +232,21 @@ def role_of(relative: PurePath, *, within_project: bool = True) -> Role:
     return Role.OWN
 
 
+def decides_roles(relative: PurePath) -> bool:
+    """Return whether the name of a file can change the role of other files, or whether they are found."""
+    name = relative.name
+    return (
+        name in (*_PROJECTS, *_LICENCES, *_PROJECT_MARKS, "__init__.py", ".gitignore")
+        or not _MADE_BY_TOOLS.isdisjoint(relative.parts)
+    )  # fmt: skip
+
+
 class _Roles:
     """Roles that depend on the other files of a tree."""
 
     def __init__(self, root: Path, below: Sequence[PurePath]) -> None:
         self.root = root
-        self.projects = {file.parent for file in below if file.name in ("pyproject.toml", "setup.py", "Cargo.toml")}
+        self.projects = {file.parent for file in below if file.name in _PROJECTS}
         """Folders with a project of their own."""
         self.above = {parent for folder in self.projects for parent in (folder, *folder.parents)}
         self.packages = {file.parent for file in below if file.name == "__init__.py"}

@@ -181,6 +181,28 @@ class CTree:
     """Macros whose body is a row of a method table: parameters and body."""
 
 
+_OF_DECLARATIONS: Final = (
+    "PyInit", "PyModExport", "PyMODINIT_FUNC", "PyMODEXPORT_FUNC", "PyModule_", "PyModuleDef_Init", "Inittab", "SetGIL",
+    "Py_mod_", "MOD_GIL", "mod_gil_", "_MODULE", "PYBIND11_", "BOOST_PYTHON", "VERSION_HEX", "MAJOR_VERSION",
+    "GIL_DISABLED", "Py_LIMITED_API", "Py_TARGET_ABI3T",
+)  # fmt: skip
+"""Words of which a text has one if its survey concerns a module, or a macro that depends on the build."""
+_FREE_THREADED: Final = ("free_thread", "freethread")
+
+
+def may_declare(text: str) -> bool:
+    """Return whether the declaration of a module may depend on a text: if not, its survey does not matter to one."""
+    if any(map(text.__contains__, _OF_DECLARATIONS)) or _defines_macros(text):
+        return True
+    lower = text.lower()
+    return any(map(lower.__contains__, _FREE_THREADED))
+
+
+def _defines_macros(text: str) -> bool:
+    """Return whether macros of a text matter to other files."""
+    return any(map(text.__contains__, _MACRO_WORDS)) and _MACROS_MATTER.search(text) is not None
+
+
 def survey_c(source: SourceFile) -> Survey | None:
     """Return what other files need to know about this one.
 
@@ -199,11 +221,7 @@ def survey_c(source: SourceFile) -> Survey | None:
         found["defines_slot"] = True
     code = text
     declares = "Py_MOD_GIL_NOT_USED" in text or "mod_gil_not_used" in text
-    if (
-        declares
-        or any(map(text.__contains__, _BUILD_WORDS))
-        or (any(map(text.__contains__, _MACRO_WORDS)) and _MACROS_MATTER.search(text))
-    ):
+    if declares or any(map(text.__contains__, _BUILD_WORDS)) or _defines_macros(text):
         masked, _ = mask_comments(text)
         pre = preprocess(masked, known_macros(source.target, cpp=source.language is Language.CPP))
         code = pre.code

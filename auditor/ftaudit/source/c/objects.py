@@ -12,14 +12,15 @@ from ftaudit.source.c.text import closing
 Fields = Mapping[str, str]
 """The fields of a type with their types as written, without blanks at the ends."""
 
-_HEAD: Final = re.compile(r"\bPyObject_(?:VAR_)?HEAD\b|\bPyObject\s+ob_base\s*;|\bPyVarObject\s+ob_base\s*;")
+_HEAD: Final = re.compile(r"Py(?<!\wPy)(?:Object_(?:VAR_)?HEAD\b|(?:Var)?Object\s+ob_base\s*;)")
+# The look-behinds come after plain letters: patterns that begin with letters are fast.
 _TAG: Final = re.compile(
     r"\b(?:struct|class)\s+(?:alignas\s*\([^()]*\)\s*)?([A-Za-z_]\w*)\s*(?:final\s*)?(?::[^{};]*)?\Z"
 )
 _ALIAS: Final = re.compile(r"\s*(?:__attribute__\s*\(\([^;]*?\)\)\s*)?([A-Za-z_]\w*)\s*[;,]")
-_TYPEDEF: Final = re.compile(r"\btypedef\s+struct\s+([A-Za-z_]\w*)\s+([A-Za-z_]\w*)\s*;")
-_BOUND: Final = re.compile(r"\bclass_\s*<\s*(?:[A-Za-z_]\w*\s*::\s*)*([A-Za-z_]\w*)\s*[,>]")
-_BASE: Final = re.compile(r"\bstruct\b[\w\s]*\{\s*([A-Za-z_]\w*)\s+\w+\s*;")
+_TYPEDEF: Final = re.compile(r"typedef(?<!\wtypedef)\s+struct\s+([A-Za-z_]\w*)\s+([A-Za-z_]\w*)\s*;")
+_BOUND: Final = re.compile(r"class_(?<!\wclass_)\s*<\s*(?:[A-Za-z_]\w*\s*::\s*)*([A-Za-z_]\w*)\s*[,>]")
+_BASE: Final = re.compile(r"struct(?<!\wstruct)\b[\w\s]*\{\s*([A-Za-z_]\w*)\s+\w+\s*;")
 """A struct that begins with another one: it is an object if that is."""
 _OBJECT: Final = re.compile(r"Py\w*Object\Z|\w+Object\Z")
 _INNER: Final = re.compile(r"\{[^{}]*\}")

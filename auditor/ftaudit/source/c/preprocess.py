@@ -185,14 +185,29 @@ def _close(chain: _Chain, end: int, result: Preprocessed) -> None:
 
 def _is_whole(text: str) -> bool:
     """Return whether a branch opens and closes the same brackets and ends where a statement or item ends."""
+    if text.count("(") + text.count("{") != text.count(")") + text.count("}"):
+        return False
+    last = _last_character(text)
+    if last and last not in ";},:":
+        return False
     depth = 0
     for found in _BRACKET.finditer(text):
         depth += 1 if found[0] in "({" else -1
         if depth < 0:
             return False
-    lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
-    last = "\n".join(lines).rstrip()[-1:]
-    return depth == 0 and (not last or last in ";},:")
+    return True
+
+
+def _last_character(text: str) -> str:
+    """Return the last character that is neither blank nor in a directive's line; empty if there is none."""
+    end = len(text)
+    while end >= 0:
+        start = text.rfind("\n", 0, end) + 1
+        line = text[start:end].strip()
+        if line and line[0] != "#":
+            return line[-1]
+        end = start - 1
+    return ""
 
 
 def _best(branches: list[_Branch], code: str) -> _Branch:
