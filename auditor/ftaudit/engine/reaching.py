@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packaging.utils import canonicalize_name
+
 from ftaudit.engine.reach_runs import imports_of_starts, recorded_runs
+from ftaudit.engine.requested_extras import packages_of_extras
 from ftaudit.errors import ArchiveError, UsageError
 from ftaudit.lockfiles.input_files import Table, read_toml
-from ftaudit.model import PackageFacts, Status
+from ftaudit.model import PackageFacts, Pin, Status
 from ftaudit.model.reachability import ReachAnswer, StartPoint
 from ftaudit.reach.finder import Finder
 from ftaudit.reach.folder_tree import FolderTree
@@ -21,6 +24,7 @@ from ftaudit.reach.run import ReachQuestion, find_reach
 from ftaudit.reach.starts import default_starts, parse_start
 from ftaudit.reach.wheel_files import WheelStore, WheelTree
 from ftaudit.source.python.parse import parse_module
+from ftaudit.target import marker_environment
 
 if TYPE_CHECKING:
     from ftaudit.engine.evidence import Evidence
@@ -99,9 +103,31 @@ def _on_platform(
             finder=finder, starts=starts, platform=platform.name, machine=platform.machine, parse=parse_module
         )
     )
+    if any(module.optional for module in answer.modules):
+        answer = _with_extras(
+            answer, finder, [each.pin for each in facts], marker_environment(session.target, platform)
+        )
     if answers is not None and not failed:
         answers.keep(key, answer)
     return answer
+
+
+def _with_extras(
+    answer: ReachAnswer, finder: Finder, pins: Sequence[Pin], environment: Mapping[str, str]
+) -> ReachAnswer:
+    """Add to the modules that the user's code can do without the extras that install their packages."""
+    trees = [tree for tree in finder.trees if not tree.own]
+    extras = packages_of_extras(pins, (data for tree in trees for data in tree.metadata()), environment)
+    package = {
+        found.name: canonicalize_name(found.tree.package(found.path))
+        for found in finder.extensions()
+        if extras and found.tree is not None
+    }
+    modules = (
+        replace(each, extras=extras.get(package[each.module], ())) if each.optional and each.module in package else each
+        for each in answer.modules
+    )
+    return replace(answer, modules=tuple(modules))
 
 
 def _with_runs(

@@ -68,6 +68,9 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
         yield cut_sentence(found.module, found.cuts)
     if found.optional:
         yield f"{found.module}: every import of its package at start handles ImportError: without the package it starts"
+    if found.extras:
+        extras = " or ".join(f"`{each.extra}` of {each.package}" for each in found.extras[:LISTED])
+        yield f"{found.module}: without the extra {extras}, its package is not installed"
     if found.seen is not None:
         yield seen_sentence(found.module, found.seen)
 

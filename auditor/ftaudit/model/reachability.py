@@ -160,6 +160,14 @@ class StartPoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RequestedExtra:
+    """An extra of a package that the user requires: `standard` of `uvicorn[standard]`."""
+
+    package: str
+    extra: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleReach:
     """When the start points load one extension module."""
 
@@ -173,6 +181,8 @@ class ModuleReach:
     """The imports in the user's code that every chain at start goes through."""
     optional: bool = False
     """Every import that leads into its package handles `ImportError`: without the package the program still starts."""
+    extras: tuple[RequestedExtra, ...] = ()
+    """The user's extras without any one of which its package is not installed; empty if that is unknown."""
     open_sites: tuple[OpenSite, ...] = ()
     """What could not be followed and could load it."""
     seen: SeenLoad | None = None

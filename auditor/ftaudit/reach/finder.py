@@ -45,6 +45,10 @@ class ImportTree(Protocol):
         """Return a file's content, or `None` if it cannot be read."""
         ...
 
+    def metadata(self) -> Sequence[bytes]:
+        """Return the METADATA files of its distributions."""
+        ...
+
     def shown(self, path: str) -> str:
         """Return the path for the reader."""
         ...

@@ -23,7 +23,7 @@ _ASIDE: Final = frozenset({"__pycache__", "node_modules"})
 
 def is_wanted(name: str) -> bool:
     """Return whether a file of this name matters to imports."""
-    return name.endswith(SOURCES) or find_suffix(name) is not None or name == "entry_points.txt"
+    return name.endswith(SOURCES) or find_suffix(name) is not None or name in ("entry_points.txt", "METADATA")
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +100,11 @@ class FolderTree:
     def package(self, path: str) -> str:
         """Return the first part of the path."""
         return self.name if self.own else path.partition("/")[0].partition(".")[0]
+
+    def metadata(self) -> Sequence[bytes]:
+        """Return the METADATA files of every distribution in the folder."""
+        paths = [path for path in self.paths() if path.endswith(".dist-info/METADATA") and path.count("/") == 1]
+        return [data for path in paths if (data := self.read(path)) is not None]
 
     def groups(self) -> Sequence[tuple[str, str, str]]:
         """Return the entry points of every distribution in the folder."""

@@ -129,7 +129,7 @@ class WheelTree:
         sources = {
             path: member
             for path, member in wanted.items()
-            if path.endswith((*SOURCES, ".txt")) and member.size <= MOST_MEMBER
+            if path.endswith((*SOURCES, ".txt", "METADATA")) and member.size <= MOST_MEMBER
         }
         if sum(member.size for member in sources.values()) > MOST_TOTAL:
             raise ArchiveError("its Python files are too large to be read", about=self.file.filename)
@@ -185,6 +185,11 @@ class WheelTree:
     def package(self, path: str) -> str:
         """Return the distribution."""
         return self.name
+
+    def metadata(self) -> Sequence[bytes]:
+        """Return the METADATA files of the wheel: one, unless it is malformed."""
+        paths = [path for path in self._members if path.endswith(".dist-info/METADATA") and path.count("/") == 1]
+        return [data for path in paths if (data := self.read(path)) is not None]
 
     def groups(self) -> Sequence[tuple[str, str, str]]:
         """Return the wheel's entry points."""

@@ -28,6 +28,7 @@ def module_reach_as_dict(found: ModuleReach | None) -> dict[str, Any] | None:
         "ways": found.ways,
         "cuts": [_site(site) for site in found.cuts],
         "optional": found.optional,
+        "extras": [{"package": each.package, "extra": each.extra} for each in found.extras],
         "open_sites": [_open(site) for site in found.open_sites],
         "seen": None if found.seen is None else _seen(found.seen),
     }
