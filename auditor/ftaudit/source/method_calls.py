@@ -25,24 +25,25 @@ Body = TypeVar("Body", bound=Calling)
 
 
 def reach(
-    bodies: Mapping[str, Sequence[Body]], entries: Iterable[EntryPoint]
+    bodies: Mapping[str, Sequence[Body]], entries: Iterable[tuple[str, EntryPoint]]
 ) -> Iterator[tuple[Body, EntryPoint, frozenset[str], tuple[str, ...]]]:
     """Yield each method with the entry points that reach it, the locks held on the path, and the path itself.
 
-    `bodies` has the methods by name: a property's getter and setter are two of one name.
+    `bodies` has the methods by name: a property's getter and setter are two of one name. Each entry point comes with
+    the name under which `bodies` has it.
     """
     seen: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
-    for entry in entries:
-        pending: list[tuple[str, frozenset[str], tuple[str, ...]]] = [(entry.name, frozenset(), ())]
+    for key, entry in entries:
+        pending: list[tuple[str, frozenset[str], tuple[str, ...]]] = [(key, frozenset(), ())]
         while pending:
             reached, locks, chain = pending.pop()
-            if (entry.name, locks) in seen[reached] or len(seen[reached]) >= _MOST_CONTEXTS:
+            if (key, locks) in seen[reached] or len(seen[reached]) >= _MOST_CONTEXTS:
                 continue
-            seen[reached].add((entry.name, locks))
+            seen[reached].add((key, locks))
             for body in bodies[reached]:
                 yield body, entry, locks, chain
                 pending += (
-                    (callee, locks | held, (*chain, callee)[-3:])
+                    (callee, locks | held, (*chain, callee.rpartition(".")[2])[-3:])
                     for callee, held in body.calls
                     if callee in bodies and callee != reached
                 )

@@ -35,8 +35,11 @@ _ALONE: Final = frozenset(
 
 Iterators are not meant to be shared between threads; Python's own are not safe either.
 """
-_OF_ONE: Final = re.compile(r"(?:Protocol|Transport|Parser|Reader|Writer|Buffer|Stream|Iterator|Iter|Cursor|Handle)$")
-"""Names of classes whose objects have one owner; sharing one between threads breaks more than a count."""
+_OF_ONE: Final = re.compile(
+    r"(?:Protocol|Transport|Parser|Lexer|Tokenizer|Scanner|Reader|Writer|Buffer|Stream|Iterator|Iter|Cursor|Handle|Builder"
+    r"|Options|Params|Parameters|Config|Configuration|Settings|Description|Metadata)(?:Impl|Node|Base)?$"
+)
+"""Names of classes whose objects have one owner, or are set up before they are shared."""
 _DEPTH: Final = re.compile(r"depth|nest|level|indent")
 """Names of attributes that count the depth of a walk: the code that walks owns the object during the walk."""
 _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
@@ -227,6 +230,7 @@ _ORDER: Final = (
     AccessKind.COUNT,
     AccessKind.CHANGE,
     AccessKind.WRITE,
+    AccessKind.INDEX,
     AccessKind.READ,
 )
 
@@ -243,12 +247,27 @@ def _race(field: FieldState) -> tuple[Race, Access, Severity] | None:
     if not bare or not any(access.writes for access, _ in live):
         return None
     # Code that frees once, at the end of the object, is at fault only together with concurrent uses.
-    if AccessKind.FREE in kinds or (AccessKind.REPLACE in kinds and len({a.entry_point.name for a, _ in live}) > 1):
+    if AccessKind.FREE in kinds or (
+        # A reference that only code of Cython replaces belongs to what that code does.
+        any(
+            u.kind is AccessKind.REPLACE
+            and not (a.entry_point.kind is EntryKind.FUNCTION and u.of_own)
+            and a.entry_point.name not in ("__enter__", "__exit__")
+            for a, u in live
+        )
+        and len({a.entry_point.name for a, _ in live}) > 1
+    ):
         severity = Severity.ERROR
         at_fault = bare
+    elif AccessKind.INDEX in kinds and any(u.kind is AccessKind.COUNT for _, u in bare):
+        severity = Severity.ERROR
+        at_fault = [(a, u) for a, u in bare if u.kind in (AccessKind.INDEX, AccessKind.COUNT)]
     elif any(u.kind is AccessKind.DECIDE for _, u in bare):
         severity = Severity.WARNING
         at_fault = [(a, u) for a, u in bare if u.kind is AccessKind.DECIDE]
+    elif any(u.native and a.writes for a, u in bare):
+        severity = Severity.WARNING
+        at_fault = [(a, u) for a, u in bare if u.native and a.writes]
     elif locked and any(access.writes for access, _ in locked):
         at_fault = [
             (a, u)

@@ -67,6 +67,15 @@ _FILLED: Final = "filled"
 _MOST_APART: Final = 3
 """How many variables that the same functions write are reported one by one."""
 _MOST_SITES: Final = 20
+_LITERALS: Final = {
+    **dict.fromkeys(
+        ("{ }", "dict ( )", "OrderedDict ( )", "collections . OrderedDict ( )", "WeakValueDictionary ( )"), "dict"
+    ),
+    **dict.fromkeys(("[ ]", "list ( )", "deque ( )", "collections . deque ( )"), "list"),
+    "set ( )": "set",
+}
+"""The type of what a module binds a name to, by the expression."""
+_REMOVES: Final = re.compile(r"emptied|changed by (?:pop|popitem|popleft|remove|clear)\(\)")
 _GROWS: Final = re.compile(r"\b(?:dict|object|list)\s*\Z")
 _DEBUG: Final = re.compile(r"(?i)(?:^|_)(?:debug|trace|verbose)(?:$|_)")
 _CONTAINER: Final = re.compile(
@@ -113,6 +122,7 @@ class CythonMutableModuleGlobal(CythonRule):
         SourceExample(code='cdef extern from "x.h":\n    int level\ndef f():\n    global level\n    level = 1\n'),
         SourceExample(code="cdef int n = 0\ncdef void _init():\n    global n\n    n = detect()\n_init()\n"),
         SourceExample(code="cdef int n = 0\ndef f():\n    n = 1\n    return n\n"),
+        SourceExample(code="_hooks = []\ndef register(f):\n    _hooks.append(f)\n    return list(_hooks)\n"),
         SourceExample(path="m.py", code="import cython\nx = 1\ndef f():\n    return x\n"),
     )
     INVALID = (
@@ -157,6 +167,11 @@ class CythonMutableModuleGlobal(CythonRule):
             "    registry[index] = None\n",
             lines=(1,),
         ),
+        SourceExample(
+            code="_cache = {}\ndef get(k):\n    if k in _cache:\n        return _cache[k]\n"
+            "    return None\ndef drop(k):\n    if k in _cache:\n        del _cache[k]\n",
+            lines=(1,),
+        ),
         SourceExample(code="cdef:\n    list _free = []\n    int size\ndef give(x):\n    _free.append(x)\n", lines=(2,)),
     )
 
@@ -165,6 +180,8 @@ class CythonMutableModuleGlobal(CythonRule):
         if not unit.path.endswith((".pyx", ".pxi", ".pyx.in", ".pxi.in", ".pyx.tp", ".pyx.src", ".pxi.src")):
             return
         variables = {variable.name: variable for variable in unit.variables if not variable.is_sync}
+        of_python = _python_containers(unit, variables)
+        variables |= of_python
         if not variables:
             return
         filled = _filled_at_import(unit)
@@ -180,6 +197,9 @@ class CythonMutableModuleGlobal(CythonRule):
                         written[name].append(_Write(line, how, function.name))
         together: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for name, writes in written.items():
+            if name in of_python and not any(_REMOVES.match(write.how) for write in writes):
+                # One operation of such a container is safe; a key that is taken between two of them is missing.
+                continue
             together[tuple(dict.fromkeys(write.writer for write in writes))].append(name)
         for names in together.values():
             for cause in [names] if len(names) > _MOST_APART else [[name] for name in names]:
@@ -225,6 +245,19 @@ class _Write:
     line: LogicalLine
     how: str
     writer: str
+
+
+def _python_containers(unit: CythonUnit, declared: dict[str, CythonVariable]) -> dict[str, CythonVariable]:
+    """Return the containers that the module binds without `cdef` and never rebinds: `_cache = {}`."""
+    found: dict[str, CythonVariable] = {}
+    for line in unit.module_lines:
+        words = line.words
+        kind = _LITERALS.get(" ".join(words[2:]))
+        if words[1:2] == ["="] and kind is not None and words[0] not in declared and line.parent < 0:
+            found[words[0]] = CythonVariable(
+                name=words[0], type=kind, line=line.number, column=line.tokens[0].column, initialised=True
+            )
+    return found
 
 
 def _aliases(function: CythonFunction, variables: dict[str, CythonVariable]) -> dict[str, str]:

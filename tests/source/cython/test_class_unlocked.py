@@ -105,3 +105,120 @@ def test_a_finding_names_every_site_and_what_two_threads_do() -> None:
         (9, "write", "close"),
     ]
     assert [line.partition(",")[0] for line in finding.interleaving] == ["Thread 1", "Thread 2"]
+
+
+SHAPES = {
+    "a pointer that a function gives back, whatever its name, before it is set to NULL": (
+        "cdef class Watch:\n    cdef void *h\n    cpdef stop(self):\n        if self.h != NULL:\n"
+        "            stop_watch(self.h)\n            self.h = NULL\n"
+        "    def poll(self):\n        return poll_watch(self.h)\n",
+        [("Watch.h", Severity.ERROR)],
+    ),
+    "a member of a structure, also through a local pointer to it": (
+        "cdef struct buf_t:\n    char *data\n    size_t length\ncdef class Packer:\n    cdef buf_t pk\n"
+        "    def reset(self):\n        cdef buf_t *pk = &self.pk\n        free(pk.data)\n        pk.data = NULL\n"
+        "    def getbuf(self):\n        return self.pk.data[:self.pk.length]\n",
+        [("Packer.pk.data", Severity.ERROR)],
+    ),
+    "a position that indexes memory without a check": (
+        "cdef struct state_t:\n    int pos\n    char *buf\ncdef class Source:\n    cdef state_t st\n"
+        "    def take(self):\n        c = self.st.buf[self.st.pos]\n        self.st.pos += 1\n        return c\n",
+        [("Source.st.pos", Severity.ERROR)],
+    ),
+    "an object of a library that one method changes and another reads": (
+        "cdef class Words:\n    cdef Tree *t\n    def add(self, int v):\n        self.t.insert(v)\n"
+        "    def __contains__(self, int v):\n        return self.t.find(v)\n",
+        [("Words.t", Severity.WARNING)],
+    ),
+    "a field of another object": (
+        "cdef class Env:\n    cdef handle_t *h\ncdef class Txn:\n    cdef Env env\n    def close_env(self):\n"
+        "        handle_close(self.env.h)\n        self.env.h = NULL\n    def query(self):\n"
+        "        return handle_query(self.env.h)\n",
+        [("Env.h", Severity.ERROR)],
+    ),
+    "a field of a parameter of a function": (
+        "cdef class Box:\n    cdef object value\ndef put(Box b, v):\n    b.value = v\n"
+        "def get(Box b):\n    return b.value\n",
+        [("Box.value", Severity.ERROR)],
+    ),
+    "a field of a base class": (
+        "cdef class Base:\n    cdef char *buf\n    cdef int grow(self, size_t n) except -1:\n"
+        "        self.buf = <char *>realloc(self.buf, n)\n        return 0\ncdef class Derived(Base):\n"
+        "    def write(self, bytes b):\n        self.grow(len(b))\n    def first(self):\n        return self.buf[0]\n",
+        [("Base.buf", Severity.ERROR)],
+    ),
+    "a memory view that is replaced": (
+        "cdef class Work:\n    cdef double[::1] scratch\n    def resize(self, n):\n        self.scratch = empty(n)\n"
+        "    def total(self):\n        return self.scratch[0]\n",
+        [("Work.scratch", Severity.ERROR)],
+    ),
+    "an item that a test saw": (
+        "cdef class Registry:\n    cdef dict handlers\n    def drop(self, int i):\n        if i in self.handlers:\n"
+        "            del self.handlers[i]\n",
+        [("Registry.handlers", Severity.WARNING)],
+    ),
+    "a field that Python code can read while a method replaces it": (
+        "cdef class Node:\n    cdef readonly object parent\n"
+        "    def attach(self, parent):\n        self.parent = parent\n",
+        [("Node.parent", Severity.ERROR)],
+    ),
+    "a loop without the GIL": (
+        "cdef class Progress:\n    cdef long done\n    cdef void tick(self) noexcept nogil:\n        self.done += 1\n"
+        "    def run(self, int n):\n        with nogil:\n            self.tick()\n    def value(self):\n"
+        "        return self.done\n",
+        [("Progress.done", Severity.INFO)],
+    ),
+}
+SAFE = {
+    "what a function has just made": (
+        "cdef class Node:\n    cdef object value\n    def get(self):\n        return self.value\n"
+        "def make(v):\n    cdef Node n = Node()\n    n.value = v\n    return n\n"
+    ),
+    "a cdef method that finishes a new object": (
+        "cdef class View:\n    cdef object base\n    cdef void init(self, base):\n        self.base = base\n"
+        "    def get(self):\n        return self.base\n"
+    ),
+    "a method of a library's object whose result is a changed copy": (
+        "cdef class Table:\n    cdef CTable *t\n    def add(self, c):\n        made = self.t.add_column(c)\n"
+        "        return wrap(made)\n    def size(self):\n        return self.t.size()\n"
+    ),
+    "a function that destroys its second argument": (
+        "cdef class Doc:\n    cdef doc_t *d\n    def use(self):\n        copy = fake(self.d)\n"
+        "        destroy_fake(self.d, copy)\n"
+    ),
+    "an enumeration": (
+        "cdef enum Mode:\n    FAST\n    SLOW\ncdef class Run:\n    cdef Mode mode\n    def set(self, Mode m):\n"
+        "        self.mode = m\n    def get(self):\n        return self.mode\n"
+    ),
+    "what a context manager saves and restores": (
+        "cdef class Saved:\n    cdef object old\n    def __enter__(self):\n        self.old = get()\n"
+        "    def __exit__(self, *exc):\n        put(self.old)\n"
+    ),
+}
+
+
+def reported(files: dict[str, str]) -> list[tuple[str, Severity]]:
+    checked = check_texts(files, (CythonCdefClassUnlocked(),), parse_target("3.14t"))
+    assert not checked.skipped
+    return [(found.message.split("`")[1], found.severity) for found in checked.findings]
+
+
+@pytest.mark.parametrize("text, expected", [pytest.param(*shape, id=name) for name, shape in SHAPES.items()])
+def test_the_model_sees_state_in_every_shape(text: str, expected: list[tuple[str, Severity]]) -> None:
+    assert reported({"m.pyx": text}) == expected
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in SAFE.items()])
+def test_what_no_other_thread_can_reach_is_not_reported(text: str) -> None:
+    assert reported({"m.pyx": text}) == []
+
+
+def test_types_of_fields_come_from_the_header_of_a_module() -> None:
+    text = (
+        "cdef class Table:\n    def flush(self):\n        self.rows = []\n    def add(self, r):\n"
+        "        self.rows.append(r)\n"
+    )
+    assert reported({"m.pyx": text}) == []
+    assert reported({"m.pyx": text, "m.pxd": "cdef class Table:\n    cdef list rows\n"}) == [
+        ("Table.rows", Severity.ERROR)
+    ]

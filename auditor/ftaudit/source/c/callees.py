@@ -7,11 +7,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-_FREES: Final = re.compile(
-    r"(?:^|_|(?<=[a-z])(?!end|fini))(?:(?:[Ff]ree|[Dd]estroy|[Dd]elete|[Cc]lose|[Ff]inalize|[Dd]ealloc|[Rr]ealloc|[Rr]elease|[Dd]ispose"
-    r"|[Rr]esize|[Ff]ini|[Ee]nd|[Cc]leanup|[Tt]eardown)(?:$|_|(?=[A-Z0-9]))"
-    r"|(?:FREE|DESTROY|DELETE|CLOSE|REALLOC|RELEASE|RESIZE)(?:$|_|(?=\d)))"
-)
+from ftaudit.source.native_names import frees
+
 _NOT_RUN: Final = re.compile(r"(?i)assert|^Py_VISIT$")
 _ATOMIC: Final = re.compile(r"(?i)atomic|interlocked|__sync_")
 _ITEMS: Final = re.compile(r"(?:GET_ITEM|GETITEM|READ_CHAR|_READ|GET_CHAR|GetItem)$")
@@ -36,35 +33,6 @@ _KEYWORDS: Final = frozenset(
     ]
 )
 _GIL: Final = frozenset({"PyGILState_Release", "PyThread_release_lock", "PyEval_ReleaseThread", "PyThread_free_lock"})
-
-
-_LOOKS: Final = re.compile(
-    r"(?i)(?:^|_)(?:get|is|has|size|length|len|count|print|printf|log|debug|cmp|compare|equal|eq|str|strlen|strcmp|strncmp"
-    r"|memcmp|name|check|lookup|num|total|error|errmsg|strerror|version|type|info|dump|repr|peek|contains|fileno|offset"
-    r"|tell|empty|valid|verify|likely|unlikely|min|max|abs|floor|ceil|status|bound|supports?|need\w*|incref|decref|ref|unref"
-    r"|addref|visit|traverse|lock|unlock|mutex|wait|signal|notify|once|thread|init|new|create|alloc\w*|open|copy|clone|setup)"
-    r"(?:$|_|\d)|(?:^|_)(?:[Gg]et|[Ii]s|[Hh]as)[A-Z]|(?:Get|Is|Has|Size|Length|Count|Name|Status|Error|Version|Type|Init|Lock|Unlock"
-    r"|Create|New|Alloc|Open|Ref|Unref)(?:$|_|[A-Z])"
-)
-"""Functions of a library that only read a handle, or make one, or count its users."""
-
-
-_CHANGES: Final = re.compile(
-    r"(?:set|Set|add|Add|push|Push|insert|Insert|remove|Remove|erase|Erase|clear|Clear|Reset|Release"
-    r"|close|Close|update|Update|append|Append|assign|Assign|write|Write|delete|Delete|pop|Pop)(?:$|_|[A-Z])"
-)
-
-
-@lru_cache(maxsize=20_000)
-def changes(name: str) -> bool:
-    """Return whether the name of a method says that it changes its object."""
-    return bool(_CHANGES.match(name))
-
-
-@lru_cache(maxsize=20_000)
-def looks(name: str) -> bool:
-    """Return whether the name of a function says that it only reads its argument, or makes it."""
-    return bool(_LOOKS.search(name))
 
 
 class Does(Enum):
@@ -114,16 +82,10 @@ def what_it_does(name: str) -> Does:
     if _ITEMS.search(name):
         return Does.INDEXES
     if _PYTHON.match(name):
-        return Does.FREES if _FREES.search(name) else Does.NOTHING
+        return Does.FREES if frees(name) else Does.NOTHING
     return Does.CALLS
 
 
 def filled(name: str) -> int:
     """Return which argument a function of the kind `FILLS` writes to."""
     return _FILLED[name]
-
-
-@lru_cache(maxsize=20_000)
-def frees(name: str) -> bool:
-    """Return whether the name of a function says that it frees memory or a handle."""
-    return bool(_FREES.search(name))

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from ftaudit.model import Location
 from ftaudit.source.base import Survey
-from ftaudit.source.c.callees import changes, frees, looks
+from ftaudit.source.native_names import changes, frees, looks
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
 
 _LOCK: Final = Lock(name="a lock")

@@ -12,11 +12,12 @@ from pathlib import PurePosixPath
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.cython.cdef_classes import classes_of, classes_row, find_classes
 from ftaudit.source.cython.cython_lines import AUGMENTING, CythonVariable, stores
 from ftaudit.source.cython.cython_modules import CythonContext, CythonModule, find_header
 from ftaudit.source.cython.cython_unit import LOCKING, CythonFunction, CythonUnit
 from ftaudit.source.cython.field_states import FieldState, find_fields
-from ftaudit.source.cython.tokens import LogicalLine
+from ftaudit.source.cython.tokens import LogicalLine, split_lines
 from ftaudit.source.shared_state import Access, access_of, access_row
 
 __all__ = [
@@ -51,6 +52,7 @@ class CythonReader(Reader):
             "directive": header.value,
             "line": header.line,
             "includes": _INCLUDE.findall(source.text),
+            "classes": classes_row(find_classes(split_lines(source.text))) if source.path.endswith(".pxd") else None,
         }
 
     def gather(self, surveys: Mapping[str, Survey]) -> CythonContext:
@@ -70,7 +72,8 @@ class CythonReader(Reader):
             for path, survey in surveys.items()
             if path.endswith((".pyx", ".pyx.in", ".pyx.tp", ".pyx.src", ".py"))
         )
-        return CythonContext(modules=modules)
+        headers = tuple(classes_of(survey["classes"]) for survey in surveys.values() if survey["classes"])
+        return CythonContext(modules=modules, headers=headers)
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
         """Return whether there is anything to run."""

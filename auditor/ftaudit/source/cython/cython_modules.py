@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
+from ftaudit.source.cython.cdef_classes import CdefClasses
+
 _COMMENT: Final = re.compile(r"#\s*cython\s*:\s*((?:\w|[.])+\s*=.*)$")
 """Cython's own pattern of a directive comment (`Cython/Compiler/Parsing.py`)."""
 _DIRECTIVE: Final = re.compile(r"freethreading_compatible\s*=\s*(\w+)")
@@ -49,6 +51,8 @@ class CythonContext:
     """The Cython files of a tree, by path."""
 
     modules: tuple[CythonModule, ...] = field(default=())
+    headers: tuple[CdefClasses, ...] = field(default=())
+    """What the `.pxd` files of the tree declare."""
 
 
 def find_header(path: str, text: str) -> Header:

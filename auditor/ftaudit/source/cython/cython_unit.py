@@ -77,6 +77,11 @@ class CythonUnit(Unit):
         return found
 
     @cached_property
+    def method_names(self) -> frozenset[str]:
+        """The methods of the file's classes: `Pool.take`."""
+        return frozenset(f"{function.owner}.{function.name}" for function in self.functions if function.owner)
+
+    @cached_property
     def variables(self) -> list[CythonVariable]:
         """The `cdef` variables at module level, those of `cdef extern` blocks left out."""
         found: list[CythonVariable] = []
@@ -290,9 +295,7 @@ def _scope(function: CythonFunction) -> None:
     """Fill in which names are global and which are local to a function."""
     globals_: set[str] = set()
     locals_: set[str] = set()
-    head = function.head.tokens
-    opening = next((at for at, token in enumerate(head) if token.text == "("), len(head))
-    parameters = split_commas(head[opening + 1 :])
+    parameters = parameters_of(function.head)
     for parameter in parameters:
         before = [token for token in parameter if token.kind == "name"]
         equals = next((at for at, token in enumerate(parameter) if token.text in ("=", ":")), len(parameter))
@@ -320,6 +323,24 @@ def _scope(function: CythonFunction) -> None:
                 locals_.update(piece[0].text for piece in split_commas(target) if len(piece) == 1)
     function.globals = frozenset(globals_)
     function.locals = frozenset(locals_ - globals_)
+
+
+def parameters_of(head: LogicalLine) -> list[list[Token]]:
+    """Return the tokens of each parameter of a function."""
+    tokens = head.tokens
+    begin = depth = 0
+    for at, token in enumerate(tokens):
+        if token.kind != "op":
+            continue
+        if token.text in "([{":
+            depth += 1
+            # `cdef object[:] f(self)` has a bracket before the parameters.
+            begin = begin or (at + 1 if token.text == "(" else 0)
+        elif token.text in ")]}":
+            depth -= 1
+            if begin and depth == 0:
+                return split_commas(tokens[begin:at])
+    return split_commas(tokens[begin:]) if begin else []
 
 
 def _calls(line: LogicalLine) -> Iterator[Token]:

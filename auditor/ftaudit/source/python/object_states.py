@@ -264,13 +264,13 @@ class _SharedClass:
                     uses=tuple(use for _, use in pairs),
                 )
 
-    def _entries(self) -> Iterator[EntryPoint]:
+    def _entries(self) -> Iterator[tuple[str, EntryPoint]]:
         """Yield the methods that other code can call."""
         called = {name for bodies in self.bodies.values() for body in bodies for name, _ in body.calls}
         for name, bodies in self.bodies.items():
             kind = self._entry_kind(name, bodies[0], called)
             if kind is not None:
-                yield EntryPoint(name=name, kind=kind, location=self.module.place(bodies[0].method))
+                yield name, EntryPoint(name=name, kind=kind, location=self.module.place(bodies[0].method))
 
     def _entry_kind(self, name: str, body: _MethodBody, called: set[str]) -> EntryKind | None:
         if name in _CONSTRUCTORS or self.module.is_import_time(body.method):
