@@ -39,7 +39,8 @@ def judge(server: IndexServer, folder: Path, text: str, *options: str) -> Answer
     ("files", "expected"),
     [
         ({"setup.py": SETUP, "demo.py": ""}, Build.PURE),
-        ({"setup.py": "print 'python 2'\n" + SETUP}, Build.PURE),
+        ({"setup.py": "print 'python 2'\n" + SETUP}, Build.UNDETERMINED),
+        ({"setup.py": SETUP, "filters.py": "from jinja2.ext import Extension\n"}, Build.PURE),
         ({"setup.py": SETUP, "docs/example.c": "", "tests/data/x.so": ""}, Build.PURE),
         ({"setup.cfg": "[metadata]\nname = demo\n", "setup.py": "import setuptools\nsetuptools.setup()\n"}, Build.PURE),
         ({"pyproject.toml": system("setuptools.build_meta", "setuptools>=61")}, Build.PURE),

@@ -15,7 +15,7 @@ from ftaudit.errors import FtauditError
 from ftaudit.lockfiles.dependencies.markers import Markers
 from ftaudit.lockfiles.direct import distribution_file, parse_file
 from ftaudit.lockfiles.formats import pyproject, setuptools_project
-from ftaudit.lockfiles.requirements import InputRequirement, ReferenceKind, Requirements
+from ftaudit.lockfiles.requirements import InputRequirement, Reference, ReferenceKind, Requirements
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
 from ftaudit.urls import public, public_revision
@@ -50,26 +50,38 @@ def list_roots(
 ) -> ListedRequirements:
     """Return the roots whose markers are true, and with `follow_trees` the static dependencies of local projects.
 
-    Raise `InputError` for a malformed marker.
+    For pip and uv, the name of a local project in the input means that project, not a package of an index. Raise
+    `InputError` for a malformed marker.
     """
     listed = ListedRequirements()
     markers = Markers(marker_environment(target, platform))
     waiting: deque[tuple[InputRequirement, NormalizedName | None]] = deque((root, None) for root in requirements.roots)
+    named: list[tuple[InputRequirement, NormalizedName | None]] = []
+    trees: dict[NormalizedName, Reference] = {}
     seen: set[tuple[str, tuple[str, ...]]] = set()
     while waiting:
         root, tree = waiting.popleft()
         if not markers.hold(root.marker, root.location):
             continue
         if root.reference is None:
-            _take_named(root, tree, listed)
+            named.append((root, tree))
         elif root.reference.kind is not ReferenceKind.TREE:
             _take_file(root, tree, listed)
         else:
             name = _take_tree(root, tree, listed)
+            trees.setdefault(name, root.reference)
             key = (root.reference.url, root.extras)
             if follow_trees and key not in seen:
                 seen.add(key)
                 waiting.extend((needed, name) for needed in _needs(root, name, listed))
+        if not waiting:
+            of_trees = [(each, tree) for each, tree in named if each.name in trees]
+            named = [(each, tree) for each, tree in named if each.name not in trees]
+            for each, tree in of_trees:
+                assert each.name is not None  # noqa: S101  # a root without a reference has a name
+                waiting.append((dataclasses.replace(each, reference=trees[each.name]), tree))
+    for root, tree in named:
+        _take_named(root, tree, listed)
     for problem in requirements.problems:
         listed.rows.append(_row(problem.name, problem.message, problem.location))
     for kind, found in ((listed.constraints, requirements.constraints), (listed.overrides, requirements.overrides)):
@@ -216,8 +228,12 @@ def _needs(root: InputRequirement, name: NormalizedName, listed: ListedRequireme
 def _add(listed: ListedRequirements, pin: Pin, tree: NormalizedName | None) -> None:
     if tree is not None:
         listed.tree_edges.add((pin.name, tree))
-    if all(known.name != pin.name for known in listed.pins):
-        listed.pins.append(pin)
+    for number, known in enumerate(listed.pins):
+        if known.name == pin.name:
+            extras = tuple(sorted({*known.extras, *pin.extras}))
+            listed.pins[number] = dataclasses.replace(known, extras=extras)
+            return
+    listed.pins.append(pin)
 
 
 def _row(name: str, problem: str, place: Location) -> Pin:

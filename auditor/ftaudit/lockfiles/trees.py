@@ -7,32 +7,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-COMPILED: Final = frozenset(
-    {".c", ".cc", ".cpp", ".cxx", ".m", ".mm", ".pyx", ".rs", ".f", ".f90", ".f95", ".cu", ".so", ".pyd", ".dylib"}
-)
-"""Suffixes of compiled files, and of files that a build compiles."""
-BUILD_FILES: Final = frozenset({"Cargo.toml", "CMakeLists.txt", "meson.build"})
+from ftaudit.lockfiles.source_builds import Build, SourceFiles, is_build_file, is_compiled, judge_build
+
 SKIPPED: Final = frozenset({"__pycache__", "node_modules", "venv", "env", "site-packages"})
-COMPILERS: Final = ("ext_modules", "cythonize", "mypycify", "cffi_modules", "rust_extensions")
-"""Words in a `setup.py`, `setup.cfg`, or `pyproject.toml` that name something to compile."""
 MOST_FILES: Final = 50_000
+MOST_TEXT: Final = 1_000_000
+"""Size limit of a build file, in characters."""
 
 
 def find_compiled(folder: Path) -> str | None:
     """Return the compiled part of a source tree, as a phrase, or `None`.
 
-    Reads names, and the text of the build configuration. A tree that is too large to read counts as compiled.
+    Reads names, and the text of the build configuration. A tree that is too large to read counts as compiled, and so
+    does one whose build could compile something.
     """
+    source = SourceFiles()
     for number, path in enumerate(_files(folder)):
+        relative = path.relative_to(folder)
         if number >= MOST_FILES:
             return f"{folder} has more than {MOST_FILES} files: not all of them were read"
-        if path.suffix.lower() in COMPILED or path.name in BUILD_FILES:
-            return f"a source tree with compiled parts ({path.relative_to(folder)}), and nothing is built"
-    for name in ("setup.py", "setup.cfg", "pyproject.toml"):
-        word = _compiles(folder / name)
-        if word:
-            return f"a source tree whose {name} compiles something ({word}), and nothing is built"
-    return None
+        if is_compiled(relative):
+            return f"a source tree with compiled parts ({relative}), and nothing is built"
+        if len(relative.parts) == 1 and is_build_file(path.name) and (text := _text(path)) is not None:
+            source.texts[path.name] = text
+    try:
+        build = judge_build(source)
+    except ValueError as error:
+        return f"a source tree whose pyproject.toml cannot be read ({error}), and nothing is built"
+    if build is Build.PURE:
+        return None
+    return "a source tree whose build files do not rule out compiled code, and nothing is built"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -46,9 +50,9 @@ def _files(folder: Path) -> Iterator[Path]:
             yield Path(parent, name)
 
 
-def _compiles(path: Path) -> str | None:
+def _text(path: Path) -> str | None:
+    """Return the text of a file; `None` if it cannot be read or is not a regular file."""
     try:
-        text = path.read_text("utf-8", errors="replace")
+        return path.read_text("utf-8", errors="replace")[:MOST_TEXT] if path.is_file() else None
     except OSError:
         return None
-    return next((word for word in COMPILERS if word in text), None)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ast
-import configparser
 import email.parser
-import re
 import tarfile
-import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 import tomli
 
@@ -22,8 +18,8 @@ from ftaudit.engine.tiers.sdists import SUFFIXES, Sdists
 from ftaudit.errors import FtauditError
 from ftaudit.index.choose import why_not_built
 from ftaudit.lockfiles.formats.setuptools_files import read_setuptools
-from ftaudit.lockfiles.trees import BUILD_FILES, COMPILED
-from ftaudit.model import IndexFacts, Pin, StrEnum, WheelKind
+from ftaudit.lockfiles.source_builds import Build, SourceFiles, is_build_file, is_compiled, judge_build
+from ftaudit.model import IndexFacts, Pin, WheelKind
 from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform, Target
 
@@ -33,36 +29,6 @@ MOST_MEMBERS: Final = 50_000
 MOST_TEXT: Final = 1_000_000
 """Size limit of a build file."""
 AT_ONCE: Final = 4
-_ASIDE: Final = re.compile(r"(tests?|docs?|examples?|benchmarks?|\..*)", re.IGNORECASE)
-"""Folders whose files are never compiled by a build."""
-_WORDS: Final = frozenset(
-    {"ext_modules", "ext_package", "Extension", "CMakeExtension", "CUDAExtension", "Pybind11Extension", "CppExtension"}
-    | {"cythonize", "mypycify", "cffi_modules", "rust_extensions", "RustExtension", "has_ext_modules", "build_ext"}
-    | {"build_clib", "use_2to3", "skbuild", "pbr_ext_modules"}
-)
-"""Names in a build script that compile code, or that need a tool that no longer exists."""
-_COMPILERS: Final = re.compile(
-    r"(cython|pybind11|nanobind|cffi|mypy|mypyc|numpy|scikit-build|scikit-build-core|cmake|ninja|meson|meson-python|maturin"
-    r"|setuptools-rust|setuptools-golang|milksnake|pythran|swig)\b",
-    re.IGNORECASE,
-)
-"""Build requirements that compile code."""
-_PURE_BACKENDS: Final = frozenset(
-    {"flit_core.buildapi", "flit.buildapi", "flit_scm:buildapi", "uv_build", "poetry.core.masonry.api"}
-    | {"poetry.masonry.api", "poetry_dynamic_versioning.backend", "hatchling.build", "hatchling.ouroboros"}
-    | {"pdm.backend", "pdm.pep517.api", "setuptools.build_meta", "setuptools.build_meta:__legacy__"}
-)
-"""Backends that make pure-Python wheels unless something in the sdist shows otherwise."""
-_KNOWN_HOOKS: Final = frozenset({"version", "vcs", "jupyter-builder", "requirements_txt", "fancy-pypi-readme"})
-"""Hatchling's build hooks that compile nothing."""
-
-
-class Build(StrEnum):
-    """The kind of wheel that a build from an sdist makes."""
-
-    PURE = "pure"
-    COMPILED = "compiled"
-    UNDETERMINED = "undetermined"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +116,7 @@ def read_sdist(path: Path) -> SdistFacts:
     """Return the facts of an sdist; one that is damaged, too large, or not understood is undetermined."""
     try:
         found = _read(path)
-        return SdistFacts(build=_judge(found), requires_python=_required_python(found.texts))
+        return SdistFacts(build=judge_build(found), requires_python=_required_python(found.texts))
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
         return _NOTHING
 
@@ -166,26 +132,15 @@ def _required_python(texts: Mapping[str, str]) -> str | None:
     return str(found).strip() if found else None
 
 
-@dataclass(slots=True)
-class _Sdist:
-    """The parts of an sdist that show how it is built."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    """The build files at its top, by name."""
-    compiled: bool = False
-    """Something in it is compiled, or a build would compile it."""
-
-
-def _read(path: Path) -> _Sdist:
-    found = _Sdist()
+def _read(path: Path) -> SourceFiles:
+    found = SourceFiles()
     for number, (name, size, text) in enumerate(_members(path)):
         if number > MOST_MEMBERS:
             raise ValueError("too many members")
         parts = PurePosixPath(name).parts
         if len(parts) == 2 and text is not None and size <= MOST_TEXT:
             found.texts[parts[1]] = text
-        is_aside = any(_ASIDE.fullmatch(part) for part in parts[1:-1])
-        if not is_aside and (PurePosixPath(name).suffix.lower() in COMPILED or parts[-1] in BUILD_FILES):
+        if is_compiled(PurePosixPath(*parts[1:])):
             found.compiled = True
     return found
 
@@ -215,79 +170,8 @@ def _members(path: Path) -> Iterator[tuple[str, int, str | None]]:
 
 def _is_build_file(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return len(parts) == 2 and (parts[1] in ("pyproject.toml", "setup.cfg", "PKG-INFO") or parts[1].endswith(".py"))
+    return len(parts) == 2 and (parts[1] == "PKG-INFO" or is_build_file(parts[1]))
 
 
 def _decode(data: bytes) -> str:
     return data.decode("utf-8", "replace").replace("\r\n", "\n")
-
-
-def _judge(sdist: _Sdist) -> Build:
-    project = tomli.loads(sdist.texts.get("pyproject.toml", ""))
-    system, tools = project.get("build-system", {}), project.get("tool", {})
-    requires = [str(line) for line in system.get("requires", ())]
-    backend = system.get("build-backend", "setuptools.build_meta")
-    has_setup = any(name in sdist.texts for name in ("setup.py", "setup.cfg"))
-    if not has_setup and "project" not in project and "poetry" not in tools and "flit" not in tools:
-        return Build.UNDETERMINED
-    if backend not in _PURE_BACKENDS or "backend-path" in system:
-        return Build.COMPILED if sdist.compiled else Build.UNDETERMINED
-    if any(_COMPILERS.match(line.strip()) for line in requires):
-        return Build.COMPILED if sdist.compiled else Build.UNDETERMINED
-    match backend.partition(".")[0].partition(":")[0]:
-        case "setuptools":
-            return _of_setuptools(sdist, tools)
-        case "hatchling":
-            return Build.PURE if _hooks(tools) <= _KNOWN_HOOKS else Build.UNDETERMINED
-        case "poetry" | "poetry_dynamic_versioning":
-            return Build.UNDETERMINED if "build" in tools.get("poetry", {}) else Build.PURE
-        case "pdm":
-            build = tools.get("pdm", {}).get("build", {})
-            plugins = any(line.startswith("pdm-build-") for line in requires)
-            is_pure = isinstance(build, dict) and not {"custom-hook", "run-setuptools", "setup-script"} & set(build)
-            return Build.PURE if is_pure and not plugins else Build.UNDETERMINED
-        case _:
-            return Build.PURE
-
-
-def _hooks(tools: Mapping[str, Any]) -> set[str]:
-    build = tools.get("hatch", {}).get("build", {})
-    targets = build.get("targets", {}).get("wheel", {})
-    return {*build.get("hooks", {}), *targets.get("hooks", {})}
-
-
-def _of_setuptools(sdist: _Sdist, tools: Mapping[str, Any]) -> Build:
-    if sdist.compiled:
-        return Build.COMPILED
-    if tools.get("setuptools", {}).get("ext-modules") or "scikit-build" in tools:
-        return Build.COMPILED
-    config = configparser.RawConfigParser(strict=False)
-    config.read_string(sdist.texts.get("setup.cfg", ""))
-    if _WORDS & {key for section in config.sections() for key in config.options(section)}:
-        return Build.UNDETERMINED
-    scripts = (text for name, text in sdist.texts.items() if name.endswith(".py"))
-    return Build.UNDETERMINED if any(_WORDS & set(_names(text)) for text in scripts) else Build.PURE
-
-
-def _names(text: str) -> Iterable[str]:
-    """Return the names that a build script uses; for one that does not parse (Python 2), all of its words."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return re.findall(r"\w+", text)
-    return set(_used(tree))
-
-
-def _used(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
-                yield name
-            case ast.alias(name=name):
-                yield from name.split(".")
-            case ast.Constant(value=str(name)):
-                yield name
-            case ast.FunctionDef(name=name):
-                yield name

@@ -187,6 +187,8 @@ class _Resolution:
             root = self._listed.named.get(name)
             if root is not None and root.exact is not None:
                 continue
+            if not self._requirements.index.allows_builds(name):
+                continue  # The input asks for wheels alone: uv's choice is what an installer takes.
             newest = self._newest(name, find(name, version))
             if newest is not None:
                 self._wanted[name] = newest
@@ -211,10 +213,11 @@ class _Resolution:
 
     def _learn(self, failure: Failure) -> bool:
         """Resolve why uv did not choose the newest versions; return whether to request them again."""
-        if failure.kind is FailureKind.NO_WHEEL:
+        allows = self._requirements.index.allows_builds
+        if failure.kind is FailureKind.NO_WHEEL and all(allows(each.name) for each in failure.culprits):
             return self._make_up_all(failure)
         among = [name for name in self._wanted if name in failure.mentioned]
-        if failure.kind is not FailureKind.CONFLICT or not among:
+        if failure.kind not in (FailureKind.CONFLICT, FailureKind.NO_WHEEL) or not among:
             return False
         # The package furthest from the input gives way: its newest version may not be needed.
         depths = self._depths()
@@ -357,9 +360,10 @@ class _Resolution:
         constraints = [c for c in self._listed.constraints if not (self._forced and c.name in self._known)]
         overrides = [_line(o) for o in self._listed.overrides if o.name not in self._excluded]
         overrides += [f"{name} ; python_version < '0'" for name in sorted(self._excluded)]
-        if self._forced:
-            pinned = (root for root in self._listed.named.values() if root.exact and root.name not in self._excluded)
-            overrides += [_line(root) for root in pinned]
+        pinned = [root for root in self._listed.named.values() if root.exact and root.name not in self._excluded]
+        # What depends on a pinned release that does not exist is resolved as if it did, instead of going back to the
+        # last version that does not need it.
+        overrides += [_line(root) for root in pinned if self._forced or root.name in self._problems]
         return uv.UvRequest(
             roots=[*(_line(root) for root in self._listed.named.values()), *self._listed.wheels],
             constraints=[
