@@ -62,6 +62,34 @@ def test_a_version_that_has_only_an_sdist_is_taken(server: IndexServer, tmp_path
     assert versions(answer) == {"score": "0.1.2", "needed": "1"}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("--only-binary :all:\nscore\n", {"score": "0.0.4"}),
+        ("--only-binary score\nscore>0\n", {"score": "0.0.4"}),
+        ("--only-binary :all:\n--no-binary score\nscore\n", {"score": "0.1.2", "needed": "1"}),
+        ("--only-binary needed\nuser\n", {"user": "2", "needed": "1"}),
+        ("--only-binary score\nuser\n", {"user": "1"}),
+    ],
+)
+def test_where_the_input_allows_only_wheels_the_version_with_one_is_taken(
+    server: IndexServer, tmp_path: Path, text: str, expected: dict[str, str]
+) -> None:
+    server.add_project("score", [wheel("score", "0.0.4"), sdist("score", "0.1.2", {"setup.py": SETUP})])
+    server.add_project("needed", [wheel("needed", "1")])
+    user = "score>=0.1" if "only-binary score" in text else "needed"
+    server.add_project("user", [wheel("user", "1"), wheel("user", "2", requires=[user])])
+    assert versions(judge(server, tmp_path, text)) == expected
+
+
+def test_a_pin_that_does_not_exist_leaves_the_others_their_versions(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("app", [wheel("app", "1"), wheel("app", "2", requires=["base<5"])])
+    server.add_project("base", [wheel("base", "1")])
+    answer = judge(server, tmp_path, "app\nbase==9\n")
+    assert versions(answer) == {"app": "2", "base": "9"}
+    assert answer.verdicts == {"app": "pure", "base": "unknown"}
+
+
 def test_nothing_is_built_to_find_out_and_what_is_not_known_is_said(server: IndexServer, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     server.add_project("app", [wheel("app", "1"), wheel("app", "2", requires=["trap"])])
