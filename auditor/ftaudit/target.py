@@ -73,8 +73,7 @@ class Target:
     @property
     def version(self) -> tuple[int, int]:
         """`(3, 14)`."""
-        major, minor = self.name.rstrip("t").split(".")
-        return int(major), int(minor)
+        return _version_in(self.name)
 
     @property
     def full_version(self) -> Version:
@@ -84,12 +83,24 @@ class Target:
     @property
     def abi(self) -> str:
         """The ABI tag of its wheels, `cp314t` (PEP 703, PEP 425)."""
-        return f"cp{self.version[0]}{self.version[1]}t"
+        return _abi_of(self.name)
 
     @property
     def executable(self) -> str:
         """`python3.14t`."""
         return f"python{self.name}"
+
+
+@functools.cache
+def _version_in(name: str) -> tuple[int, int]:
+    major, minor = name.rstrip("t").split(".")
+    return int(major), int(minor)
+
+
+@functools.cache
+def _abi_of(name: str) -> str:
+    major, minor = _version_in(name)
+    return f"cp{major}{minor}t"
 
 
 def parse_target(name: str) -> Target:
@@ -135,6 +146,7 @@ def _tags(version: tuple[int, int], abi: str, platforms: tuple[str, ...]) -> tup
     return tuple(dict.fromkeys((*specific, *generic)))
 
 
+@functools.lru_cache(maxsize=1 << 15)
 def kind_of(tag: Tag, target: Target) -> WheelKind:
     """Return the kind of a wheel with this tag for the target; `NONE` if the target installs it on no platform.
 

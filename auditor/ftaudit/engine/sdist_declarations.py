@@ -5,7 +5,6 @@ No code is built or run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from packaging.version import Version
@@ -17,7 +16,7 @@ from ftaudit.model import DistributionFile, GilDeclaration
 from ftaudit.model.plain import from_plain, to_plain
 from ftaudit.model.plans import NotRead
 from ftaudit.model.reasons import WORST_FIRST, InSource
-from ftaudit.registry import load_rules
+from ftaudit.registry import load_rules, rules_identity
 from ftaudit.rule import SourceRule
 
 if TYPE_CHECKING:
@@ -36,32 +35,35 @@ def find_declaration(session: AuditSession, name: str, version: Version, sdist: 
     """
     if sdist.size is not None and sdist.size > LARGEST:
         return NotRead(sdist=sdist.filename, problem=None)
-    registry = load_rules(session.settings.rules)
-    rules = [rule for rule in registry.rules if isinstance(rule, SourceRule) and rule.info.declares is not None]
-    kept = _Kept(session, sdist, rules) if not (registry.problems or session.settings.no_cache) else None
+    kept = None if session.settings.no_cache else _Kept(session, sdist)
     if kept is not None and (known := kept.read()) is not None:
         return known
+    registry = load_rules(session.settings.rules)
+    rules = [rule for rule in registry.rules if isinstance(rule, SourceRule) and rule.info.declares is not None]
     try:
         archive, result = scan_sdist(session, name, version, rules, declarations=True)
     except FtauditError as error:
         return NotRead(sdist=sdist.filename, problem=error.problem)
     found = judge_scan(archive.name, result, whole=not registry.problems)
-    if kept is not None:
+    if kept is not None and not registry.problems:
         kept.write(found)
     return found
 
 
 class _Kept:
-    """The answer of an earlier run for the same sdist by the same rules. One with unread files is not kept."""
+    """The answer of an earlier run for the same sdist by the same rules. One with unread files is not kept.
 
-    def __init__(self, session: AuditSession, sdist: DistributionFile, rules: Sequence[SourceRule]) -> None:
+    The files of the rules identify them, so no rule is imported to find the answer.
+    """
+
+    def __init__(self, session: AuditSession, sdist: DistributionFile) -> None:
         from ftaudit.source.result_cache import open_results
         from ftaudit.source.rules_identity import identify_rules
 
         self._sdist = sdist
         self._cache = open_results(session.settings.cache)
-        about = f"declaration {session.target.name} {sdist.filename} {sdist.sha256}"
-        self._key = identify_rules(rules, about)
+        rules = rules_identity(session.settings.rules)
+        self._key = identify_rules((), f"declaration {rules} {session.target.name} {sdist.filename} {sdist.sha256}")
 
     def read(self) -> InSource | None:
         """Return the answer, or `None`."""
