@@ -14,7 +14,7 @@ from ftaudit.stress.child.schedule import (
     shared_in,
     with_callback,
 )
-from ftaudit.stress.child.units import TOGETHER, ThreadedUnit
+from ftaudit.stress.child.units import FIRST_PROCESSES, FIRST_USE, TOGETHER, ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 OWN = "own"
 """The name of a shared object of the package that functions use."""
-LAZY_PROCESSES = 12
 
 
 def functions_together(
@@ -111,7 +110,7 @@ def _of_function(function: KnownCallable, subjects: dict[str, SharedType], chanc
     changed = []
     for row in function.calls:
         text, shared, changes = _use_of(row, subjects)
-        stable = function.compiled and row.get("text") is not None and not row["iterator"]
+        stable = _is_stable(function, row)
         yield ThreadedUnit(
             kind="shared input",
             shared=shared,
@@ -158,6 +157,12 @@ def _of_function(function: KnownCallable, subjects: dict[str, SharedType], chanc
             )
 
 
+def _is_stable(function: KnownCallable, row: dict[str, Any]) -> bool:
+    """Return whether a call has the same result each time. `i` is another number in each call."""
+    known = row.get("text") is not None and not row["iterator"]
+    return function.compiled and known and not re.search(r"\bi\b", row["call"])
+
+
 def _taken(row: dict[str, Any]) -> str:
     call: str = row["call"]
     return f"list(itertools.islice({call}, 200))" if row["iterator"] else call
@@ -170,9 +175,9 @@ def first_uses(functions: list[KnownCallable], chance: Chance) -> Iterator[Threa
             continue
         row = function.calls[0]
         text = _taken(row)
-        stable = function.compiled and row.get("text") is not None and not row["iterator"]
+        stable = _is_stable(function, row)
         yield ThreadedUnit(
-            kind="first use",
+            kind=FIRST_USE,
             target=function.name,
             imports=tuple(function.imports),
             shared=shared_in(text),
@@ -184,6 +189,6 @@ def first_uses(functions: list[KnownCallable], chance: Chance) -> Iterator[Threa
             calls=1,
             rounds=1,
             seconds=2.0,
-            processes=LAZY_PROCESSES,
+            processes=FIRST_PROCESSES,
             recipe=function.recipe,
         )

@@ -25,6 +25,7 @@ MOST_FOUND = 5
 """Limit on the working argument lists of one callable."""
 UNHASHABLE = 5
 """Names of methods that count as much as a missing hash: containers that change have none."""
+MOST_FIELDS = 30
 MOST_PLAIN = 2
 """Limit on those that use nothing that other threads change."""
 HAVE_GC = 1 << 14
@@ -253,7 +254,19 @@ def snapshot(value: Any) -> str:
             parts.append(re.sub(r"0x[0-9a-fA-F]+", "", repr(view(value)))[:4000])
         except BaseException as error:
             parts.append(type(error).__name__)
+    for name in _fields(type(value)):
+        try:
+            parts.append(re.sub(r"0x[0-9a-fA-F]+", "", repr(getattr(value, name)))[:400])
+        except BaseException as error:
+            parts.append(type(error).__name__)
     return "|".join(parts)
+
+
+def _fields(kind: type) -> list[str]:
+    """Return the names of the public fields that compiled code of a type defines."""
+    compiled = (types.GetSetDescriptorType, types.MemberDescriptorType)
+    names = [name for name in dir(kind) if not name.startswith("_")]
+    return [name for name in names if isinstance(inspect.getattr_static(kind, name, None), compiled)][:MOST_FIELDS]
 
 
 def _mutates(shared: dict[str, str], call: str, names: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from ftaudit.stress.child import arguments_to_try
@@ -109,8 +110,12 @@ def swapped(text: str) -> str:
 
 
 def varied(text: str) -> str | None:
-    """Return a call with its numbers and strings changed, or `None` if it has none."""
-    changed = re.sub(r"(?<![\w.\"'])(\d+)(?![\w.\"'])", lambda match: str(int(match[1]) + 17), text)
+    """Return a call with its numbers changed, each by another amount, or `None` if it has none.
+
+    What a call computes of several numbers, such as their difference, changes too.
+    """
+    amounts = itertools.count(17, 23)
+    changed = re.sub(r"(?<![\w.\"'])(\d+)(?![\w.\"'])", lambda match: str(int(match[1]) + next(amounts)), text)
     return changed if changed != text else None
 
 

@@ -6,7 +6,7 @@ import time
 
 from ftaudit.stress.child.arguments_to_try import MUTATIONS
 from ftaudit.stress.child.script_text import render
-from ftaudit.stress.child.units import COLLECTION, TOGETHER, ThreadedUnit
+from ftaudit.stress.child.units import COLLECTION, FIRST_PROCESSES, FIRST_USE, TOGETHER, ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ SCRIPT_SHARE = 0.05
 """Its run time as a part of the budget."""
 MINIMIZING = 0.4
 """The part of the remaining budget that the reduction of one failure may use."""
+MORE_PROCESSES = 5
 SHORT = 0.6
 LONG = 1.5
 
@@ -138,9 +139,16 @@ class Triage:
             self._know(unit, outcome)
             return None
         unit = unit.changed(seconds=max(SHORT, unit.seconds))
+        if unit.processes > 1:
+            # Each process has one chance only.
+            unit = unit.changed(processes=MORE_PROCESSES * unit.processes)
         again = self._failures(unit, kind, 2, enough=1)
         if not again:
             again = self._failures(unit.changed(seconds=LONG), kind, 2, enough=1)
+        if not again and unit.processes == 1 and not unit.rotating and outcome.rounds <= 1:
+            # What failed in the first round of a process, and not in others, may fail at the first use only.
+            unit = unit.changed(kind=FIRST_USE, rounds=1, processes=MORE_PROCESSES * FIRST_PROCESSES)
+            again = self._failures(unit, kind, 1, enough=1)
         if not again:
             self._rarely(unit, outcome)
             return None

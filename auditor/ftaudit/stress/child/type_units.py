@@ -26,6 +26,8 @@ SLICE_COLLECTION = 1.2
 """Run time of a unit in which objects change while the garbage collector runs."""
 MOST_PAIRS = 60
 MOST_SELVES = 20
+MOST_COUNTED, TIME_COUNTED = 10_000, 0.01
+"""Limits on the calls of a thread before the state is checked: their number, and their seconds."""
 _GOES_THROUGH = re.compile(r"islice|iter\(o|repr\(o|copy\(o|deepcopy\(o|pickle|list\(o|o == p|str\(o|sorted|bytes\(")
 _GROWS = re.compile(r"setattr|operator\.i")
 """Operations that two objects cannot do on each other forever: each becomes larger by the other."""
@@ -198,10 +200,11 @@ def checks_of(subject: SharedType, chance: Chance) -> Iterator[tuple[str, Thread
     """
     if not subject.compiled:
         return
-    options: dict[str, Any] = {"threads": 2, "calls": 40, "seconds": SLICE, "interval": 1e-5}
+    options: dict[str, Any] = {"threads": 2, "seconds": 2 * SLICE, "interval": 1e-5}
     for given in subject.states:
         texts = [str(text) for text in given["operations"]]
-        yield "recipe", unit_of(subject, "counted", texts, texts, state=given["state"], by_recipe=True, **options)
+        unit = unit_of(subject, "counted", texts, texts, state=given["state"], by_recipe=True, calls=40, **options)
+        yield "recipe", unit
     changes = [each for each in subject.operations if each["mutates"] and "setattr" not in each["text"]]
     reads = [each for each in subject.operations if not each["mutates"] and each["stable"]]
     # A hash comes from the address, which differs from object to object.
@@ -211,7 +214,10 @@ def checks_of(subject: SharedType, chance: Chance) -> Iterator[tuple[str, Thread
     for each in changes[:12]:
         text = by_call(each["text"]) or each["text"]
         for state in states:
-            yield "commutes", unit_of(subject, "counted", [text], [each["name"]], state=state, **options)
+            # Additions that get lost are few: many calls must meet.
+            calls = max(40, min(MOST_COUNTED, int(TIME_COUNTED / max(each["taken"], 1e-6))))
+            unit = unit_of(subject, "counted", [text], [each["name"]], state=state, calls=calls, **options)
+            yield "commutes", unit
     for each in changes[:12]:
         other = varied(each["text"])
         if other is None:
@@ -226,6 +232,6 @@ def checks_of(subject: SharedType, chance: Chance) -> Iterator[tuple[str, Thread
                     texts,
                     [each["name"], read["name"]],
                     checked=(2,),
-                    **{**options, "threads": 3},
+                    **{**options, "threads": 3, "calls": MOST_COUNTED},
                 ),
             )

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 TOGETHER = "functions together"
 """The kind of units whose operations belong to several functions."""
+FIRST_USE = "first use"
+"""The kind of units in which all threads make the first call of something."""
+FIRST_PROCESSES = 12
+"""The processes of such a unit, none of which has used the package before."""
 COLLECTION = "garbage collection"
 """The kind of units whose last operation runs the garbage collector."""
 
