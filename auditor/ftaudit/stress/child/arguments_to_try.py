@@ -123,6 +123,7 @@ _BY_NAME = (
     (r"^(other|o|that|rhs)$", (OTHER,)),
 )
 _GENERAL = (
+    "[i, str(i)]",
     "a_list",
     "a_dict",
     "a_strings",
@@ -130,7 +131,6 @@ _GENERAL = (
     'b"abcdef" * 20',
     "3",
     OTHER,
-    "[i, str(i)]",
     "a_bytearray",
     _CALLABLES[0],
     "a_pairs",

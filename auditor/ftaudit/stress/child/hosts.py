@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 START_SECONDS = 60.0
-TOLERANCE = 0.03
+TOLERANCE = 0.06
 """The part of the budget that the confirmation of the last failure may take in addition."""
 BUSY = 2.0
 """Seconds of processor time without progress that count as an endless loop: a round has hundredths of a second."""

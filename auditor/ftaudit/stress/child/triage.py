@@ -102,6 +102,7 @@ class Triage:
         """Units that failed, but not often enough to be reported."""
         self.suspected: list[ThreadedUnit] = []
         """Units that failed once and deserve more runs."""
+        self.completed = False
         self.slowest = 0.0
         """Seconds on the clock until the last script failed, at most."""
         self.known: list[tuple[str, frozenset[str], str]] = []
@@ -185,11 +186,12 @@ class Triage:
             return None
         # The control has much more time than any failure took.
         control = self._script_fails(self.alone(True), unit, needed=0, most=max(0.5, 3 * self.slowest))
+        complete = self.completed
         if control or (same := self._elsewhere(unit)) is not None:
             self.with_gil.append(_told(unit, outcome))
             self._know(unit, same or least)
             return None
-        if self.is_over():
+        if not complete:
             self.rare.append(_told(unit, outcome))
             return None
         failure = SettledFailure(unit, least if least.kind else outcome, failed, control)
@@ -210,7 +212,9 @@ class Triage:
         """Return how often the published script fails in `TRIES` runs, each in a process that imports what it needs.
 
         End early if it cannot fail as often as needed, or the budget is over; the failure is not reported then.
+        `completed` is whether all runs were made.
         """
+        self.completed = False
         seconds = longer * min(max(SCRIPT_SHARE * host.budget.seconds, 0.5), most)
         self.slowest = 0.0
         script = render(unit.changed(seconds=seconds))
@@ -222,6 +226,8 @@ class Triage:
             if host.fails(script, seconds):
                 failed += 1
                 self.slowest = max(self.slowest, time.monotonic() - began)
+        else:
+            self.completed = True
         return failed
 
     def _failures(self, unit: ThreadedUnit, kind: str, tries: int, *, enough: int) -> list[Outcome]:
