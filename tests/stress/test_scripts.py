@@ -53,6 +53,21 @@ def test_a_script_runs_by_itself_and_its_exit_code_says_whether_something_failed
             assert "no failure" in ran.stdout
 
 
+def test_a_script_leaves_no_file_behind_however_it_ends(tmp_path: Path) -> None:
+    opens = 'open(fresh_file(), "w").close()'
+    for name, last in (("crash", "os.kill(os.getpid(), 9)"), ("end", "None")):
+        folder = tmp_path / name
+        folder.mkdir()
+        script = tmp_path / f"{name}.py"
+        script.write_text(render(unit(opens, f"({opens}, {last})").changed(seconds=60.0)), encoding="utf-8")
+        # The second process keeps the pipes open until it has removed the files.
+        ran = subprocess.run(
+            [interpreter().path, "-I", script], capture_output=True, check=False, env={"TMPDIR": str(folder)}
+        )
+        assert (ran.returncode == 0) is (name == "end"), ran.stderr
+        assert list(folder.iterdir()) == []
+
+
 def test_the_rounds_of_a_rotating_unit_bring_all_pairs_of_operations_together() -> None:
     for count in (2, 3, 7, 12):
         met = {(picked(0, turn, count), picked(1, turn, count)) for turn in range(count * count)}

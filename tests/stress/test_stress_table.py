@@ -54,3 +54,12 @@ def test_a_script_that_cannot_be_replayed_is_named_with_what_to_do(
         error = capsys.readouterr().err
         assert f"--replay {path}" in error and why in error and "--report FOLDER" in error
         assert "Errno" not in error
+
+
+def test_a_file_that_no_installer_accepts_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wheel = tmp_path / "demo-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"PK\3\4" + 500 * b"x")
+    assert main(["stress", str(wheel)]) == 2
+    error = capsys.readouterr().err
+    assert f"{wheel} cannot be installed: truncated, or not a zip archive" in " ".join(error.split())
+    assert "Failed to" not in error

@@ -88,7 +88,8 @@ def _stress_one(
     modules = [module for module, _ in contents.modules]
     if not toplevels and not modules:
         return _nothing("it has nothing to import")
-    tops = toplevels or sorted({module.partition(".")[0] for module in modules})
+    # A compiled module next to a package, such as `_spam`, is a part of it.
+    tops = [*toplevels, *sorted({module.partition(".")[0] for module in modules} - set(toplevels))]
     job: dict[str, Any] = {
         "site": str(environment.path.resolve()),
         "paths": list(search_paths(environment.path)),

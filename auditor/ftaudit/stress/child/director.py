@@ -251,7 +251,8 @@ class Director:
         """Run a unit, and triage its failure if it has one."""
         if self.free is None or self.triage is None or self.learner is None:
             return
-        if not unit.rotating and any(known.is_same(unit, _NOTHING) for known in self.triage.found):
+        known = any(known.is_same(unit, _NOTHING) for known in self.triage.found) or self.triage.is_excluded(unit)
+        if not unit.rotating and known:
             self.mark(unit)
             return
         if unit.kind == "import":
@@ -266,11 +267,11 @@ class Director:
             self.count(left, outcome)
             if not outcome.kind:
                 return
-            known = len(self.triage.known)
+            settled = len(self.triage.known)
             self.triage.settle(left, outcome)
             self.tell(now=True)
             # An operation that fails must not hide what the other operations of the unit do.
-            if not unit.rotating or len(self.triage.known) == known or self.budget.left <= KEPT:
+            if not unit.rotating or len(self.triage.known) == settled or self.budget.left <= KEPT:
                 return
 
     def drive_imports(self, unit: ThreadedUnit) -> None:

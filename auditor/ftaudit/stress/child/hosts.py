@@ -84,7 +84,7 @@ class Outcome:
         self.stack = answer.get("stack", "")
         self.cpu = answer.get("cpu", 0.0)
         self.memory = answer.get("memory", 0)
-        self.rounds = int(result.get("rounds", (answer.get("progress") or [0])[0] // 3))
+        self.rounds = max(int(result.get("rounds", (answer.get("progress") or [0])[0] // 3)), 0)
         self.overlaps = int(result.get("overlaps", 0))
         self.calls = int(result.get("calls", 0)) or self.rounds
         """The calls that were made, or as many as are certain if the process did not report them."""

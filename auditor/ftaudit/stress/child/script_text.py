@@ -196,6 +196,8 @@ def pick(number, turn):
 ONCE = "    main()\n"
 FORKED = """\
     for attempt in range(PROCESSES):
+        for number in range(THREADS):
+            arrived[number] = ~attempt
         process = os.fork()
         if process == 0:
             main()

@@ -100,6 +100,8 @@ class Triage:
         """Units that end the process although no compiled code of a package is loaded: the interpreter fails."""
         self.rare: list[dict[str, Any]] = []
         """Units that failed, but not often enough to be reported."""
+        self.excluded: set[tuple[str, frozenset[str]]] = set()
+        """Targets and operations that do not run again."""
         self.suspected: list[ThreadedUnit] = []
         """Units that failed once and deserve more runs."""
         self.completed = False
@@ -136,7 +138,7 @@ class Triage:
                 return None
         kind = outcome.kind
         if kind in ("crash", "error") and not self.free.has_images:
-            self.interpreter.append(_told(unit, outcome))
+            self._elsewhere_too(self.interpreter, unit, outcome)
             self._know(unit, outcome)
             return None
         unit = unit.changed(seconds=max(SHORT, unit.seconds))
@@ -156,7 +158,7 @@ class Triage:
         same = self._elsewhere(unit)
         # Where many operations meet, one can hang everywhere, and another one can crash without the GIL only.
         if same is not None and (same.kind == kind or not unit.rotating):
-            self.with_gil.append(_told(unit, same))
+            self._elsewhere_too(self.with_gil, unit, same)
             self._know(unit, same)
             return None
         whole = unit
@@ -166,7 +168,7 @@ class Triage:
             # Python code that crashes, and no compiled code of a package on any stack.
             natives |= {each.native for each in self._failures(unit, kind, 4, enough=4)}
             if natives == {""}:
-                self.interpreter.append(_told(unit, outcome))
+                self._elsewhere_too(self.interpreter, unit, outcome)
                 self._know(unit, least)
                 return None
         for known in self.found:
@@ -188,7 +190,7 @@ class Triage:
         control = self._script_fails(self.alone(True), unit, needed=0, most=max(0.5, 3 * self.slowest))
         complete = self.completed
         if control or (same := self._elsewhere(unit)) is not None:
-            self.with_gil.append(_told(unit, outcome))
+            self._elsewhere_too(self.with_gil, unit, outcome)
             self._know(unit, same or least)
             return None
         if not complete:
@@ -198,6 +200,17 @@ class Triage:
         self.found.append(failure)
         self._know(unit, failure.outcome)
         return failure
+
+    def _elsewhere_too(self, rows: list[dict[str, Any]], unit: ThreadedUnit, outcome: Outcome) -> None:
+        """Record a failure that is not a matter of the package without the GIL; its unit does not run again."""
+        row = _told(unit, outcome)
+        if row not in rows:
+            rows.append(row)
+        self.excluded.add((unit.target, frozenset(unit.operations)))
+
+    def is_excluded(self, unit: ThreadedUnit) -> bool:
+        """Return whether the operations of a unit also fail with the GIL, in one thread, or in the interpreter."""
+        return (unit.target, frozenset(unit.operations)) in self.excluded
 
     def _rarely(self, unit: ThreadedUnit, outcome: Outcome) -> None:
         """Record a unit that did not fail again, or not often enough, and run it again later."""
