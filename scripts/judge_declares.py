@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -56,14 +57,16 @@ def unpack(release: str, folder: Path) -> Path:
 def scan(tree: Path, *options: str) -> tuple[int, str, str]:
     """Return the exit code of `ftaudit scan`, its output and its messages."""
     command = [sys.executable, "-m", "ftaudit", "scan", ".", "-q", *options]
-    ran = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
-    return ran.returncode, ran.stdout, ran.stderr
+    ran = subprocess.run(command, cwd=tree, capture_output=True, check=False)
+    # Universal newlines would change the lines of files that end in \r\n.
+    return ran.returncode, ran.stdout.decode("utf-8", "surrogateescape"), ran.stderr.decode("utf-8", "replace")
 
 
 def apply(tree: Path, diff: str, *, back: bool = False) -> bool:
     """Apply a diff, or take it `back`; return whether it fits."""
     command = ["git", "apply", "--unsafe-paths", *(["-R"] if back else []), "-"]
-    return subprocess.run(command, cwd=tree, input=diff, capture_output=True, text=True, check=False).returncode == 0
+    data = diff.encode("utf-8", "surrogateescape")
+    return subprocess.run(command, cwd=tree, input=data, capture_output=True, check=False).returncode == 0
 
 
 def edits_of(tree: Path) -> str:
@@ -75,12 +78,13 @@ def edits_of(tree: Path) -> str:
 
 
 def build(tree: Path, folder: Path) -> Path | str:
-    """Return the wheel that the tree builds for 3.14t, or the last line of the errors."""
+    """Return the wheel that the tree builds for 3.14t, or the last error in the log."""
     python = find_interpreter(parse_target("3.14t"), cache_dir=default_cache_dir()).path
-    command = ["uv", "build", "--wheel", "-q", "--python", python, "--out-dir", str(folder / "dist"), str(tree)]
+    command = ["uv", "build", "--wheel", "--python", python, "--out-dir", str(folder / "dist"), str(tree)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list((folder / "dist").glob("*.whl"))
-    return wheels[0] if wheels else (ran.stderr.strip().splitlines() or ["no wheel"])[-1]
+    errors = [line.strip() for line in ran.stderr.splitlines() if re.search(r"[Ee]rror: (?!Failed to build)", line)]
+    return wheels[0] if wheels else (errors or ["no wheel"])[-1][:160]
 
 
 def judge(release: str, budget: float, folder: Path) -> str:
