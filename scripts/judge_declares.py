@@ -25,6 +25,7 @@ from pathlib import Path
 from ftaudit.engine.session import open_session
 from ftaudit.engine.tiers.sdists import parse_release
 from ftaudit.interpreters import find_interpreter
+from ftaudit.processes import find_uv
 from ftaudit.settings import Settings, default_cache_dir
 from ftaudit.target import parse_target
 
@@ -80,7 +81,7 @@ def edits_of(tree: Path) -> str:
 def build(tree: Path, folder: Path) -> Path | str:
     """Return the wheel that the tree builds for 3.14t, or the last error in the log."""
     python = find_interpreter(parse_target("3.14t"), cache_dir=default_cache_dir()).path
-    command = ["uv", "build", "--wheel", "--python", python, "--out-dir", str(folder / "dist"), str(tree)]
+    command = [str(find_uv()), "build", "--wheel", "--python", python, "--out-dir", str(folder / "dist"), str(tree)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list((folder / "dist").glob("*.whl"))
     errors = [line.strip() for line in ran.stderr.splitlines() if re.search(r"[Ee]rror: (?!Failed to build)", line)]

@@ -23,6 +23,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ftaudit.processes import find_uv
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 SECONDS = 60.0
@@ -63,11 +65,10 @@ def interpreter() -> str:
 
 def install(requirement: str, folder: Path) -> Path:
     """Return the interpreter of a new environment with one package in it."""
-    quiet = {"check": True, "capture_output": True}
-    subprocess.run(["uv", "venv", "-q", "--python", interpreter(), folder], **quiet)  # type: ignore[call-overload]
-    python = folder / "bin" / "python"
-    install = ["uv", "pip", "install", "-q", "--only-binary", ":all:", "--python", python, requirement]
-    subprocess.run(install, **quiet)  # type: ignore[call-overload]
+    uv, python = str(find_uv()), folder / "bin" / "python"
+    subprocess.run([uv, "venv", "-q", "--python", interpreter(), str(folder)], check=True, capture_output=True)
+    options = ["-q", "--only-binary", ":all:", "--python", str(python)]
+    subprocess.run([uv, "pip", "install", *options, requirement], check=True, capture_output=True)
     return python
 
 
