@@ -14,7 +14,9 @@ class UnlockedSharedState(SharedStateRule):
 
     The rule follows calls through the files of the project, from the tables that name the methods, slots and getters
     down to the field, and records the locks on the way. It reports each field once, with every place that takes part.
-    Constructors and destructors do not count, because no other code can reach the object while they run.
+    Constructors and destructors do not count, because no other code can reach the object while they run. Const methods
+    of C++ classes with mutable fields count even if no binding names them: callers rely on const methods being safe to
+    call at the same time.
 
     The severity is that of the worst outcome: an error if memory can be freed or moved while another thread uses it
     or an index can run past the end, a warning if related values can become inconsistent, and a note if an update of
@@ -271,8 +273,136 @@ PYBIND11_MODULE(bags, m, pybind11::mod_gil_not_used()) {
 """,
             path="bags.cpp",
         ),
+        SourceExample(
+            code="""\
+#include <memory>
+#include <mutex>
+struct Tree { int depth; };
+class Mesh {
+  public:
+    const Tree &tree() const {
+        std::lock_guard<std::mutex> guard(mutex_);
+        if (!tree_) tree_ = std::make_shared<Tree>();
+        return *tree_;
+    }
+  private:
+    mutable std::mutex mutex_;
+    mutable std::shared_ptr<Tree> tree_;
+};
+""",
+            path="mesh.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include <string>
+struct Options { std::string name; int size; };
+PYBIND11_MODULE(options, m, pybind11::mod_gil_not_used()) {
+    pybind11::class_<Options>(m, "Options").def_readonly("name", &Options::name);
+}
+""",
+            path="options.cpp",
+        ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#include <memory>
+struct Tree { int depth; };
+class Mesh {
+  public:
+    const Tree &tree() const {
+        if (!tree_) tree_ = std::make_shared<Tree>();
+        return *tree_;
+    }
+  private:
+    mutable std::shared_ptr<Tree> tree_;
+};
+""",
+            lines=(6,),
+            path="mesh.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include <map>
+#include <string>
+class Registry {
+  public:
+    static Registry &instance() { static Registry registry; return registry; }
+    void add(const std::string &name, pybind11::object value) { values[name] = value; }
+    pybind11::object get(const std::string &name) { return values.at(name); }
+  private:
+    std::map<std::string, pybind11::object> values;
+};
+PYBIND11_MODULE(registry, m, pybind11::mod_gil_not_used()) {
+    m.def("add", [](std::string name, pybind11::object value) { Registry::instance().add(name, value); });
+    m.def("get", [](std::string name) { return Registry::instance().get(name); });
+}
+""",
+            lines=(7,),
+            path="registry.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+namespace {
+struct State { pybind11::object found; bool loaded = false; };
+State &state() { static State only; return only; }
+}
+static void load() {
+    auto &only = state();
+    if (!only.loaded) {
+        only.found = pybind11::module_::import("decimal");
+        only.loaded = true;
+    }
+}
+static pybind11::object find() {
+    load();
+    return state().found;
+}
+PYBIND11_MODULE(finder, m, pybind11::mod_gil_not_used()) { m.def("find", &find); }
+""",
+            lines=(9, 10),
+            path="finder.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include <vector>
+template <typename T> class Series {
+  public:
+    void append(T value) { values_.push_back(value); }
+    T at(size_t index) { return values_[index]; }
+  private:
+    std::vector<T> values_;
+};
+PYBIND11_MODULE(series, m, pybind11::mod_gil_not_used()) {
+    pybind11::class_<Series<int>>(m, "Series").def("append", &Series<int>::append).def("at", &Series<int>::at);
+}
+""",
+            lines=(5,),
+            path="series.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <Python.h>
+#include <map>
+struct Items { PyObject_HEAD std::map<long, PyObject *> *by_key; };
+static PyObject *put(PyObject *op, PyObject *value) {
+    Items *self = reinterpret_cast<Items *>(op);
+    (*self->by_key)[1] = Py_NewRef(value);
+    Py_RETURN_NONE;
+}
+static PyObject *get(PyObject *op, PyObject *key) {
+    Items *self = reinterpret_cast<Items *>(op);
+    return Py_NewRef(self->by_key->at(PyLong_AsLong(key)));
+}
+static PyMethodDef methods[] = {{"put", put, METH_O, NULL}, {"get", get, METH_O, NULL}, {NULL}};
+""",
+            lines=(6,),
+            path="items.cpp",
+        ),
         SourceExample(
             code="""\
 #include <Python.h>

@@ -20,6 +20,7 @@ from ftaudit.source.c.objects import (
     find_classes,
     find_global_objects,
     find_objects,
+    is_lazy_class,
 )
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
@@ -211,7 +212,9 @@ def survey_c(source: SourceFile) -> Survey | None:
     """
     text = source.text
     limited = "Py_LIMITED_API" in text and _LIMITED.search(text) is not None
-    declares_classes = source.path.endswith(_HEADERS) or (source.language is Language.CPP and "PyObject_HEAD" in text)
+    declares_classes = source.path.endswith(_HEADERS) or (
+        source.language is Language.CPP and ("PyObject_HEAD" in text or "mutable " in text)
+    )
     classes = declares_classes and any(map(text.__contains__, _CLASS_WORDS))
     once = any(map(text.__contains__, _ONCE_WORDS)) and any(map(text.__contains__, _CPP_WORDS))
     if not limited and not classes and not once and not any(map(text.__contains__, _INTERESTING)):
@@ -278,11 +281,14 @@ def _survey_objects(code: str, cpp: bool, found: dict[str, Any]) -> None:
 
 
 def _survey_classes(code: str, found: dict[str, Any], *, classes: bool, once: bool) -> None:
-    facts = {
-        "classes": find_classes(code) if classes else {},
+    facts: dict[str, Mapping[str, object]] = {
         "globals": find_global_objects(code) if once else {},
         "accessors": find_accessors(code) if once else {},
     }
+    if classes:
+        facts["classes"] = find_classes(code)
+    elif wanted := {kind for key in ("globals", "accessors") for kind in facts[key].values()}:
+        facts["classes"] = {name: fields for name, fields in find_classes(code).items() if name in wanted}
     found.update((key, names) for key, names in facts.items() if names)
 
 
@@ -305,8 +311,14 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         for name, value in survey.get("macros", {}).items():
             macros[name] = value if macros.get(name, value) == value else UNKNOWN
     classes = frozenset(name for survey in surveys.values() for name in survey.get("classes", ()))
+    lazy = {
+        name
+        for survey in surveys.values()
+        for name, fields in survey.get("classes", {}).items()
+        if is_lazy_class(fields)
+    }
     single, accessors = _merged(surveys, "globals", classes), _merged(surveys, "accessors", classes)
-    once = (*single.values(), *accessors.values())
+    once = (*single.values(), *accessors.values(), *lazy)
     objects = _objects(surveys, once)
     if held := _held(objects) & classes - objects.keys():
         objects = _objects(surveys, (*once, *held))

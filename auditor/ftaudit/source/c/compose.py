@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from ftaudit.model import Location
@@ -51,7 +51,9 @@ class _Function:
 
 def compose_c(summaries: Mapping[str, Survey]) -> tuple[Access, ...]:
     """Return every way in which an entry point of the tree reaches a field of an object."""
-    return tuple(_ComposedTree(summaries).accesses())
+    tree = _ComposedTree(summaries)
+    found = tuple(tree.accesses())
+    return (*found, *tree.members(frozenset(access.state for access in found)))
 
 
 class _ComposedTree:
@@ -75,16 +77,27 @@ class _ComposedTree:
         """Yield the accesses of every entry point."""
         seen: set[tuple[str, int, str, EntryKind]] = set()
         for path, summary in self.summaries.items():
-            for function_name, index, name, kind, line, locked in summary["entries"]:
+            for function_name, index, name, kind, line, locked, only in summary["entries"]:
                 functions = self._resolve(function_name, path) if index is None else [self.files[path][index]]
                 for function in functions:
                     key = function.path, function.line, name, EntryKind(kind)
                     if key not in seen:
                         seen.add(key)
                         place = Location(path=path, line=line)
-                        yield from self._of_entry(function, name, EntryKind(kind), place, locked)
-            for name, owner, field, line, writable, guarded in summary["members"]:
-                yield from _of_member(path, name, owner, field, line, writable, guarded)
+                        reached = self._of_entry(function, name, EntryKind(kind), place, locked)
+                        yield from (one for one in reached if only is None or one.state.name in only)
+
+    def members(self, used: frozenset[State]) -> Iterator[Access]:
+        """Yield the accesses of Python code to exposed fields.
+
+        A store to one that no function of the project uses concerns only code that shares the object without a lock:
+        it counts as a plain one, whatever its type.
+        """
+        for path, summary in self.summaries.items():
+            for name, owner, field, line, stored, guarded in summary["members"]:
+                for access in _of_member(path, name, owner, field, line, stored, guarded):
+                    plain = access.kind is AccessKind.REPLACE and access.state not in used
+                    yield replace(access, kind=AccessKind.SET) if plain else access
 
     def _of_entry(
         self, function: _Function, name: str, kind: EntryKind, place: Location, locked: bool
@@ -194,12 +207,12 @@ class _ComposedTree:
 
 
 def _of_member(
-    path: str, name: str, owner: str, field: str, line: int, writable: bool, guarded: bool
+    path: str, name: str, owner: str, field: str, line: int, stored: str | None, guarded: bool
 ) -> Iterator[Access]:
     """Yield the accesses of CPython, or a binding, to a field that a table exposes to Python code."""
     place = Location(path=path, line=line)
     entry = EntryPoint(name=name, kind=EntryKind.PROPERTY, location=place)
     locks = frozenset({_CPYTHON, _LOCK}) if guarded else frozenset()
-    kinds = (AccessKind.READ, AccessKind.SET) if writable else (AccessKind.READ,)
+    kinds = (AccessKind.READ, AccessKind(stored)) if stored else (AccessKind.READ,)
     for kind in kinds:
         yield Access(state=State(owner=owner, name=field), kind=kind, locks=locks, entry_point=entry, location=place)

@@ -109,6 +109,11 @@ _CONTAINERS: Final = re.compile(
     r"\b(?:vector|map|unordered_\w+|set|list|deque|string|queue|stack|unique_ptr|shared_ptr|multimap|optional|function"
     r"|any|variant|\w*(?:Map|Set|Vector|List|Deque|Queue)|\w+_(?:map|set|vector|list)(?:_t)?)\b"
 )
+_REFERENCE: Final = re.compile(
+    r"\b(?:py|nb|pybind11|nanobind|python|bp)\s*::\s*(?:object|function|callable|list|dict|set|tuple|str|bytes|type|module_?)\b"
+    r"|\b(?:intrusive_ptr|scoped_ptr|scoped_refptr|RefPtr|PyObjectPtr|OwnedRef|Ref)\s*<|\bOwnedRef\b"
+)
+"""Types whose assignment releases the old reference."""
 _MAPS: Final = re.compile(r"\b(?:map|unordered_map|multimap)\b")
 _NUMBER: Final = re.compile(
     r"(?:(?:const|volatile|unsigned|signed|enum)\s+)*(?:int|bool|_Bool|char|short|long(?:\s+(?:long|int))*|size_t|ssize_t"
@@ -121,6 +126,8 @@ _TRAILER: Final = re.compile(r"\s*(?:(\[)|(?:\.|->)\s*~?\w+(?!\w|\s*\())")
 _ASSIGNS: Final = re.compile(r"\s*(?:(=)(?!=)|(?:<<|>>|[-+*/%&|^])=|\+\+|--)")
 _POINTER_PLUS: Final = re.compile(r"(?i)(?:buf|data|ptr|str|mem|block|start|base)\w*\s*\+\Z")
 _DEREFERENCES: Final = re.compile(r"(?:\A|[^\w)\]\s*])\s*\*\Z")
+_OPENED: Final = re.compile(r"\(\s*\*\s*\Z")
+_CLOSED: Final = re.compile(r"\s*\)")
 _NULL_TEST: Final = re.compile(r"\s*[!=]=\s*(?:NULL|nullptr)\b")
 _TEST_BEGINS: Final = re.compile(
     r"(?:\bif\s*\(|\bwhile\s*\(|!|&&|\|\||\b(?:un)?likely\s*\(|\b(?:UN)?LIKELY\s*\()\s*\(?\s*\Z"
@@ -131,7 +138,7 @@ _OBJECTS_OWN: Final = frozenset(
 )
 _NO_HANDLE: Final = re.compile(r"\bconst\b|\bPy\w*|\bFILE\b|\b\w+Object\b|\(\*\)|\bvoid\b|\bchar\b")
 """Types of fields that are not a library's handle: constants, objects, files (which lock themselves), text."""
-_NO_ARGUMENTS: Final = re.compile(r"([A-Za-z_]\w*)\s*\(\s*\)\s*\Z")
+_NO_ARGUMENTS: Final = re.compile(r"(?:([A-Za-z_]\w*)\s*::\s*)?\b([A-Za-z_]\w*)\s*\(\s*\)\s*\Z")
 _EMPTY: Final = frozenset({"NULL", "nullptr", "0"})
 _MOST_ALIASES: Final = 100
 _NEAR_ALIAS: Final = 4_000
@@ -146,12 +153,41 @@ def find_effects(unit: CUnit, function: Function, objects: Mapping[str, Fields],
     walk = _FunctionWalk(unit, function, objects, self_type)
     code = unit.code[function.body : function.end]
     reads = walk.values or self_type or walk.reaches or "tate" in code or _calls_getter(unit, code)
-    return walk.run() if reads else Effects()
+    return walk.run() if reads or _calls_one_of(shared_users(unit), code) else Effects()
 
 
 def _calls_getter(unit: CUnit, code: str) -> bool:
     getters = [name for name, (owner, _, _) in returned_fields(unit).items() if owner == SHARED]
     return any(name in code for name in getters[:_MOST_GETTERS])
+
+
+def _calls_one_of(names: frozenset[str], code: str) -> bool:
+    return bool(names) and not names.isdisjoint(_WORD.findall(code))
+
+
+def _accessor_names(unit: CUnit) -> frozenset[str]:
+    """Return the names of the functions that return an object which exists once, without their classes."""
+    return unit.once(_find_accessor_names)
+
+
+def _find_accessor_names(unit: CUnit) -> frozenset[str]:
+    return frozenset(name.rpartition("::")[2] for name in unit.tree.accessors)
+
+
+def shared_users(unit: CUnit) -> frozenset[str]:
+    """Return the functions of a file that use an object which exists once: their callers use it too."""
+    return unit.once(_find_shared_users)
+
+
+def _find_shared_users(unit: CUnit) -> frozenset[str]:
+    names = _accessor_names(unit) | unit.tree.globals.keys()
+    if not unit.cpp or not names:
+        return frozenset()
+    return frozenset(
+        function.short_name
+        for function in unit.functions
+        if not function.bound and _calls_one_of(names, unit.code[function.body : function.end])
+    )
 
 
 class _FunctionWalk:
@@ -212,14 +248,15 @@ class _FunctionWalk:
                 self.values[name] = Value(SHARED)
                 self.types[name] = tree.globals[name]
                 self.reaches = self.by_reference = True
-        if words & tree.accessors.keys():
+        if words & _accessor_names(self.unit):
             self.reaches = self.by_reference = True
 
     def _accessed(self, text: str) -> str:
         """Return the class of the object that a call without arguments returns, if it exists once; else nothing."""
         if not self.reaches or not (call := _NO_ARGUMENTS.search(text)):
             return ""
-        return self.unit.tree.accessors.get(call[1], "")
+        accessors = self.unit.tree.accessors
+        return accessors.get(f"{call[1]}::{call[2]}") or accessors.get(call[2], "")
 
     def run(self) -> Effects:
         """Read the function."""
@@ -505,6 +542,10 @@ class _FunctionWalk:
     def _kind(self, begin: int, end: int, declared: str, *, deep: bool) -> AccessKind:
         """Return the effect of a place on a field, by the surrounding text."""
         code, at = self.code, end
+        if (bracket := _CLOSED.match(code, end)) and _OPENED.search(code, max(0, begin - 12), begin):
+            # `(*self->items)[k] = v`
+            at = end = bracket.end()
+            begin = code.rindex("(", 0, begin)
         if self.unit.cpp and _GROWS.match(code, end) and (not declared or _CONTAINERS.search(declared)):
             return AccessKind.FREE
         while (trailer := _TRAILER.match(code, at)) is not None:
@@ -531,6 +572,8 @@ class _FunctionWalk:
             return AccessKind.COUNT
         if declared and _CONTAINERS.search(declared):
             return AccessKind.FREE
+        if declared and _REFERENCE.search(declared):
+            return AccessKind.REPLACE
         right = code[assigns.end() : assigns.end() + 120].partition(";")[0]
         own = code[begin:end]
         return AccessKind.COUNT if own in right and _adds_to(own, right) else AccessKind.WRITE
@@ -570,7 +613,7 @@ class _FunctionWalk:
         elif self.self_type and not before.endswith("::"):
             # A plain call in a method may call another method of the same object.
             arguments.append(Value(0))
-        elif self.values.keys().isdisjoint(_WORD.findall(code, bracket, end)):
+        elif self.values.keys().isdisjoint(_WORD.findall(code, bracket, end)) and callee not in shared_users(self.unit):
             return
         handles: list[int] = []
         for begin, stop in split_arguments(code, bracket + 1, end):
@@ -579,7 +622,7 @@ class _FunctionWalk:
             if value is not None and value.field and self._is_handle(value, text):
                 handles.append(len(arguments))
             arguments.append(value)
-        if any(value is not None for value in arguments):
+        if any(value is not None for value in arguments) or callee in shared_users(self.unit):
             self._handed(does, callee, arguments, tuple(handles), at)
 
     def _is_handle(self, value: Value, text: str) -> bool:
@@ -735,3 +778,8 @@ def alias_macros(unit: CUnit) -> dict[str, tuple[str, str]]:
                     known[name] = plain, plain_type(cast[1] or cast[2])
         unit.memory["alias macros"] = known
     return known
+
+
+def releases_when_set(declared: str) -> bool:
+    """Return whether a store to a field of a type frees or releases what was there."""
+    return _CONTAINERS.search(declared) is not None or _REFERENCE.search(declared) is not None

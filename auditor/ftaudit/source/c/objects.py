@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
+from ftaudit.source.c.locks import SYNC_TYPES
 from ftaudit.source.c.text import closing
 
 Fields = Mapping[str, str]
@@ -19,7 +20,7 @@ _TAG: Final = re.compile(
 )
 _ALIAS: Final = re.compile(r"\s*(?:__attribute__\s*\(\([^;]*?\)\)\s*)?([A-Za-z_]\w*)\s*[;,]")
 _TYPEDEF: Final = re.compile(r"typedef(?<!\wtypedef)\s+struct\s+([A-Za-z_]\w*)\s+([A-Za-z_]\w*)\s*;")
-_BOUND: Final = re.compile(r"class_(?<!\wclass_)\s*<\s*(?:[A-Za-z_]\w*\s*::\s*)*([A-Za-z_]\w*)\s*[,>]")
+_BOUND: Final = re.compile(r"class_(?<!\wclass_)\s*<\s*(?:[A-Za-z_]\w*\s*::\s*)*([A-Za-z_]\w*)\s*[,<>]")
 _BASE: Final = re.compile(r"struct(?<!\wstruct)\b[\w\s]*\{\s*([A-Za-z_]\w*)\s+\w+\s*;")
 """A struct that begins with another one: it is an object if that is."""
 _OBJECT: Final = re.compile(r"Py\w*Object\Z|\w+Object\Z")
@@ -86,13 +87,22 @@ def find_global_objects(code: str) -> dict[str, str]:
 
 
 def find_accessors(code: str) -> dict[str, str]:
-    """Return the functions without arguments that keep an object in a static variable, with its class."""
+    """Return the functions without arguments that keep an object in a static variable, with its class.
+
+    A method is found as `Registry::instance` as well: several classes have one of the same name.
+    """
     accessors: dict[str, str] = {}
     for found in _ACCESSOR.finditer(code):
         name = _ACCESSOR_NAME.search(code, max(0, found.start() - 80), found.start())
         if name is not None:
-            accessors[name[1]] = found[1] or found[2]
+            kind = found[1] or found[2]
+            accessors[name[1]] = accessors[f"{kind}::{name[1]}"] = kind
     return accessors
+
+
+def is_lazy_class(fields: Fields) -> bool:
+    """Return whether const methods can change objects of a class of C++: it has a mutable field that is no lock."""
+    return any(kind.startswith("mutable") and not SYNC_TYPES.search(kind) for kind in fields.values())
 
 
 def class_fields(code: str, start: int, end: int) -> dict[str, str]:

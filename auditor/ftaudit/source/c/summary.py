@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ftaudit.source.base import Survey
-from ftaudit.source.c.entry_points import find_entries
-from ftaudit.source.c.function_effects import Effects, find_effects
+from ftaudit.source.c.entry_points import TableField, find_entries
+from ftaudit.source.c.function_effects import Effects, find_effects, releases_when_set
 from ftaudit.source.c.functions import Function
-from ftaudit.source.c.objects import Fields, class_fields
+from ftaudit.source.c.objects import Fields, class_fields, is_lazy_class
 from ftaudit.source.c.unit import HELD, CUnit
+from ftaudit.source.shared_state import AccessKind, EntryKind
 
 _LONGEST: Final = 60_000
 """How many characters a function may have to be read; longer ones are generated."""
@@ -40,13 +42,49 @@ def summarise_c(unit: CUnit) -> Survey | None:
             entry.kind.value,
             unit.line_at(entry.at),
             entry.locked,
+            None,
         ]
         for entry in entries
     ]
-    fields = [[m.name, m.type, m.field, unit.line_at(m.at), m.writable, m.guarded] for m in members]
+    rows += _const_entries(unit, objects, functions, places)
+    fields = [[m.name, m.type, m.field, unit.line_at(m.at), _stored(m, objects), m.guarded] for m in members]
     if not rows and not fields and not any(row[3] or row[4] for row in functions):
         return None
     return {"functions": functions, "entries": rows, "members": fields, "classes": _declared_methods(unit, objects)}
+
+
+_CONST: Final = re.compile(r"\)\s*const\b[^;{}]*\Z")
+
+
+def _const_entries(
+    unit: CUnit, objects: dict[str, Fields], functions: list[Any], places: dict[int, int]
+) -> Iterator[list[Any]]:
+    """Yield the const methods that use mutable fields of their class: every thread may call them at once.
+
+    That is what const means in C++ (the standard library says so of its types, and code relies on it), also for classes
+    that no binding of the tree names.
+    """
+    for function in unit.functions if unit.cpp and "const" in unit.code else ():
+        index = places.get(function.body)
+        owner = _class_of(unit, function)
+        if index is None or owner not in objects or not is_lazy_class(objects[owner]):
+            continue
+        if not _CONST.search(unit.code, function.at, function.body):
+            continue
+        mutable = [name for name, kind in objects[owner].items() if kind.startswith("mutable")]
+        if any(kind == owner and name in mutable for _, kind, name, *_ in functions[index][3]):
+            place = unit.line_at(function.at)
+            yield [functions[index][0], index, function.short_name, EntryKind.METHOD.value, place, False, mutable]
+
+
+def _stored(member: TableField, objects: dict[str, Fields]) -> str | None:
+    """Return what a write of an exposed field does to it; `None` if Python code can only read it."""
+    if not member.writable:
+        return None
+    declared = objects.get(member.type, {}).get(member.field, "")
+    frees = not member.guarded and releases_when_set(declared)
+    kind = AccessKind.REPLACE if frees else AccessKind.SET
+    return kind.value
 
 
 def _objects(unit: CUnit) -> dict[str, Fields]:
