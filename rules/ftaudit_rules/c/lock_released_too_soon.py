@@ -22,6 +22,9 @@ _RETURNS_ELEMENT = re.compile(
     r"|" + _CONTAINER + r"\s*(?:\[[^;]{0,120}\]|\.\s*at\s*\([^;]{0,120}\))\s*\.\s*get\s*\(\s*\))\s*;"
 )
 _RETURNS_FOUND = re.compile(r"\breturn\s+(?:&\s*(\w+)->second|(\w+)->second\s*\.\s*get\s*\(\s*\))\s*;")
+_REFERS_TO_ELEMENT = re.compile(r"\breturn\s+" + _CONTAINER + r"\s*(?:\[[^;]{0,120}\]|\.\s*at\s*\([^;]{0,120}\))\s*;")
+_REFERS_TO_FOUND = re.compile(r"\breturn\s+(\w+)->second\s*;")
+"""The same for functions that return a reference: no `&` shows it."""
 _BORROWS = re.compile(r"[*&]\s*(?:const\s*)?(?:\w+\s*::\s*)*\Z")
 """The end of a return type that is a pointer or a reference."""
 _REMOVES = r"(?<![\w.>)\]]){name}\s*(?:\.|->)\s*(?:erase|clear|reset|extract|pop\w*)\s*\("
@@ -167,7 +170,7 @@ void Spans::reset() {
 Entry &Table::at(int key) {
     std::lock_guard<std::mutex> lock(mutex);
     auto it = entries.find(key);
-    return &it->second;
+    return it->second;
 }
 void Table::drop(int key) {
     std::lock_guard<std::mutex> lock(mutex);
@@ -228,12 +231,14 @@ void Table::drop(int key) {
     def _returned(self, unit: CUnit, function: Function) -> Iterator[Finding]:
         """Yield the returns of a pointer into a container that another function shrinks."""
         code = unit.code
+        refers = function.header.rstrip().endswith("&")
+        elements, through = (_REFERS_TO_ELEMENT, _REFERS_TO_FOUND) if refers else (_RETURNS_ELEMENT, _RETURNS_FOUND)
         places = [
-            (found.start(), found[1] or found[2])
-            for found in _RETURNS_ELEMENT.finditer(code, function.body, function.end)
+            (found.start(), found[1] or found[found.lastindex or 1])
+            for found in elements.finditer(code, function.body, function.end)
         ]
-        for found in _RETURNS_FOUND.finditer(code, function.body, function.end):
-            iterator = re.compile(rf"\b{found[1] or found[2]}\s*=\s*{_CONTAINER}\s*(?:\.|->)\s*find\s*\(")
+        for found in through.finditer(code, function.body, function.end):
+            iterator = re.compile(rf"\b{found[found.lastindex or 1]}\s*=\s*{_CONTAINER}\s*(?:\.|->)\s*find\s*\(")
             source = iterator.search(code, function.body, found.start())
             if source is not None:
                 places.append((found.start(), source[1]))

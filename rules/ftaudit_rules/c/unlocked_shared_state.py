@@ -51,7 +51,7 @@ class UnlockedSharedState(SharedStateRule):
 class Cache {
   private:
     std::map<int, double> items;
-    std::mutex mutex;
+    mutable std::mutex mutex;
   public:
     bool get(int key, double *value) const {
         std::lock_guard<std::mutex> guard(mutex);
@@ -411,7 +411,7 @@ static PyMethodDef methods[] = {{"put", put, METH_O, NULL}, {"get", get, METH_O,
 class Cache {
   private:
     std::map<int, double> items;
-    std::mutex mutex;
+    mutable std::mutex mutex;
   public:
     bool get(int key, double *value) const {
         auto found = items.find(key);
