@@ -67,6 +67,11 @@ def test_ready_means_one_thing_in_the_table_the_json_the_badge_the_summary_and_t
     assert f"{ready}/{total} ready" in badge.render(report)
     assert f"{ready} of {counted(total, 'package')} ready" in check_markdown.summary(report)
     assert next(sums(Migration(report=report))).startswith(f"{ready} of {counted(total, 'package')} ")
+    parts = {part.state.value: part.count for part in look(Migration(report=report)).bar}
+    assert sum(parts.values()) == total
+    assert parts.get("ready", 0) + parts.get("pure", 0) == ready
+    assert parts.get("needs-blocked", 0) == counts["needs-blocked"]
+    assert parts.get("fallback", 0) == counts["slower"] and parts.get("unknown", 0) == counts["unknown"]
     if len(report.platforms) == 1:
         text = check_table.render(report, width=200)
         told = {title: int(number) for title, number in re.findall(r"^([\w ,]+) \((\d+)\)$", text, re.MULTILINE)}

@@ -91,7 +91,7 @@ def test_a_link_is_made_of_web_addresses_alone() -> None:
     assert "https://guilty.example/docs" in Loader(html.render(migration())).links
 
 
-def test_on_top_stand_the_answer_and_how_many_packages_have_which_verdict() -> None:
+def test_the_page_begins_with_the_answer_and_the_number_of_packages_in_each_state() -> None:
     page = html.render(migration())
     (headline,) = text_of(page, "h1")
     assert headline.startswith("1 of 6 packages keeps you from")
@@ -99,8 +99,8 @@ def test_on_top_stand_the_answer_and_how_many_packages_have_which_verdict() -> N
     assert "BLOCKED" in lede and "1 version change would remove 1 of 2 blockers." in lede
     assert [text.split()[:2] for text in text_of(page, ".legend li")] == [
         ["1", "ready"],
-        ["1", "pure"],
         ["1", "fallback"],
+        ["1", "needs"],
         ["1", "unknown"],
         ["1", "source-only"],
         ["1", "reenables-gil"],

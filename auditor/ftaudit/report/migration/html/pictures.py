@@ -1,4 +1,4 @@
-"""The geometry of the report's pictures: the bar of verdicts and the tree of packages that pull in blockers."""
+"""The geometry of the report's pictures: the bar of packages and the tree of packages that pull in blockers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ftaudit.model import Package, Verdict
+from ftaudit.report.package.readiness import Readiness
 
 ROW: Final = 26
 """Pixels from one row of the tree to the next."""
@@ -20,9 +21,9 @@ MOST_ROWS: Final = 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """One verdict's part of the bar, in percent of its width."""
+    """A part of the bar, in percent of its width: the packages with one verdict, or those that need a blocked one."""
 
-    verdict: Verdict
+    state: Verdict | Readiness
     count: int
     x: float
     width: float
@@ -60,15 +61,15 @@ class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
 
 
-def bar(counts: Mapping[Verdict, int]) -> tuple[Segment, ...]:
-    """Return the parts of a bar in the order of the mapping; an empty verdict has no part."""
+def bar(counts: Mapping[Verdict, int] | Mapping[Verdict | Readiness, int]) -> tuple[Segment, ...]:
+    """Return the parts of a bar in the order of the mapping; a state without a package has no part."""
     total = sum(counts.values())
     segments = []
     done = 0
-    for verdict, count in counts.items():
+    for state, count in counts.items():
         if count:
             x, end = 100 * done / total, 100 * (done + count) / total
-            segments.append(Segment(verdict=verdict, count=count, x=round(x, 3), width=round(end - x, 3)))
+            segments.append(Segment(state=state, count=count, x=round(x, 3), width=round(end - x, 3)))
             done += count
     return tuple(segments)
 

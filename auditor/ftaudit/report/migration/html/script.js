@@ -13,7 +13,7 @@ const start = (table) => {
     for (const row of rows) {
       const data = row.dataset;
       const fits = wanted.every((word) => words.get(row).includes(word))
-        && (!verdict.value || (verdict.value === "blocks" ? data.blocks === "yes" : data.verdict === verdict.value))
+        && (!verdict.value || (verdict.value === "blocks" ? data.blocks === "yes" : [data.verdict, data.state].includes(verdict.value)))
         && (!platform || !platform.value || data.platform.split(" ").includes(platform.value));
       row.hidden = !fits;
       shown += fits;

@@ -21,6 +21,7 @@ from ftaudit.report.migration.migration_contents import READY, Migration, sums
 from ftaudit.report.package.agreeing_rows import ORDER, AgreeingRows, Headline, counted, entries, headline, not_imported
 from ftaudit.report.package.package_links import PackageLink, package_links
 from ftaudit.report.package.reach_lines import reach_lines, reach_order
+from ftaudit.report.package.readiness import Readiness, readiness
 from ftaudit.report.scan.state_table import by_type
 from ftaudit.source.shared_state import StateRow
 
@@ -29,7 +30,9 @@ MOST_STATES: Final = 500
 WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.READY, Verdict.PURE)
 OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKNOWN, *reversed(ORDER))
 """From the best to the worst."""
-MEANINGS: Final = {
+_STATES: Final[tuple[Verdict | Readiness, ...]] = (*OF_THE_BAR[:3], Readiness.NEEDS_BLOCKED, *OF_THE_BAR[3:])
+MEANINGS: Final[Mapping[Verdict | Readiness, str]] = {
+    Readiness.NEEDS_BLOCKED: "works itself, but needs a package that is blocked",
     Verdict.READY: "compiled, and leaves the GIL off",
     Verdict.PURE: "no compiled code",
     Verdict.FALLBACK: "works without its compiled code, but slower",
@@ -140,6 +143,7 @@ class View:
     counts: Mapping[Verdict, int]
     """The number of packages for each verdict; one with several platforms counts with its worst verdict."""
     bar: tuple[Segment, ...]
+    """The number of packages in each state: *ready* means the same as in the headline."""
     blocked_tree: TreePicture | None
     whole_tree: TreePicture
     blockers: tuple[BlockedVersion, ...]
@@ -177,6 +181,8 @@ def look(migration: Migration) -> View:
     worst = _worst(report.packages)
     tally = Counter(worst.values())
     counts = {verdict: tally[verdict] for verdict in OF_THE_BAR}
+    ready = readiness(report)
+    states = Counter(_state(ready[name], verdict) for name, verdict in worst.items())
     blockers = tuple(_blockers(ordered, migration))
     blocked = [entry.package for entry in ordered if entry.package.verdict in BLOCKING]
     root = PurePath(report.inputs[0]).name if len(report.inputs) == 1 else counted(len(report.inputs), "input")
@@ -188,7 +194,7 @@ def look(migration: Migration) -> View:
         headline=headline(report),
         lede=tuple(sums(migration)),
         counts=counts,
-        bar=bar(counts),
+        bar=bar({state: states[state] for state in _STATES}),
         blocked_tree=tree(root, chains_of(blocked, 3), worst) if blocked else None,
         whole_tree=tree(root, sorted(chains_of(report.packages, 1)), worst),
         blockers=blockers,
@@ -198,6 +204,10 @@ def look(migration: Migration) -> View:
         states=tuple(by_type(migration.scan.states[:MOST_STATES])) if migration.scan else (),
         gaps=tuple(gap for gap in _gaps(migration) if gap.lines),
     )
+
+
+def _state(ready: Readiness, verdict: Verdict) -> Verdict | Readiness:
+    return ready if ready is Readiness.NEEDS_BLOCKED else verdict
 
 
 def _worst(packages: Iterable[Package]) -> dict[str, Verdict]:
