@@ -131,6 +131,9 @@ def test_without_a_good_release_nothing_is_proposed_and_every_release_has_its_re
     assert "broken" in way["passed_over"][1]["reason"] and ">=3.99" in way["passed_over"][2]["reason"]
     assert "leaves the GIL off" in way["passed_over"][4]["reason"], "the newest pre-release is looked into"
     assert (tmp_path / "r.txt").read_text() == "demo==1.0\n"
+    text = ftaudit("plan", *base(server), "r.txt", cwd=tmp_path).stdout
+    assert text.startswith("PRE-RELEASE ONLY: no final release removes the blocker")
+    assert "a pre-release works: demo 2.0rc1" in " ".join(text.split())
 
 
 def test_the_nearest_good_release_is_taken_and_the_newest_named(server: IndexServer, tmp_path: Path) -> None:

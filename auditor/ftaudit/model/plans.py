@@ -187,6 +187,11 @@ class WayOut:
         return None if self.first is None else self.first.version
 
     @property
+    def pre_release(self) -> Candidate | None:
+        """The newest later pre-release that leaves the GIL off; a plan proposes none by itself."""
+        return next((one for one in reversed(self.passed_over) if one.fate is Fate.PRE_RELEASE and one.is_good), None)
+
+    @property
     def blocks(self) -> bool:
         """Whether the package blocks today; otherwise it falls back to pure Python, and a later release does not."""
         return self.verdict in BLOCKING

@@ -104,7 +104,7 @@ def _way(way: WayOut, where: str) -> str:
     if way.kind is WayKind.FALLBACK:
         text = f"{way.fallback} falls back to pure Python: it works, but slower"
         return f"{text}; {passed_over(way.passed_over)}" if way.passed_over else text
-    text = _no_upgrade(way.name, way.current, way.passed_over, where)
+    text = _no_upgrade(way.name, way.current, way.passed_over, way.pre_release, where)
     return text if way.source is None else f"{text}; {build(way.source)}"
 
 
@@ -163,7 +163,7 @@ def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate]
     return text
 
 
-def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: str) -> str:
+def _no_upgrade(name: str, current: object, later: Sequence[Candidate], early: Candidate | None, where: str) -> str:
     """Return that no good release exists, with the facts about the later releases."""
     if not later:
         return f"no version yet: {current} is the newest release"
@@ -176,7 +176,6 @@ def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: s
         else "no version yet leaves the GIL off"
     )
     text = f"{what} on {where}: {passed_over(later)}"
-    early = next((one for one in reversed(later) if one.fate is Fate.PRE_RELEASE and one.is_good), None)
     if early is None:
         return text
     return f"{text}; {early.version} is {candidate_phrase(early, where)}; to try it: {name}=={early.version}"

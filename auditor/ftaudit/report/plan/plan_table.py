@@ -50,7 +50,12 @@ def headline(plan: Plan) -> tuple[str, str]:
     verb = "removes" if len(plan.changes) == 1 else "remove"
     if left == total and not plan.faster:
         blockers = "the blocker" if total == 1 else f"any of {total} blockers"
-        return "NO WAY YET", f"no version change removes {blockers} for {what}."
+        early = _pre_releases(plan)
+        if not early:
+            return "NO WAY YET", f"no version change removes {blockers} for {what}."
+        told = f"no final release removes {blockers} for {what}"
+        has = "a pre-release works" if len(early) == 1 else "pre-releases work"
+        return "PRE-RELEASE ONLY" if len(early) == total else "NO WAY YET", f"{told}; {has}: {', '.join(early)}."
     told = f"{changes} {verb} {total - left} of {counted(total, 'blocker')} for {what}"
     if plan.faster:
         told += f" and {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
@@ -60,6 +65,17 @@ def headline(plan: Plan) -> tuple[str, str]:
             f"{told}; {left} {'has' if left == 1 else 'have'} no version yet that is compatible with the rest.",
         )
     return ("NOT SURE", f"{told}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{told}.")
+
+
+def _pre_releases(plan: Plan) -> list[str]:
+    """Return the blocked packages for which a pre-release works on every platform, each with its version."""
+    found = []
+    for name in plan.still_blocked:
+        early = [way.pre_release for way in plan.ways if way.name == name and way.blocks and not way.solved]
+        if all(early):
+            versions = dict.fromkeys(str(one.version) for one in early if one is not None)
+            found.append(f"{name} {' or '.join(versions)}")
+    return found
 
 
 def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, written: bool = False) -> str:
@@ -141,7 +157,8 @@ def _ways(console: Console, plan: Plan) -> None:
         same = list(group)
         head = Text.assemble((clean(f"{name} {same[0].current or ''}".rstrip()), "bold"), "  ")
         head.append(str(same[0].verdict), style="red")
-        head.append(f"  {_KINDS[same[0].kind]}", style="dim")
+        kind = "no final release yet; a pre-release works" if same[0].pre_release else _KINDS[same[0].kind]
+        head.append(f"  {kind}", style="dim")
         console.print(Padding(head, (0, 0, 0, 2)))
         _lines(console, _by_platform(same, _why_and_way, many=len(plan.platforms) > 1))
         _lines(console, _whence(same[0]))
