@@ -104,6 +104,33 @@ def test_a_lock_that_was_made_when_the_project_needed_nothing_may_be_stale(tmp_p
     assert (answer.code, answer.verdicts) == (3, {})
 
 
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ("", None),
+        ('[tool.uv]\nconstraint-dependencies = ["six<2"]\n', "other constraint-dependencies for six"),
+        ('[tool.uv]\noverride-dependencies = ["orjson==3"]\n', "other override-dependencies for orjson"),
+        ('[tool.uv.sources]\nsix = { git = "https://git.example/six" }\n', "takes six from another source"),
+        ('[tool.uv.sources]\nsix = { index = "own" }\n', None),
+        ('[tool.uv.workspace]\nmembers = ["m*"]\n', "describes member-x, which it does not hold"),
+        ('[tool.uv.workspace]\nmembers = ["m*"]\nexclude = ["member"]\n', None),
+    ],
+)
+def test_settings_of_uv_that_a_lock_does_not_hold_make_it_stale(tmp_path: Path, more: str, text: str | None) -> None:
+    write(tmp_path / "member", "pyproject.toml", '[project]\nname = "Member.X"\nversion = "1"\n')
+    write(tmp_path, "pyproject.toml", PROJECT.format(dependencies=SAME) + more)
+    incomplete = " ".join(select(write(tmp_path, "uv.lock", UV)).incomplete)
+    assert text in incomplete if text else not incomplete
+
+
+@pytest.mark.parametrize(("pythons", "expected"), [(">=3.13", True), ("==3.14.*", True), (">= 3.12.0", False)])
+def test_a_lock_for_other_pythons_than_the_project_supports_is_stale(
+    tmp_path: Path, pythons: str, expected: bool
+) -> None:
+    write(tmp_path, "pyproject.toml", PROJECT.format(dependencies=SAME).replace(">=3.12", pythons))
+    assert stale(write(tmp_path, "uv.lock", UV)) is expected
+
+
 def test_a_lock_within_a_workspace_is_not_the_one_that_uv_reads(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", '[tool.uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/apart"]\n')
     for name, expected in (("packages/member", True), ("packages/apart", False), ("elsewhere", False)):

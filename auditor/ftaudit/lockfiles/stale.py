@@ -19,6 +19,7 @@ from ftaudit.lockfiles.asked import find_asked
 from ftaudit.lockfiles.formats.script import read_block
 from ftaudit.lockfiles.input_files import read_text, read_toml
 from ftaudit.lockfiles.requirements import InputFormat, LockData, Requirements
+from ftaudit.lockfiles.uv_changes import ELSEWHERE, find_change
 from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platform, parse_target
 
 _POETRY_KEYS: Final = ("dependencies", "source", "extras", "dev-dependencies")
@@ -30,8 +31,6 @@ _PROJECT_KEYS: Final = ("requires-python", "dependencies", "optional-dependencie
 _NEEDS: Final = ("dependencies", "optional-dependencies", "dev-dependencies")
 """uv's record of a package's dependencies."""
 _MARKERS: Final = (UndefinedComparison, UndefinedEnvironmentName)
-_SOURCES: Final = ("git", "url", "path", "directory", "editable", "virtual")
-"""The value that replaces a range of versions in uv's record of a requirement."""
 
 
 def find_stale(requirements: Requirements) -> str | None:
@@ -198,7 +197,7 @@ def _of_uv(path: Path, document: Mapping[str, Any]) -> str | None:
     if path.name.endswith(".py.lock") and (script := path.with_suffix("")).is_file():
         wanted = {_key(line) for line in (read_block(script) or {}).get("dependencies", ())}
         return _missing(script, wanted, {_locked_key(e) for e in document.get("manifest", {}).get("requirements", ())})
-    return None
+    return find_change(path, document)
 
 
 def _workspace_of(folder: Path) -> Path | None:
@@ -268,7 +267,7 @@ def _key(line: str, *, extra: str | None = None) -> tuple[object, ...]:
 def _locked_key(entry: Mapping[str, Any]) -> tuple[object, ...]:
     """Return the same for uv's record of a requirement, whose range is unknown if it comes from elsewhere."""
     marker = entry.get("marker")
-    elsewhere = any(key in entry for key in _SOURCES)
+    elsewhere = any(key in entry for key in ELSEWHERE)
     extra = None
     if marker and "extra" in marker:
         from ftaudit.lockfiles.dependencies.markers import extras_of
