@@ -282,7 +282,7 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
     exec(compile(order_checks.in_sandbox(request["script"]), "<unit>", "exec"), names)  # noqa: S102 - what this process is for
     names["fail"] = fail
     if request.get("alone"):
-        return _alone(names, fail)
+        return _alone(names, fail, host.places)
     threads = names["THREADS"]
     names["arrived"] = host.places[:threads]
     names["end"] = time.monotonic() + names["SECONDS"]
@@ -291,16 +291,20 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
     return {"rounds": host.places[0] // 3, "overlaps": overlaps, "calls": calls}
 
 
-def _alone(names: dict[str, Any], fail: Any) -> dict[str, Any]:
-    """Make the calls of all threads in this thread, in turn."""
+def _alone(names: dict[str, Any], fail: Any, places: Any) -> dict[str, Any]:
+    """Make the calls of all threads in this thread, in turn, for as long in each round as all of them have."""
     operations, pick = names["OPERATIONS"], names.get("pick")
     end = time.monotonic() + names["SECONDS"]
     rounds = 0
     while time.monotonic() < end and rounds < names["ROUNDS"]:
         shared = names["make"]()
+        until = time.monotonic() + names["THREADS"] * names["PERIOD"]
         for call in range(names["CALLS"]):
+            if time.monotonic() > until:
+                break
             for number in range(names["THREADS"]):
                 operation = pick(number, rounds + 1) if pick else operations[number % len(operations)]
                 names["outcome"](operation, shared, number * names["CALLS"] + call)
         rounds += 1
+        places[0] = rounds
     return {"rounds": rounds, "overlaps": 0}

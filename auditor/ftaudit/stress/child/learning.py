@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_CRASHES = 4
 """Limit on calls that end their process, after which a callable is skipped."""
 MOST_TYPES = 60
+SLOW = 0.2
+"""Seconds of processor time: a call that takes longer could not be distinguished from a hang."""
+SLOW_REASON = f"a call takes more than {SLOW:g} s of processor time"
 MANY = 15
 """Types that are made before the operations of the most likely one are tried."""
 TURN = 5
@@ -136,7 +139,10 @@ class Learner:
             base = found[0]["call"].removesuffix(")")
             more = [f"{base}, {text})".replace("(, ", "(") for text in arguments_to_try.options(signature)]
             found += self.probe(more, known, arguments_to_try.SHARED, most=2) if more else []
-        known.calls = found
+        quick = [row for row in found if row["cpu"] <= SLOW]
+        if found and not quick:
+            known.reason = SLOW_REASON
+        known.calls = found = quick
         if not found:
             known.reason = "its name says that it destroys something" if dangerous else known.reason
             return
@@ -274,7 +280,10 @@ class Learner:
             done[row["name"]] += 1
             entry.reason = "the budget was used up before it was driven"
             entry.recipe = bool(row.get("recipe"))
-            for each in found:
+            quick = [each for each in found if each["cpu"] <= SLOW]
+            if not quick:
+                entry.reason = SLOW_REASON
+            for each in quick:
                 text = each["call"]
                 if each["own"] and not each["is_type"] and each["type"] != subject.type:
                     self._add_result(subject, each, entry)

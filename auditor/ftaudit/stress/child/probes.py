@@ -152,16 +152,22 @@ def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, 
         try:
             fresh = _make_shared(request["shared"], call, names)
             code = compile(call, "<call>", "eval")
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.thread_time()
             result = eval(code, fresh)  # noqa: S307 - that is what this process is for
-            taken = time.perf_counter() - began
-            entry = _describe_result(result, known, taken)
+            taken, used = time.perf_counter() - began, time.thread_time() - used
+            entry = {**_describe_result(result, known, taken), "cpu": used}
         except BaseException as error:
             errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
             if isinstance(error, (TypeError, ValueError)) and len(messages) < 30:
                 messages[_text_of(error)] = None
             if request.get("mutation") and isinstance(error, (LookupError, StopIteration)):
-                empty = {**_describe_result(None, known, 0.0), "text": None, "mutates": False, "lacking": True}
+                empty = {
+                    **_describe_result(None, known, 0.0),
+                    "text": None,
+                    "mutates": False,
+                    "lacking": True,
+                    "cpu": 0.0,
+                }
                 lacking.append({**empty, "call": call})
             continue
         entry["call"] = call
