@@ -69,7 +69,7 @@ def depends(subject: Subject, best: HookRun) -> str:
         if left <= 0:
             # Every way that was tried agrees, those whose branches come last before the declaration first.
             return ""
-        joins = known.setdefault(path.overrides, Joins(effects=effects))
+        joins = known.setdefault(_early(best, path), Joins(effects=effects))
         follow = partial(
             run,
             overrides=dict(path.overrides),
@@ -94,6 +94,14 @@ def depends(subject: Subject, best: HookRun) -> str:
             return reason
         waiting += _following(other, path, seen, asked, joins, dead_ends)
     return ""
+
+
+def _early(best: HookRun, path: _Path) -> tuple[tuple[int, int], ...]:
+    """Return the overrides that static constructors may see: those with the same ones run in the same way."""
+    asked = best.asked_by_start
+    early = tuple(pair for pair in path.overrides if pair[0] < asked)
+    same = early == tuple(sorted(pair for pair in best.overrides.items() if pair[0] < asked))
+    return early if same else path.overrides
 
 
 def _contradiction(best: HookRun, other: HookRun, path: _Path) -> str | None:

@@ -57,6 +57,8 @@ class HookRun:
     questions: tuple[Guess, ...] = ()
     asked_before: int = 0
     """How many of them were asked before the hook was called: by static constructors."""
+    asked_by_start: int = 0
+    """The same, also for a run that failed or was ended."""
     overrides: Mapping[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
@@ -189,6 +191,7 @@ def run(
     notes: list[str] = []
     python: Python | None = None
     flow: Flow | None = None
+    before: int | None = None
     try:
         python = _new_process(subject, oracle)
         if turned is not None:
@@ -216,6 +219,8 @@ def run(
         if flow is not None:
             cover(python.process, flow)
         python.process.start(linked, notes)
+        before = len(oracle.questions)
+        _end_if_wanted(joins)
         if flow is not None:
             flow.paused = False
         if follow:
@@ -242,6 +247,7 @@ def run(
             too_large=isinstance(error, TooLong) and bool(error.args[0]),
             problem=f"{error}{_after(python)}",
             questions=tuple(oracle.questions),
+            asked_by_start=len(oracle.questions) if before is None else before,
             overrides=overrides,
             notes=tuple(notes),
             calls=tuple(python.process.trace) if python else (),
@@ -262,6 +268,12 @@ def run(
     finally:
         if python is not None:
             python.process.machine.close()
+
+
+def _end_if_wanted(joins: Joins | None) -> None:
+    """End a run, by `Halt`, if static constructors have to run again before the hook's answer counts."""
+    if joins is not None and joins.wanted:
+        raise Halt("its static constructors have to run again")
 
 
 def _invert(python: Python, name: str) -> None:
@@ -322,6 +334,7 @@ def _finished(
             ending=ending,
             questions=asked,
             asked_before=before,
+            asked_by_start=before,
             overrides=overrides,
             notes=tuple(notes),
             calls=tuple(process.trace),

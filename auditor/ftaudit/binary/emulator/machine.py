@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ftaudit.binary.emulator.code_hooks import Callback, add_code_hook, free
 from ftaudit.binary.emulator.register_reads import register_reader
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.image.mapped import AARCH64, X86_64
@@ -271,14 +272,11 @@ class Machine:
     def watch(self, start: int, end: int, callback: Callable[[int], None]) -> None:
         """Call `callback(address)` before any instruction in the range is executed."""
 
-        def on_code(_engine: object, address: int, _size: int, _data: object) -> None:
-            callback(address)
+        add_code_hook(self.engine, start, end + 1, lambda address, _size: callback(address))
 
-        self.engine.hook_add(self._code_hook, on_code, begin=start, end=end)
-
-    def step(self, start: int, end: int, callback: Callable[[object, int, int, object], None]) -> None:
-        """Call `callback(engine, address, size, data)` before each instruction in the range is executed."""
-        self.engine.hook_add(self._code_hook, callback, begin=start, end=end - 1)
+    def step(self, start: int, end: int, callback: Callback) -> None:
+        """Call `callback(address, size)` before each instruction in the range is executed."""
+        add_code_hook(self.engine, start, end, callback)
 
     def follow(self, start: int, end: int, blocks: list[tuple[int, int]], limit: int) -> None:
         """Append address and size of each basic block in the range on entry; only the last `limit` are kept."""
@@ -338,14 +336,16 @@ class Machine:
                 self.engine.reg_write(x86_const.UC_X86_REG_GS_BASE, address)
 
     def close(self) -> None:
-        """Free the engine and its memory soon: callbacks and engine refer to each other, through `ctypes.cast` too.
+        """Free the engine and its memory: each holds a GiB of address space.
 
-        Only the collector ends that, and every engine holds a GiB of address space: it runs for every fourth engine.
+        Callbacks and engine refer to each other. If the engine cannot be freed before the collector ends that, the
+        collector runs for every fourth engine.
         """
+        freed = free(self.engine)
         self.engine = None
         self.read_register = _closed
         self._buffers.clear()
-        if next(_CLOSED) % 4 == 0:
+        if not freed and next(_CLOSED) % 4 == 0:
             gc.collect()
 
     # Memory

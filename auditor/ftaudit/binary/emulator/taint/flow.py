@@ -11,6 +11,7 @@ from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.instruction_effects import (
     FLAGS,
+    LINE_SIZE,
     Compared,
     Decoder,
     InstructionEffect,
@@ -21,8 +22,7 @@ from ftaudit.binary.emulator.taint.null_checks import forget_pointer
 from ftaudit.binary.image.mapped import AARCH64
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
-_LINE = 6
-"""Memory is looked up in lines of 64 bytes first."""
+_LINE = LINE_SIZE.bit_length() - 1
 _MOST_REPEATED = 1 << 16
 _FRAME = 1 << 16
 """Bytes above the stack pointer in which a write to a function's own array is."""
@@ -227,10 +227,8 @@ class Flow:
         if labels:
             size = min(size, _MOST_REPEATED)
             self.note(address, size)
-            for line in range(address >> _LINE, (address + size - 1 >> _LINE) + 1):
-                lines.add(line)
-            for byte in range(address, address + size):
-                memory[byte] = labels
+            lines.update(range(address >> _LINE, (address + size - 1 >> _LINE) + 1))
+            memory.update(dict.fromkeys(range(address, address + size), labels))
         elif any(address < end and start < address + size for start, end, _ in self.regions):
             for byte in range(address, address + min(size, _MOST_REPEATED)):
                 lines.add(byte >> _LINE)
@@ -280,12 +278,16 @@ class Flow:
 
     def _leave_scopes(self, address: int) -> None:
         """Drop the scopes that end at an address."""
-        stack = int(self.read_register(self.stack))
-        self._scopes = [
-            scope
-            for scope in self._scopes
-            if stack < scope.stack or (stack == scope.stack and (address in scope.places) is not scope.ends_there)
-        ]
+        stack = self.read_register(self.stack)
+        for scope in self._scopes:
+            if stack < scope.stack or (stack == scope.stack and (address in scope.places) is not scope.ends_there):
+                continue
+            self._scopes = [
+                scope
+                for scope in self._scopes
+                if stack < scope.stack or (stack == scope.stack and (address in scope.places) is not scope.ends_there)
+            ]
+            return
 
     def weak(self, labels: int) -> int:
         """Return labels of the same names for values that are only decided by them, and not computed from them."""
@@ -301,7 +303,7 @@ class Flow:
 
     # Instructions
 
-    def step(self, _engine: object, address: int, size: int, _data: object) -> None:
+    def step(self, address: int, size: int) -> None:
         """Follow the instruction that is about to be executed: Unicorn calls this."""
         if self.paused:
             return
@@ -316,7 +318,6 @@ class Flow:
         self.trace.append(address)
         if self._scopes:
             self._leave_scopes(address)
-        scopes = self._scopes
         if effect is None:
             self.opaque = self.opaque or f"an instruction at {address:#x} that is not followed"
             return
@@ -325,9 +326,15 @@ class Flow:
         if self.journal is not None:
             for place in effect.stores:
                 self.note(self._address(place, address), self._size(place, effect))
-        idle = not (registers or self.lines or scopes or self.regions)
-        if idle and kind is not InstructionKind.SOURCE and kind is not InstructionKind.SYSTEM:
-            return
+        scopes = self._scopes
+        if effect.simple and not scopes and not self.regions and (not registers or effect.touched.isdisjoint(registers)):
+            lines = self.lines
+            for place in effect.places if lines else ():
+                where = self._address(place, address)
+                if where >> _LINE in lines or where + place.size - 1 >> _LINE in lines:
+                    break
+            else:
+                return  # No label is among what it reads and writes.
         labels = self.implied if scopes else 0
         if kind is InstructionKind.SOURCE:
             labels |= self.label(f"the instruction {effect.name}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from ftaudit.binary.image.mapped import AARCH64
 
+LINE_SIZE = 64
+"""Bytes of a line, the unit in which labelled memory is looked up first."""
 FLAGS, STACK, PROGRAM, X87 = "flags", "sp", "pc", "x87"
 
 _X86 = {
@@ -70,6 +72,21 @@ class InstructionEffect:
     """An x86 string instruction with a repetition prefix."""
     length: int
     """Bytes of the instruction."""
+    touched: frozenset[int] = field(init=False)
+    """Families that it reads, writes or forms addresses from."""
+    places: tuple[MemoryOperand, ...] = field(init=False)
+    """What it loads and stores."""
+    simple: bool = field(init=False)
+    """Whether it only moves labels, between few bytes: without a label that it touches it does nothing."""
+
+    def __post_init__(self) -> None:
+        places = self.loads + self.stores
+        pointers = {family for place in places for family in (place.base_family, place.index_family)}
+        asks = self.kind in (InstructionKind.SOURCE, InstructionKind.SYSTEM)
+        small = not self.repeats and all(place.size <= LINE_SIZE for place in places)
+        object.__setattr__(self, "touched", frozenset((*self.reads, *self.writes, *pointers)))
+        object.__setattr__(self, "places", places)
+        object.__setattr__(self, "simple", small and not asks)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
