@@ -10,7 +10,7 @@ from functools import partial
 from ftaudit.binary.emulator.attach import attach, cover
 from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Process, Sealed
+from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Linked, Process, Sealed
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Guess, Oracle
 from ftaudit.binary.emulator.taint.constructor_state import Joins
@@ -132,6 +132,8 @@ class HookRun:
 
 
 _FOLLOWED_INSTRUCTIONS = 1_000_000
+_LONG_START = 1_000
+"""Instructions of static constructors from which on they are followed in one run for all."""
 _FOLLOWED = 256
 """How many of the last stretches of code of a failing run are kept."""
 
@@ -216,9 +218,10 @@ def run(
         linked = python.process.link(subject.image)
         if subject.vex:
             python.process.machine.interpret_vex(subject.image.base, subject.image.end)
-        if flow is not None:
-            cover(python.process, flow)
-        python.process.start(linked, notes)
+        if flow is None:
+            python.process.start(linked, notes)
+        else:
+            _start_followed(subject, python, linked, notes, flow)
         before = len(oracle.questions)
         _end_if_wanted(joins)
         if flow is not None:
@@ -268,6 +271,26 @@ def run(
     finally:
         if python is not None:
             python.process.machine.close()
+
+
+def _start_followed(subject: Subject, python: Python, linked: Linked, notes: list[str], flow: Flow) -> None:
+    """Run the static constructors, and follow their labels, unless another run has shown what these are after them."""
+    process, joins = python.process, flow.joins
+    same = not (subject.vex or subject.null_objects or flow.contrary)
+    calls = process.calls_flow
+    if same and joins.started is not None and calls is not None:
+        flow.paused = calls.silent = True
+        process.start(linked, notes)
+        flow.paused = calls.silent = False
+        flow.resume(joins.started)
+        process.machine.forget_code()
+        cover(process, flow)
+        return
+    cover(process, flow)
+    process.start(linked, notes)
+    declares = python.guessed is not None or python.declared_by
+    if same and flow.steps >= _LONG_START and not (joins.wanted or joins.open or declares):
+        joins.started = flow.state()
 
 
 def _end_if_wanted(joins: Joins | None) -> None:

@@ -256,7 +256,7 @@ class Process:
             raise Halt("the initialisation calls more functions than the budget allows")
         self.current = self.names[address]
         self.trace.append(self.current)
-        flow = self.calls_flow
+        flow = self.calls_flow if self.calls_flow is not None and not self.calls_flow.silent else None
         if flow is not None:
             flow.enter(self.current)
         if self.current not in self.certain and self.current not in self.exact:

@@ -278,6 +278,10 @@ class Machine:
         """Call `callback(address, size)` before each instruction in the range is executed."""
         add_code_hook(self.engine, start, end, callback)
 
+    def forget_code(self) -> None:
+        """Translate all code again when it runs next: so hooks that come now also see code that ran before."""
+        self.engine.ctl_flush_tb()
+
     def follow(self, start: int, end: int, blocks: list[tuple[int, int]], limit: int) -> None:
         """Append address and size of each basic block in the range on entry; only the last `limit` are kept."""
 

@@ -121,6 +121,8 @@ class Calls:
         self._unknown: list[tuple[int, int, str]] = []
         self._values: dict[int, int] = {}
         self.inside = False
+        self.silent = False
+        """Whether calls are left out for now: the labels of another run follow."""
 
     def enter(self, name: str) -> None:
         """Begin a call."""

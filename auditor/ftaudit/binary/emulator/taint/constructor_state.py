@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
 
@@ -23,3 +25,5 @@ class Joins:
     An unknown is its name and whether it only decides.
     `None` means all writable memory: the constructor has more paths than are run.
     """
+    started: Mapping[str, Any] | None = None
+    """The labels after all constructors ran, if no unknown decides in them: they are the same in each run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,11 @@ OWNER, COUNT = "the owner of an object", "the number of references to an object"
 COUNTING = frozenset({OWNER, COUNT})
 _COUNTS = {0: (8, OWNER), 12: (4, COUNT), 16: (8, COUNT)}
 """Fields of a free-threaded build's objects that count references: bytes and name by offset (Include/object.h)."""
+_STATE = (
+    "registers", "memory", "lines", "regions", "names", "weakly", "by_python", "opaque", "trace", "steps",
+    "may_have_failed", "_bits", "_streaks", "_seen", "_last",
+)  # fmt: skip
+"""The fields of `Flow` that change while code runs in which no unknown decides."""
 _LARGE = 8_000
 """Different instructions from which on an initialization is a large one, and not a short one that repeats itself."""
 
@@ -171,6 +177,17 @@ class Flow:
         del self.trace[trace:]
         self._seen.clear()
         self._streaks.clear()
+
+    def state(self) -> dict[str, Any] | None:
+        """Return all labels for `resume` in another run, or `None` if unknowns have decided something."""
+        if self.decisions or self.contrary or self.paused or self._scopes:
+            return None
+        return {name: copy(getattr(self, name)) for name in _STATE}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Continue with the labels of another run, whose code ran here too."""
+        for name, value in state.items():
+            setattr(self, name, copy(value))
 
     def note(self, address: int, size: int) -> None:
         """Save the memory that is about to be written."""
