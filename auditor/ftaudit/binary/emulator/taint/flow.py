@@ -344,7 +344,12 @@ class Flow:
             for place in effect.stores:
                 self.note(self._address(place, address), self._size(place, effect))
         scopes = self._scopes
-        if effect.simple and not scopes and not self.regions and (not registers or effect.touched.isdisjoint(registers)):
+        if (
+            effect.simple
+            and not scopes
+            and not self.regions
+            and (not registers or effect.touched.isdisjoint(registers))
+        ):
             lines = self.lines
             for place in effect.places if lines else ():
                 where = self._address(place, address)
