@@ -133,10 +133,13 @@ class CythonCdefClassUnlocked(CythonRule):
         SourceExample(code="cdef class It:\n    def next(self):\n        self.pos = self.pos + 1\n", lines=(3,)),
         SourceExample(
             code="cdef class Packer:\n"
+            "    cdef char *buf\n"
+            "    cdef Py_ssize_t length\n"
+            "    cdef int exports\n"
             "    def __getbuffer__(self, Py_buffer *buffer, int flags):\n"
-            "        PyBuffer_FillInfo(buffer, self, self.pk.buf, self.pk.length, 1, flags)\n"
+            "        PyBuffer_FillInfo(buffer, self, self.buf, self.length, 1, flags)\n"
             "        self.exports += 1\n",
-            lines=(4,),
+            lines=(7,),
         ),
         SourceExample(
             code="cdef class Shim:\n    cdef bint tried\n    cdef int found\n"

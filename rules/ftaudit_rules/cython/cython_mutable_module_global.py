@@ -108,7 +108,8 @@ class CythonMutableModuleGlobal(CythonRule):
         SourceExample(
             code="cdef uint8_t TABLE[16]\nmemset(TABLE, 0, 16)\nfor i in range(128):\n    set_bit(TABLE, i)\n"
             "cdef inline void set_bit(uint8_t *t, int i):\n    t[i >> 3] |= 1 << i\n"
-            "cdef class Q:\n    def __init__(self):\n        memcpy(self.t, TABLE, sizeof(TABLE))\n"
+            "cdef class Q:\n    cdef uint8_t t[16]\n"
+            "    def __init__(self):\n        memcpy(self.t, TABLE, sizeof(TABLE))\n"
         ),
         SourceExample(
             code="cdef int n = 0\ncdef cython.pymutex mu\ndef f():\n    global n\n    with mu:\n        n += 1\n"

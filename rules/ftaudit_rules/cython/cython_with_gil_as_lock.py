@@ -9,6 +9,12 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CythonRule
 from ftaudit.source.cython import LOCKING, CythonUnit, LogicalLine, stores
 
+_HEAD = (
+    "cdef double f(int i) noexcept nogil:\n    return i\n"
+    "def run(int n, double[:] out, list seen, lock):\n"
+    "    cdef int i\n    cdef double x\n    for i in prange(n, nogil=True):\n"
+)
+
 
 class CythonWithGilAsLock(CythonRule):
     """On a free-threaded build `with gil:` only attaches the thread; it does not exclude other threads.
@@ -32,17 +38,18 @@ class CythonWithGilAsLock(CythonRule):
     )
 
     VALID = (
-        SourceExample(code="for i in prange(n, nogil=True):\n    out[i] = f(i)\n"),
-        SourceExample(code="with gil:\n    total += 1\n"),
+        SourceExample(code=f"{_HEAD}        out[i] = f(i)\n"),
+        SourceExample(code="cdef void note() noexcept nogil:\n    with gil:\n        totals.append(1)\n"),
         SourceExample(
-            code="for i in prange(n, nogil=True):\n    with gil:\n        with lock:\n            out.append(i)\n"
+            code=f"{_HEAD}        with gil:\n            with lock:\n                seen.append(i)\n",
         ),
-        SourceExample(code="for i in prange(n, nogil=True):\n    with gil:\n        raise ValueError(i)\n"),
+        SourceExample(code=f"{_HEAD}        with gil:\n            raise ValueError(i)\n"),
     )
     INVALID = (
-        SourceExample(code="for i in prange(n, nogil=True):\n    with gil:\n        out.append(i)\n", lines=(2,)),
+        SourceExample(code=f"{_HEAD}        with gil:\n            seen.append(i)\n", lines=(7,)),
         SourceExample(
-            code="for i in prange(n, nogil=True):\n    x = f(i)\n    with gil:\n        seen[i] = x\n", lines=(3,)
+            code=f"{_HEAD}        x = f(i)\n        with gil:\n            seen[i] = x\n",
+            lines=(8,),
         ),
     )
 
