@@ -104,6 +104,18 @@ int load(View *view) {
     INVALID = (
         SourceExample(
             code="""\
+static std::unordered_map<unsigned, int> &Casters() {
+    static std::unordered_map<unsigned, int> casters;
+    return casters;
+}
+void add(unsigned id, int caster) { Casters()[id] = caster; }
+int find(unsigned id) { return Casters().find(id)->second; }
+""",
+            lines=(2,),
+            path="casters.cpp",
+        ),
+        SourceExample(
+            code="""\
 static std::unordered_map<Raw *, Model *> &Models() {
     static auto *models = new std::unordered_map<Raw *, Model *>();
     return *models;
@@ -237,6 +249,8 @@ _RESIZES: Final = (
     r"\s*(?:\.|->)\s*(?:insert\w*|emplace\w*|try_emplace|erase|clear|push_\w+|pop_\w+|extract|merge|resize|swap)\s*\("
 )
 
+_CHANGES: Final = rf"{_RESIZES}|\s*\[[^\]]*\]\s*=(?!=)"
+
 
 def _static_containers(unit: CUnit) -> Iterator[tuple[int, str, list[tuple[int, Function]]]]:
     """Yield the static containers that a function returns, with the unguarded places that change them through it."""
@@ -247,7 +261,7 @@ def _static_containers(unit: CUnit) -> Iterator[tuple[int, str, list[tuple[int, 
             continue
         name = re.escape(found[1])
         places: list[tuple[int, Function]] = []
-        for use in re.finditer(rf"\b{name}\s*\(\s*\)({_RESIZES})?", unit.code):
+        for use in re.finditer(rf"\b{name}\s*\(\s*\)({_CHANGES})?", unit.code):
             function = unit.function_at(use.start())
             if function is None or function.body <= found.start(2) < function.end:
                 continue
@@ -264,7 +278,7 @@ def _changed_through_alias(unit: CUnit, function: Function, at: int) -> int | No
     if alias is None:
         return None
     name = re.escape(alias[1])
-    change = re.compile(rf"\b{name}(?:{_RESIZES}|\s*\[[^\]]*\]\s*=(?!=))").search(unit.code, at, function.end)
+    change = re.compile(rf"\b{name}(?:{_CHANGES})").search(unit.code, at, function.end)
     return None if change is None else change.start()
 
 

@@ -106,6 +106,33 @@ static void enter(void) { depth++; }
     INVALID = (
         SourceExample(
             code="""\
+#include <Python.h>
+#include <vector>
+static std::vector<PyObject *> kept;
+void keep(PyObject *value) { kept.push_back(Py_NewRef(value)); }
+PyObject *last() { return Py_NewRef(kept.back()); }
+""",
+            lines=(3,),
+            path="kept.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <functional>
+#include <map>
+static std::map<int, std::function<int(void *, int)>> feeders;
+static void fill(int kind) {
+    feeders[kind] = [](void *, int value) -> int { return value; };
+}
+int feed(int kind, void *to, int value) {
+    if (feeders.find(kind) == feeders.end()) fill(kind);
+    return feeders.find(kind)->second(to, value);
+}
+""",
+            lines=(3,),
+            path="feed.cpp",
+        ),
+        SourceExample(
+            code="""\
 static int total;
 static std::mutex lock;
 int read() { std::lock_guard<std::mutex> add(lock); return 1; }

@@ -87,13 +87,23 @@ class Variable:
 
     @property
     def pointer(self) -> bool:
-        """Whether it is a pointer (or an array of them)."""
-        return "*" in self.type
+        """Whether it is a pointer (or an array of them); a container of pointers is not."""
+        return "*" in self.outer_type
+
+    @property
+    def outer_type(self) -> str:
+        """The type without template arguments: `static std::map` for `static std::map<int, char *>`."""
+        return _without_arguments(self.type)
 
     @property
     def constant(self) -> bool:
         """Whether the object itself cannot be assigned: `const` after the last star, or no star and `const` at all."""
-        return _is_constant(self.type)
+        return _is_constant(self.outer_type)
+
+
+@lru_cache(maxsize=10_000)
+def _without_arguments(kind: str) -> str:
+    return " ".join(mask_templates(kind).split()) if "<" in kind else kind
 
 
 @lru_cache(maxsize=10_000)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.source.c.text import KEYWORDS, closing, namespace_blocks
+from ftaudit.source.c.text import KEYWORDS, closing, mask_templates, namespace_blocks
 from ftaudit.source.c.uses import UseKind, classify_use, constructed_with
 
 _STATIC: Final = re.compile(r"static\b")
@@ -45,6 +45,8 @@ _POINTER_OR_ATTRIBUTE: Final = re.compile(
 _POINTER_AFTER_TABLE: Final = re.compile(r"\}\s*,\s*(?:const\s+)?\*")
 """`static const T table[] = {…}, *p;`: the text before the first bracket is not the whole declaration."""
 
+_OF_FUNCTIONS: Final = re.compile(r"[Ff]unction\s?<[^;{}=<>]{0,200}\([^;{}=]{0,200}>\s*\w+\s*[;={]")
+"""A variable whose type names the type of a function: `std::map<int, std::function<int(int)>> table;`."""
 _BODY: Final = re.compile(r"\s*(?:\{|\w|:|->|&{1,2}\s*(?:\{|\w))")
 TABLES: Final = frozenset(
     {
@@ -91,6 +93,8 @@ def may_have_written_variables(code: str, *, cpp: bool) -> bool:
 
     `code` is masked. Whatever `find_shared_writes` finds needs such text; when unsure, yes.
     """
+    if cpp and "unction" in code and _OF_FUNCTIONS.search(code):
+        return True
     spans: list[tuple[int, int]] = []
     names: set[str] = set()
     arrays: set[str] = set()
@@ -144,7 +148,7 @@ def _declaration(code: str, start: int, end: int, *, cpp: bool) -> Iterator[_Dec
     pointer = "*" in text and (_POINTER.search(text) or "*" in _SIZE.sub("", head))
     if not pointer and _CONSTANT.search(code, start, end):
         return
-    if not pointer and not TABLES.isdisjoint(_WORD.findall(head)):
+    if not pointer and not TABLES.isdisjoint(_WORD.findall(mask_templates(head) if cpp and "<" in head else head)):
         return
     plain = start
     if "(" in head and not _POINTER_OR_ATTRIBUTE.search(head):

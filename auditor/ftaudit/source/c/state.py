@@ -19,6 +19,7 @@ from ftaudit.source.c.uses import UseKind, VariableUse, constructed_with
 OBJECT_TYPES: Final = re.compile(
     r"\b(?:PyObject|PyTypeObject|PyHeapTypeObject|Py[A-Z]\w*Object|PyFrameObject|PyCodeObject|PyThreadState)\b(?=.*\*)|\bPyObjectPtr\b"
 )
+_TYPE_WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _STORES: Final = re.compile(r"\s*=(?!=)")
 _STORES_INTO: Final = re.compile(
     r"\s*(?:(?:->[\w.]+|\[[^\]]*\](?:\.\w+)?|\.\w+)\s*(?:[-+|&^*/]|<<|>>)?=(?!=)|->\s*\w+\s*(?:\+\+|--))"
@@ -59,8 +60,8 @@ class SharedWrite:
 
 
 def holds_objects(variable: Variable) -> bool:
-    """Return whether a variable holds references to Python objects."""
-    return bool(OBJECT_TYPES.search(variable.type) or OBJECT_TYPES.search(variable.members)) or (
+    """Return whether a variable holds references to Python objects; a container of them is a container."""
+    return bool(OBJECT_TYPES.search(variable.outer_type) or OBJECT_TYPES.search(variable.members)) or (
         bool(variable.words & {"PyObject", "PyTypeObject"}) and variable.pointer
     )
 
@@ -101,7 +102,7 @@ def _may_matter(unit: CUnit, variable: Variable) -> bool:
         return False
     if variable.constant or unit.is_synchronised(variable):
         return False
-    if variable.words & TABLES and not variable.pointer:
+    if not TABLES.isdisjoint(_TYPE_WORD.findall(variable.outer_type)) and not variable.pointer:
         return False
     return not (unit.cpp and variable.function is not None and "&" in variable.type)
 
@@ -122,7 +123,7 @@ def _is_write(unit: CUnit, variable: Variable, use: VariableUse) -> bool:
 
 def _is_comparison_artifact(use: VariableUse, variable: Variable) -> bool:
     """A member of an object that a pointer leads to is not the variable: `cached->ob_type`-like stores are others'."""
-    return use.element and variable.pointer and not variable.array and bool(OBJECT_TYPES.search(variable.type))
+    return use.element and variable.pointer and not variable.array and bool(OBJECT_TYPES.search(variable.outer_type))
 
 
 def writes_parameter(unit: CUnit, callee: str, index: int) -> bool:

@@ -13,7 +13,10 @@ _CAST: Final = re.compile(
     r"\(\s*(?:const\s+|struct\s+|unsigned\s+)*[A-Za-z_][\w:]*(?:\s*<[^()]*>)?(?:\s+const)?\s*(?:\*\s*(?:const\s*)?)+\)\s*"
 )
 _CPP_CAST: Final = re.compile(r"(?:static|reinterpret|const|dynamic)_cast\s*<[^()]*>\s*\(")
-_TEMPLATE: Final = re.compile(r"(?<=\w)<[^<>;{}()=&|]*[&*]*>")
+_TEMPLATE: Final = re.compile(
+    r"(?<=\w)<[^<>;{}()=&|]*[&*]*>|(?<=[Ff]unction)<[^<>;{}()=|]{0,200}\([^<>;{}()=|]{0,400}\)[^<>;{}()=|]{0,40}>"
+)
+"""Template arguments, among them the type of a function: `std::function<int(void *)>`."""
 
 KEYWORDS: Final = frozenset(
     [
