@@ -15,8 +15,10 @@ import mmap
 import os
 import resource
 import select
+import shutil
 import signal
 import sys
+import tempfile
 import time
 
 from ftaudit.stress.child import order_checks, package_contents, probes
@@ -96,8 +98,11 @@ class ForkingHost:
         error_read, error_write = os.pipe()
         for place in range(PLACES):
             self.places[place] = 0
+        # Files of an earlier process are not there where a script runs by itself.
+        folder = tempfile.mkdtemp()
         pid = os.fork()
         if pid == 0:
+            os.chdir(folder)
             os.close(result_read)
             os.close(error_read)
             os.close(self.writing)
@@ -105,7 +110,9 @@ class ForkingHost:
         os.close(result_write)
         os.close(error_write)
         watched = _Worker(pid, result_read, error_read, self.places, request)
-        self.say({**watched.wait(), "host": time.process_time()})
+        answer = watched.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+        self.say({**answer, "host": time.process_time()})
 
 
 class _Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 def in_sandbox(script: str) -> str:
     """Return a script whose files are in the folder of this process, which the sandbox removes."""
-    return script.replace(FOLDER, f"{tempfile.mkdtemp()!r}\n") if FOLDER in script else script
+    if FOLDER not in script:
+        return script
+    return script.replace(FOLDER, f"{tempfile.mkdtemp(dir=os.getcwd())!r}\n")  # noqa: PTH109 - quick
 
 
 def commutes(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import builtins
 import enum
 import importlib
 import inspect
+import pkgutil
 import sys
 import types
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 MOST_CALLABLES = 400
+MOST_SUBMODULES = 40
 MOST_METHODS = 120
 
 
@@ -33,6 +35,7 @@ def describe(request: dict[str, Any], known: set[int], progress: Any) -> dict[st
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
+    _import_more(tops)
     stubs = read_stubs(tops)
     examples = examples_of(request.get("readme", ""), tops)
     found: dict[int, dict[str, Any]] = {}
@@ -50,6 +53,23 @@ def describe(request: dict[str, Any], known: set[int], progress: Any) -> dict[st
         entry["order"] = place
     entries.sort(key=lambda entry: (not entry["compiled"], entry["order"]))
     return {"entries": entries[:MOST_CALLABLES], "left_out": max(len(entries) - MOST_CALLABLES, 0)}
+
+
+def _import_more(tops: set[str]) -> None:
+    """Import the public modules of packages that offer nothing by themselves."""
+    for top in tops:
+        package = sys.modules.get(top)
+        folders = getattr(package, "__path__", None)
+        if folders is None or any(is_callable(value) for name, value in vars(package).items() if name[:1] != "_"):
+            continue
+        names = [each.name for each in pkgutil.iter_modules(folders)]
+        names = [name for name in names if not name.startswith(("_", "test"))]
+        for name in names[:MOST_SUBMODULES]:
+            try:
+                importlib.import_module(f"{top}.{name}")
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
 
 
 def _look_into(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import itertools
+import os
 import re
 import sys
 import tempfile
@@ -122,8 +123,8 @@ def namespace(imports: list[str]) -> dict[str, Any]:
 
 
 def _fresh_file() -> str:
-    """Return the path of an empty file in the folder of the sandbox."""
-    path = tempfile.mktemp()  # noqa: S306 - nobody else writes to the folder
+    """Return the path of an empty file in this folder, which only this process has."""
+    path = tempfile.mktemp(dir=os.getcwd())  # noqa: S306, PTH109 - nobody else writes to the folder
     with open(path, "wb"):  # noqa: PTH123 - quick
         return path
 
