@@ -66,7 +66,7 @@ def sums(migration: Migration) -> Iterator[str]:
         if plan.changes:
             yield f"{changes} would remove {len(plan.blocked) - left} of {blockers}."
         if left:
-            yield f"For {left} of {blockers} no final release works yet."
+            yield f"{left} of {blockers} {'has' if left == 1 else 'have'} no working final release yet."
     if migration.scan is not None:
         found = Counter(finding.severity for finding in migration.scan.findings)
         hazards = f"{counted(found[Severity.ERROR], 'error')} and {counted(found[Severity.WARNING], 'warning')}"
