@@ -190,6 +190,10 @@ SAFE = {
         "cdef enum Mode:\n    FAST\n    SLOW\ncdef class Run:\n    cdef Mode mode\n    def set(self, Mode m):\n"
         "        self.mode = m\n    def get(self):\n        return self.mode\n"
     ),
+    "a field that Python code can read and that is written under a lock": (
+        "cdef class Shim:\n    cdef readonly object pd\n    def load(self):\n        with lock:\n"
+        "            self.pd = find()\n"
+    ),
     "what a context manager saves and restores": (
         "cdef class Saved:\n    cdef object old\n    def __enter__(self):\n        self.old = get()\n"
         "    def __exit__(self, *exc):\n        put(self.old)\n"

@@ -67,7 +67,9 @@ def _find(unit: CythonUnit) -> tuple[FieldState, ...]:
     found: list[FieldState] = []
     for state, pairs in sorted(by_state.items()):
         if any(not access.alone for access, _ in pairs):
-            pairs += _exposed(unit, classes, state)
+            if not any(access.locks for access, _ in pairs if access.writes):
+                # A project that locks its writes has chosen what Python code may read without the lock.
+                pairs += _exposed(unit, classes, state)
             found.append(
                 FieldState(
                     state=state,
