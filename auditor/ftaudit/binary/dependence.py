@@ -11,6 +11,7 @@ from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
+from ftaudit.binary.emulator.taint.meeting_point import Meeting
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 
 _SAME_BRANCH = 2
@@ -62,6 +63,7 @@ def depends(subject: Subject, best: HookRun) -> str:
     asked: set[tuple[str, int]] = set()
     known: dict[tuple[tuple[int, int], ...], Joins] = {}
     effects: dict[int, InstructionEffect | None] = {}
+    meeting_points: dict[int, Meeting] = {}
     dead_ends = dead_ends_of(subject.image, subject.hook)
     left = subject.budget.proofs
     while waiting:
@@ -69,7 +71,7 @@ def depends(subject: Subject, best: HookRun) -> str:
         if left <= 0:
             # Every way that was tried agrees, those whose branches come last before the declaration first.
             return ""
-        joins = known.setdefault(_early(best, path), Joins(effects=effects))
+        joins = known.setdefault(_early(best, path), Joins(effects=effects, meeting_points=meeting_points))
         follow = partial(
             run,
             overrides=dict(path.overrides),
@@ -84,9 +86,6 @@ def depends(subject: Subject, best: HookRun) -> str:
             other = follow(replace(subject, null_objects=True))
             left -= 1
         left -= 1
-        if joins.wanted:
-            waiting.insert(0, path)
-            continue
         if other.too_large and path.parent is None:
             # NumPy 2.3's hundreds of thousands of instructions cannot be followed, and no other way can be tried.
             return ""
@@ -162,7 +161,7 @@ def _following(
     first = max((number for number, _ in path.overrides), default=-1) + 1
     deciding = {
         name for decision in other.decisions for index, name in enumerate(other.labels) if decision.labels >> index & 1
-    } | {name for _, names in joins.open.values() for name, _weak in names}
+    } | {name for labels in joins.constructors.values() for name in labels.deciding}
     for number, question in enumerate(other.questions):
         early = number < other.asked_before and not question.environment
         if number < first or early or question.name not in deciding:

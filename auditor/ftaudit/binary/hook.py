@@ -223,7 +223,6 @@ def run(
         else:
             _start_followed(subject, python, linked, notes, flow)
         before = len(oracle.questions)
-        _end_if_wanted(joins)
         if flow is not None:
             flow.paused = False
         if follow:
@@ -289,14 +288,8 @@ def _start_followed(subject: Subject, python: Python, linked: Linked, notes: lis
     cover(process, flow)
     process.start(linked, notes)
     declares = python.guessed is not None or python.declared_by
-    if same and flow.steps >= _LONG_START and not (joins.wanted or joins.open or declares):
+    if same and not declares and (joins.constructors or flow.constructing >= _LONG_START):
         joins.started = flow.state()
-
-
-def _end_if_wanted(joins: Joins | None) -> None:
-    """End a run, by `Halt`, if static constructors have to run again before the hook's answer counts."""
-    if joins is not None and joins.wanted:
-        raise Halt("its static constructors have to run again")
 
 
 def _invert(python: Python, name: str) -> None:

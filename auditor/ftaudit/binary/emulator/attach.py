@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Collection
+from typing import Any
 
-from ftaudit.binary.emulator.emulated_process import IDENTIFIER, IDENTIFIERS, Process
+from ftaudit.binary.emulator.emulated_process import (
+    COOKIE,
+    COOKIE_NAME,
+    IDENTIFIER,
+    IDENTIFIERS,
+    Halt,
+    Process,
+    ProcessEnds,
+)
+from ftaudit.binary.emulator.machine import MemoryFault, NeedsVex
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
-from ftaudit.binary.emulator.taint.flow import Flow
-from ftaudit.binary.emulator.taint.instruction_effects import X87, Decoder
+from ftaudit.binary.emulator.taint.flow import FastFailed, Flow
+from ftaudit.binary.emulator.taint.forks import Forks, GaveUp
+from ftaudit.binary.emulator.taint.instruction_effects import FLAGS, X87, Decoder
+from ftaudit.binary.emulator.taint.meeting_point import Meeting, meeting_point
 from ftaudit.binary.emulator.taint.own_code import OwnCode
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 
@@ -50,12 +63,19 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         clean=objects,
         unsure=process.unsure,
         joins=joins,
-        kept=lambda address: not process.on_stack(address),
         object_around=process.object_around,
         questions=process.oracle.questions,
-        identifiers=dict.fromkeys(IDENTIFIERS, IDENTIFIER),
+        identifiers={**dict.fromkeys(IDENTIFIERS, IDENTIFIER), COOKIE_NAME: COOKIE},
         fast_fail=_FAST_FAIL[machine.name] if process.format == "pe" else b"",
     )
+    numbers = _registers(machine.name)
+    flow.forks_of_constructor = lambda: Forks(
+        flow=flow,
+        registers=numbers,
+        meeting_point=lambda address: _meeting_point(process, decoder, joins, address),
+        ends_process=lambda error: isinstance(error, ProcessEnds | FastFailed),
+    )
+    machine.resume = lambda error, landed: _resume(flow, error, landed=landed)
     if machine.name == AARCH64:
         arguments, results = [f"x{number}" for number in range(8)], ["x0", "x1", "v0", "v1"]
     else:
@@ -67,9 +87,48 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
     calls.blocks = process.blocks
     calls.writable = process.is_writable
     calls.read_argument = machine.argument
+    calls.read_count = lambda address: _count(process, address)
     process.calls_flow = machine.calls_flow = calls
     process.oracle.listener = calls.guess
     return flow
+
+
+def _count(process: Process, address: int) -> int:
+    """Return the number of bytes at an address at which a module passes the size of a buffer."""
+    return min(process.machine.read_int(address) & 0xFFFF_FFFF, 1 << 12) if process.is_writable(address) else 0
+
+
+def _resume(flow: Flow, error: Exception | None, *, landed: bool) -> int | None:
+    """Return where the process continues after a path of a constructor ended, if one did."""
+    known = error is None or isinstance(error, Halt | MemoryFault | FastFailed | GaveUp)
+    if flow.forks is None or not known or isinstance(error, NeedsVex):
+        return None
+    return flow.forks.resume(error, landed=landed)
+
+
+@functools.cache
+def _registers(machine: str) -> tuple[tuple[int, int], ...]:
+    """Return the family and Unicorn's number of each register that may hold a value."""
+    constants: Any = importlib.import_module(f"unicorn.{'arm64' if machine == AARCH64 else 'x86'}_const")
+    if machine == AARCH64:
+        names = [(f"x{number}", f"ARM64_REG_X{number}") for number in range(31)]
+        names += [(f"v{number}", f"ARM64_REG_Q{number}") for number in range(32)]
+        names.append((FLAGS, "ARM64_REG_NZCV"))
+    else:
+        names = [(name, f"X86_REG_R{name.upper()}") for name in ("ax", "bx", "cx", "dx", "si", "di", "bp")]
+        names += [(f"r{number}", f"X86_REG_R{number}") for number in range(8, 16)]
+        names += [(f"v{number}", f"X86_REG_XMM{number}") for number in range(16)]
+        names.append((FLAGS, "X86_REG_EFLAGS"))
+    decoder = _decoder(machine)
+    return tuple((decoder.family(family), int(getattr(constants, f"UC_{name}"))) for family, name in names)
+
+
+def _meeting_point(process: Process, decoder: Decoder, joins: Joins, address: int) -> Meeting:
+    """Return where both paths of a branch meet."""
+    if address not in joins.meeting_points:
+        image = next((each.image for each in process.images if each.image.in_code(address)), None)
+        joins.meeting_points[address] = Meeting() if image is None else meeting_point(image, decoder, address)
+    return joins.meeting_points[address]
 
 
 def cover(process: Process, flow: Flow) -> None:

@@ -35,6 +35,8 @@ IDENTIFIER = 0x6A35_70C4
 """Of the thread and of the process."""
 IDENTIFIERS = frozenset({"pthread_self", "GetCurrentThreadId", "GetCurrentProcessId", "getpid", "_Thrd_id"})
 """The functions whose answer it is: never 0, and the same in each call."""
+COOKIE = 0x5A1C_83E4_9F27
+COOKIE_NAME = "the security cookie"
 
 _THREAD = "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE"
 _NAMES = """
@@ -58,6 +60,10 @@ _MOST_NOTES = 8
 
 class Halt(Exception):
     """The emulated code cannot continue or does not need to, for the reason in the message."""
+
+
+class ProcessEnds(Halt):
+    """The emulated code ends its process."""
 
 
 class Exhausted(Halt):
@@ -246,6 +252,9 @@ class Process:
         return self.machine.read_text(self.machine.argument(index))
 
     def _on_call(self, address: int) -> None:
+        calls = self.calls_flow
+        if calls is not None and calls.flow.forks is not None and calls.flow.forks.arrive(address):
+            return
         handler = self.handlers.get(address)
         if handler is None:
             if address != self.landing:
@@ -393,6 +402,9 @@ class Process:
                     self.doubtful_symbols[bind.address] = bind.symbol
                     if self.calls_flow is not None:
                         self.calls_flow.unknown(bind.address, 8, f"whether {bind.symbol} exists")
+        if image.cookie is not None:
+            self.machine.write_word(image.cookie, COOKIE)
+            self.unknown_memory(image.cookie, 8, COOKIE_NAME)
         self._place_thread_locals(linked)
         for start, end in image.absent:
             self.machine.unmap(start, end)
@@ -495,6 +507,11 @@ class Process:
             return self.call(function, *arguments, limit=limit)
         except NeedsVex:
             raise
+        except ProcessEnds as error:
+            if self.calls_flow is not None:
+                raise  # A machine on which this path is taken gets no module.
+            notes.append(f"{note}: {error}")
+            return None
         except (Halt, MemoryFault) as error:
             notes.append(f"{note}: {error}")
             return None

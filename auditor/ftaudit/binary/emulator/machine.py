@@ -142,6 +142,8 @@ class Machine:
         self._read_access: int = unicorn.UC_HOOK_MEM_READ
         self.calls_flow: Calls | None = None
         """Receives the inputs of imported functions' answers, if that is wanted."""
+        self.resume: Callable[[Exception | None, bool], int | None] | None = None
+        """Returns where the code continues after an error, or the end of a call, if it does."""
         self._executed: set[tuple[int, int]] = set()
         self.engine.hook_add(unicorn.UC_HOOK_EDGE_GENERATED, self._on_edge)
         self._untouched: list[tuple[int, int, bytes, Callable[[], None]]] = []
@@ -555,12 +557,29 @@ class Machine:
         self.engine.reg_write(c.frame, stack + 0x2000 & ~0xF)
         for register, value in zip(c.arguments, arguments, strict=False):
             self.engine.reg_write(register, value & _MASK)
-        try:
-            self.engine.emu_start(function, landing, count=limit)
-        except self._failure as error:
-            where = self._register(c.program)
-            invalid = getattr(error, "errno", 0) == self._invalid_instruction
-            if invalid and self.name == X86_64 and self.read(where, 1)[0] in (0xC4, 0xC5):
-                raise NeedsVex(f"an AVX instruction at {where:#x}") from error
-            raise MemoryFault(f"{error} at {where:#x}") from error
-        return self._register(c.program) == landing
+        where = function
+        while True:
+            failure: Exception | None = None
+            try:
+                self.engine.emu_start(where, landing, count=limit)
+            except self._failure as error:
+                failure = self._fault(error)
+                failure.__cause__ = error
+            except Exception as error:
+                failure = error
+            landed = failure is None and self._register(c.program) == landing
+            again = self.resume(failure, landed) if self.resume is not None else None
+            if again is not None:
+                where = again
+                continue
+            if failure is not None:
+                raise failure
+            return landed
+
+    def _fault(self, error: Exception) -> MemoryFault:
+        """Return the fault at which the engine stopped."""
+        where = self._register(self.convention.program)
+        invalid = getattr(error, "errno", 0) == self._invalid_instruction
+        if invalid and self.name == X86_64 and self.read(where, 1)[0] in (0xC4, 0xC5):
+            return NeedsVex(f"an AVX instruction at {where:#x}")
+        return MemoryFault(f"{error} at {where:#x}")

@@ -14,6 +14,8 @@ HOOK_PREFIXES = ("PyInit_", "PyInitU_", "PyModExport_", "PyModExportU_")
 
 X86_64 = "x86_64"
 AARCH64 = "aarch64"
+DEFAULT_COOKIE = 0x2B99_2DDF_A232
+"""PE: the security cookie before the loader sets it (`DEFAULT_SECURITY_COOKIE` in Microsoft's gs_support.c)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,8 @@ class Image:
     """Static constructors, in order."""
     entry: int | None = None
     """PE: `DllMain`'s wrapper, which runs the C runtime's initialisers."""
+    cookie: int | None = None
+    """PE: the address of the security cookie, a number that the loader chooses."""
     tls: ThreadLocals = ThreadLocals()
     tls_fixups: tuple[TlsFixup, ...] = ()
     imports: frozenset[str] = frozenset()

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ftaudit.binary.image.lief_library import load_lief
-from ftaudit.binary.image.mapped import AARCH64, X86_64, Bind, Image, ImageWords, ThreadLocals, malformed
+from ftaudit.binary.image.mapped import (
+    AARCH64,
+    DEFAULT_COOKIE,
+    X86_64,
+    Bind,
+    Image,
+    ImageWords,
+    ThreadLocals,
+    malformed,
+)
 from ftaudit.errors import ImageError
 
 if TYPE_CHECKING:
@@ -19,6 +28,7 @@ _MACHINES = {0x8664: X86_64, 0xAA64: AARCH64, 0x14C: "i686", 0x1C4: "armv7", 0x2
 _DYNAMIC_BASE_64 = 10
 _EXECUTED, _WRITTEN = 0x2000_0000, 0x8000_0000
 """`IMAGE_SCN_MEM_EXECUTE` and `IMAGE_SCN_MEM_WRITE` (winnt.h)."""
+_COOKIE_AT = 88
 
 
 def machine_of(data: bytes) -> str:
@@ -101,6 +111,7 @@ def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int, e
         format="pe",
         machine=machine,
         base=base,
+        cookie=_security_cookie(binary, words),
         memory=memory,
         exports=exports,
         binds=tuple(binds),
@@ -124,6 +135,19 @@ def _sections(binary: lief.PE.Binary, base: int, size: int, right: int) -> tuple
         if int(section.characteristics) & right
     )
     return tuple((base + start, base + min(end, size)) for start, end in places if start < size)
+
+
+def _security_cookie(binary: lief.PE.Binary, words: ImageWords) -> int | None:
+    """Return the address of the security cookie, if the loader sets it: if it has the value that the linker gives it.
+
+    It is at `SecurityCookie` of `IMAGE_LOAD_CONFIG_DIRECTORY64` (winnt.h).
+    """
+    directory = binary.data_directory(load_lief().PE.DataDirectory.TYPES.LOAD_CONFIG_TABLE)
+    place = words.base + directory.rva + _COOKIE_AT if directory is not None and directory.rva else 0
+    if not words.holds(place):
+        return None
+    cookie = words.read(place)
+    return cookie if words.holds(cookie) and words.read(cookie) == DEFAULT_COOKIE else None
 
 
 def _delayed(binary: lief.PE.Binary, base: int) -> Iterator[Bind]:

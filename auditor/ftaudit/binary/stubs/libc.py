@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ftaudit.binary.emulator.emulated_process import ERRNO, Halt, Process, registry
+from ftaudit.binary.emulator.emulated_process import ERRNO, Halt, Process, ProcessEnds, registry
 from ftaudit.binary.stubs import libc_text
 
 LIBC_ANSWERS, answers = registry()
@@ -338,4 +338,4 @@ def _sysconf(process: Process) -> int:
          "__chk_fail", "?terminate@@YAXXZ", "_purecall", "Py_FatalError", "_Py_FatalErrorFunc", "quick_exit", "_Exit",
          "TerminateProcess", "ExitProcess")  # fmt: skip
 def _abort(process: Process) -> int:
-    raise Halt(f"the initialisation ends in {process.current}")
+    raise ProcessEnds(f"the initialisation ends in {process.current}")

@@ -97,6 +97,20 @@ def _set_locale(process: Process) -> int:
     return process.text("C")
 
 
+@answers("_wsetlocale")
+def _set_wide_locale(process: Process) -> int:
+    return process.text("C".encode("utf-16-le") + b"\0")
+
+
+@answers("__pctype_func", "___lc_locale_name_func")
+def _locale_table(process: Process) -> int:
+    """Answer the Universal CRT's tables of the current locale: classes of characters, names of its categories."""
+    key = f"{process.current} table"
+    if key not in process.symbols:
+        process.symbols[key] = process.unknown_data(process.current, bytes(512), 512)
+    return process.symbols[key]
+
+
 @answers("__stdio_common_vsprintf", "__stdio_common_vsprintf_s", "__stdio_common_vsnprintf_s")
 def _print_to_text(process: Process) -> int:
     """Answer the Universal CRT's `sprintf`s with the format as it stands: (options, buffer, size, format, …)."""

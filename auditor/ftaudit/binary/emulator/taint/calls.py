@@ -46,7 +46,8 @@ _LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
     "asprintf": ((0, 8),), "__asprintf_chk": ((0, 8),), "backtrace": ((0, "8*1"),), "realpath": ((1, 256),),
     "__realpath_chk": ((1, 256),), "fesetround": (), "fopen": (), "fopen64": (), "open": (), "open64": (), "access": (),
     "getauxval": (), "sysconf": (), "dlsym": (), "dlopen": (), "strerror": (), "opendir": (), "popen": (), "fclose": (),
-    "closedir": (), "pclose": (), "setlocale": (), "atof": (), "system": (), "fputs": (), "puts": (), "fwrite": (),
+    "closedir": (), "pclose": (), "setlocale": (), "_wsetlocale": (), "atof": (),
+    "__pctype_func": (), "system": (), "fputs": (), "puts": (), "fwrite": (),
     "fprintf": (), "printf": (), "__printf_chk": (), "__fprintf_chk": (), "getaddrinfo": ((3, 8),), "setenv": (),
     "unsetenv": (), "putenv": (), "strtod": ((1, 8),), "strcoll": (), "bsearch": (), "wcslen": (), "wcscmp": (),
     "syscall": (), "_ZSt20__throw_length_errorPKc": (), "getenv": (), "secure_getenv": (), "fflush": (), "raise": (),
@@ -66,8 +67,8 @@ _LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
     "CreateEventW": (), "ReleaseSemaphore": ((2, 4),), "SetEvent": (), "ResetEvent": (), "CloseHandle": (),
     "GetProcessHeap": (), "GetFileType": (), "GetStdHandle": (), "GetCommandLineA": (), "GetCommandLineW": (),
     "___lc_codepage_func": (), "___mb_cur_max_func": (), "___lc_locale_name_func": (), "__acrt_iob_func": (),
-    "_callnewh": (), "GetLogicalProcessorInformationEx": ((1, 1024), (2, 4)), "_fileno": (), "_isatty": (),
-    "GetLogicalProcessorInformation": ((0, 1024), (1, 4)), "RtlPcToFileHeader": ((1, 8),),
+    "_callnewh": (), "GetLogicalProcessorInformationEx": ((1, "@2"), (2, 4)), "_fileno": (), "_isatty": (),
+    "GetLogicalProcessorInformation": ((0, "@1"), (1, 4)), "RtlPcToFileHeader": ((1, 8),),
     "frexp": ((0, 4),), "frexpf": ((0, 4),), "frexpl": ((0, 4),), "modf": ((0, 8),), "modff": ((0, 4),),
     "modfl": ((0, 16),), "sincos": ((0, 8), (1, 8)), "sincosf": ((0, 4), (1, 4)), "sincosl": ((0, 16), (1, 16)),
     "__register_frame_info": ((1, 48),), "__register_frame_info_bases": ((1, 48),), "__register_frame": (),
@@ -112,6 +113,8 @@ class Calls:
         """Sizes of allocated memory."""
         self.read_argument: Callable[[int], int] = lambda _index: 0
         """Returns an argument of the call."""
+        self.read_count: Callable[[int], int] = lambda _address: 0
+        """Returns the 32-bit number at an address, or 0."""
         self.errno = 0
         """The address of `errno`, which every barely known function may set."""
         self._name = ""
@@ -233,9 +236,14 @@ class Calls:
             self.flow.mark(value, self._size(size), labels)
 
     def _size(self, size: int | str) -> int:
-        """Return bytes, or the product of the arguments that a text numbers: `8*1` is eight times the second one."""
+        """Return bytes: a number, or a product of arguments that a text numbers, such as `8*1`.
+
+        `@2` is the number of bytes to which the third argument points.
+        """
         if isinstance(size, int):
             return size
+        if size.startswith("@"):
+            return self.read_count(self.read_argument(int(size[1:])))
         product = 1
         for part in size.split("*"):
             product *= 8 if part == "8" else min(self.read_argument(int(part)), 1 << 12)

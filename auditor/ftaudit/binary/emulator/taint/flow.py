@@ -10,6 +10,7 @@ from typing import Any
 from ftaudit.binary.emulator.oracle import Guess
 from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
+from ftaudit.binary.emulator.taint.forks import Forks
 from ftaudit.binary.emulator.taint.instruction_effects import (
     FLAGS,
     LINE_SIZE,
@@ -20,7 +21,7 @@ from ftaudit.binary.emulator.taint.instruction_effects import (
     MemoryOperand,
 )
 from ftaudit.binary.emulator.taint.null_checks import forget_pointer
-from ftaudit.binary.image.mapped import AARCH64
+from ftaudit.binary.image.mapped import AARCH64, DEFAULT_COOKIE
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LINE = LINE_SIZE.bit_length() - 1
@@ -124,7 +125,10 @@ class Flow:
     questions: list[Guess] = field(default_factory=list)
     """The questions so far."""
     identifiers: Mapping[str, int] = field(default_factory=dict)
-    """The answers, by question, that are not 0, of which nothing else is known, and that stay the same."""
+    """The answers, by question, that are not 0 and not `DEFAULT_COOKIE`, and that stay the same.
+
+    Nothing else is known of them.
+    """
     code: Sequence[tuple[int, int]] = ()
     """The places of the images' code and data."""
     data: Sequence[tuple[int, int]] = ()
@@ -145,17 +149,19 @@ class Flow:
     paused: bool = False
     """Whether instructions are not followed for now: everything that they can write is already labelled."""
     steps: int = 0
+    constructing: int = 0
+    """Instructions of constructors that were followed."""
     joins: Joins = field(default_factory=Joins)
-    journal: list[tuple[int, bytes]] | None = None
-    """The memory before it was written, outside the stack, if it must be restored."""
+    forks: Forks | None = None
+    """The branches that unknowns decide in the constructor that runs; `None` while the hook runs."""
     may_have_failed: bool = False
     """Whether the C API may have left an exception: a decision that its answer made was inverted since."""
     inverted: Callable[[str], None] = lambda _name: None
     """Called when a decision is inverted that only one answer, with this name, made."""
     object_around: Callable[[int], tuple[int, int] | None] = lambda _address: None
     """Returns where the object at an address, on the heap or of the thread, begins and ends."""
-    kept: Callable[[int], bool] = lambda _address: True
-    """Whether the memory at an address must be restored."""
+    forks_of_constructor: Callable[[], Forks] | None = None
+    """Makes `forks` for one constructor."""
     _scopes: list[_Scope] = field(default_factory=list)
     _bits: dict[tuple[str, bool], int] = field(default_factory=dict)
     """The label of each name, and of each name that only decides."""
@@ -163,20 +169,6 @@ class Flow:
     """How many times in a row a branch was decided in one way."""
     _seen: dict[int, int] = field(default_factory=dict)
     _last: InstructionEffect | None = None
-
-    def snapshot(self) -> tuple[dict[int, int], dict[int, int], set[int], int, int]:
-        """Return the current labels, for `restore`."""
-        return dict(self.registers), dict(self.memory), set(self.lines), len(self.decisions), len(self.trace)
-
-    def restore(self, state: tuple[dict[int, int], dict[int, int], set[int], int, int]) -> None:
-        """Restore labels and decisions."""
-        registers, memory, lines, decisions, trace = state
-        self.registers, self.memory, self.lines = dict(registers), dict(memory), set(lines)
-        del self.decisions[decisions:]
-        self._scopes.clear()
-        del self.trace[trace:]
-        self._seen.clear()
-        self._streaks.clear()
 
     def state(self) -> dict[str, Any] | None:
         """Return all labels for `resume` in another run, or `None` if unknowns have decided something."""
@@ -190,12 +182,9 @@ class Flow:
             setattr(self, name, copy(value))
 
     def note(self, address: int, size: int) -> None:
-        """Save the memory that is about to be written."""
-        if self.journal is not None and size > 0 and self.kept(address):
-            try:
-                self.journal.append((address, bytes(self.engine.mem_read(address, size))))
-            except Exception:
-                return
+        """Save the memory that is about to be written, if it may have to be restored."""
+        if self.forks is not None:
+            self.forks.note(address, size)
 
     def touch(self, address: int, size: int, name: str) -> None:
         """Give bytes a label that the instruction which is being executed is the first to read."""
@@ -244,17 +233,19 @@ class Flow:
         if labels:
             size = min(size, _MOST_REPEATED)
             self.note(address, size)
-            lines.update(range(address >> _LINE, (address + size - 1 >> _LINE) + 1))
-            memory.update(dict.fromkeys(range(address, address + size), labels))
+            self.set_bytes(address, size, labels)
         elif any(address < end and start < address + size for start, end, _ in self.regions):
-            for byte in range(address, address + min(size, _MOST_REPEATED)):
-                lines.add(byte >> _LINE)
-                memory[byte] = 0
+            self.set_bytes(address, min(size, _MOST_REPEATED), 0)
         elif lines:
             for line in range(address >> _LINE, (address + size - 1 >> _LINE) + 1):
                 if line in lines:
                     for byte in range(max(address, line << _LINE), min(address + size, line + 1 << _LINE)):
                         memory.pop(byte, None)
+
+    def set_bytes(self, address: int, size: int, labels: int) -> None:
+        """Give bytes these labels, also in a range that `open` labels."""
+        self.lines.update(range(address >> _LINE, (address + size - 1 >> _LINE) + 1))
+        self.memory.update(dict.fromkeys(range(address, address + size), labels))
 
     def open(self, ranges: Sequence[tuple[int, int]], name: str, *, weak: bool = False) -> None:
         """Give all of these ranges a label, except the bytes that are written from now on."""
@@ -324,9 +315,16 @@ class Flow:
         """Follow the instruction that is about to be executed: Unicorn calls this."""
         if self.paused:
             return
-        self.steps += 1
-        if self.steps > _STEPS:
-            raise TooLong(len(set(self.trace)) > _LARGE)
+        forks = self.forks
+        if forks is not None:
+            if forks.arrive(address):
+                return
+            if not forks.labels and forks.steps > _STEPS:
+                raise TooLong(len(set(self.trace)) > _LARGE)
+        else:
+            self.steps += 1
+            if self.steps > _STEPS:
+                raise TooLong(len(set(self.trace)) > _LARGE)
         effects = self.joins.effects
         effect = effects.get(address)
         if effect is None and address not in effects:
@@ -340,9 +338,10 @@ class Flow:
             return
         kind = effect.kind
         self._last = effect
-        if self.journal is not None:
+        if forks is not None and forks.open:
             for place in effect.stores:
-                self.note(self._address(place, address), self._size(place, effect))
+                forks.note(self.address_of(place, address), self._size(place, effect))
+            forks.follow(effect, address)
         scopes = self._scopes
         if (
             effect.simple
@@ -352,7 +351,7 @@ class Flow:
         ):
             lines = self.lines
             for place in effect.places if lines else ():
-                where = self._address(place, address)
+                where = self.address_of(place, address)
                 if where >> _LINE in lines or where + place.size - 1 >> _LINE in lines:
                     break
             else:
@@ -397,7 +396,7 @@ class Flow:
         pointer = registers.get(place.base_family, 0) | registers.get(place.index_family, 0)
         if not pointer and not self.lines and not self.regions:
             return 0
-        where = self._address(place, address)
+        where = self.address_of(place, address)
         found = self.of_memory(where, self._size(place, effect))
         if not pointer or self._is_header(where):
             return found
@@ -413,10 +412,14 @@ class Flow:
             if base and self.read_register(place.base) < _INDEX:
                 chosen |= base  # The other register holds the address.
             if chosen:
-                self._open_around(self._address(place, address), self.name(chosen))
-        self.mark(self._address(place, address), self._size(place, effect), labels)
+                self.open_around(self.address_of(place, address), self.name(chosen))
+        elif pointer := self.strong(registers.get(place.base_family, 0)):
+            where = self.address_of(place, address)
+            if any(start <= where < end for start, end in self.data):
+                self.open(self.data, self.name(pointer))
+        self.mark(self.address_of(place, address), self._size(place, effect), labels)
 
-    def _open_around(self, address: int, name: str) -> None:
+    def open_around(self, address: int, name: str) -> None:
         """Label the memory that a write with an unknown index may reach: data, the function's frame, an object."""
         stack = self.read_register(self.stack)
         if any(start <= address < end for start, end in self.data):
@@ -435,7 +438,8 @@ class Flow:
 
         return min(place.size * int(self.read_register(x86_const.UC_X86_REG_RCX)), _MOST_REPEATED) or 1
 
-    def _address(self, place: MemoryOperand, address: int) -> int:
+    def address_of(self, place: MemoryOperand, address: int) -> int:
+        """Return where an operand of the instruction at an address is."""
         read = self.read_register
         where = place.displacement
         if place.relative:
@@ -471,14 +475,14 @@ class Flow:
 
     def _jump(self, effect: InstructionEffect, address: int, labels: int) -> None:
         """Follow a jump to a place that an unknown decided: into the module's own code it can lead anywhere."""
-        if effect.loads:
-            where = int.from_bytes(self.engine.mem_read(self._address(effect.loads[0], address), 8), "little")
-        else:
-            where = self._target(effect, address)
+        where = self.target_of(effect, address)
         if any(start <= where < end for start, end in self.code) and not self.opaque:
             self.opaque = self.name(labels)
 
-    def _target(self, effect: InstructionEffect, address: int) -> int:
+    def target_of(self, effect: InstructionEffect, address: int) -> int:
+        """Return where an indirect jump or call at an address leads."""
+        if effect.loads:
+            return int.from_bytes(self.engine.mem_read(self.address_of(effect.loads[0], address), 8), "little")
         code = bytes(self.engine.mem_read(address, 4))
         if self.machine == AARCH64:
             from unicorn import arm64_const
@@ -500,13 +504,18 @@ class Flow:
             effect = self.joins.effects.get(address)
             if effect is not None and flags in effect.writes:
                 compare = bytes(self.engine.mem_read(address, effect.length))
-                place = self._address(effect.loads[0], address) if effect.loads else None
+                place = self.address_of(effect.loads[0], address) if effect.loads else None
+                if place is not None:
+                    self.note(place, 8)
                 forget_pointer(self.engine, self.machine, compare, place, branch, taken=taken)
                 return
         forget_pointer(self.engine, self.machine, b"", None, branch, taken=taken)
 
     def _is_settled(self, address: int, size: int, effect: InstructionEffect, labels: int) -> bool:
-        """Return whether a branch asks only whether an identifier is 0, or is itself: a lock asks for its owner so."""
+        """Return whether a branch asks only whether an identifier is itself, or a value that it never has.
+
+        A lock asks so for its owner, and code of Windows for the security cookie.
+        """
         known = self.identifiers.get(self.name(labels))
         if known is None or labels & labels - 1 or labels & self.weakly or effect.name not in _EQUALITY:
             return False
@@ -521,9 +530,9 @@ class Flow:
         return bool(compared) and all(self._is_identity(each, address, known, labels) for each in compared)
 
     def _is_identity(self, compared: Compared, address: int, known: int, labels: int) -> bool:
-        """Return whether a compared value is the identifier itself, or 0 that no unknown had a part in."""
+        """Return whether a compared value is the identifier itself, or a certain one that it never has."""
         if compared.place is not None:
-            where = self._address(compared.place, address)
+            where = self.address_of(compared.place, address)
             value = int.from_bytes(self.engine.mem_read(where, compared.size), "little")
             own = self.of_memory(where, compared.size)
         elif compared.number:
@@ -531,11 +540,14 @@ class Flow:
             own = self.registers.get(compared.family, 0)
         else:
             value, own = compared.value, 0
-        return (value == known and own == labels) or (value == 0 and not own)
+        return (value == known and own == labels) or (value in (0, DEFAULT_COOKIE) and not own)
 
     def _decide(self, address: int, size: int, effect: InstructionEffect, labels: int) -> None:
         """Note a branch that an unknown decides, and invert it if that is wanted."""
         if self.identifiers and self._is_settled(address, size, effect, labels):
+            return
+        if self.forks is not None:
+            self._fork(self.forks, address, size, effect, labels)
             return
         number = len(self.decisions)
         taken = holds(self.engine, self.machine, bytes(self.engine.mem_read(address, size)), effect.name)
@@ -564,3 +576,19 @@ class Flow:
             body = frozenset(self.trace[before:])
             self._scopes = [scope for scope in self._scopes if scope.ends_there or scope.stack != stack]
             self._scopes.append(_Scope(stack, self.weak(labels), body, False))
+
+    def _fork(self, forks: Forks, address: int, size: int, effect: InstructionEffect, labels: int) -> None:
+        """Follow both paths of a branch in a constructor."""
+        taken = holds(self.engine, self.machine, bytes(self.engine.mem_read(address, size)), effect.name)
+        ends = address + size, address + (effect.target or 0)
+        open_before = len(forks.open)
+        if forks.begin(address, self.read_register(self.stack), labels, (ends[taken], ends[not taken])):
+            if len(forks.open) > open_before:
+                self._forget_pointer(bytes(self.engine.mem_read(address, size)), taken=not taken)
+            return
+        last, streak = self._streaks.get(address, (taken, 0))
+        streak = streak + 1 if last is taken else 1
+        if streak >= _LONGEST:
+            taken, streak = not taken, 1
+            self.engine.reg_write(self.program, ends[taken])
+        self._streaks[address] = (taken, streak)

@@ -1,117 +1,81 @@
-"""Static constructors in which unknowns decide: each runs along all its paths, and their writes are labelled.
+"""Static constructors in which unknowns decide: all their paths are followed in one run, and what differs is labelled.
 
-Compilers put a constructor into many modules that asks the processor for its features, with dozens of branches. None of
-them is worth a run of the whole module: only the constructor runs again, and its memory is restored in between.
+Compilers put a constructor into many modules that asks the processor for its features, with dozens of branches, and
+all constructors of a Windows module are one. None of the branches is worth a run of the whole module.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 
-from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.flow import FastFailed, Flow
-
-_LONG = 4_000
-"""Instructions of a constructor above which it is run along only one path."""
-_MOST_STEPS = 40_000
-"""Instructions of all the paths through one constructor."""
-_MOST = 512
-"""Paths through one constructor."""
+from ftaudit.binary.emulator.taint.constructor_state import ConstructorLabels, Joins, Unknown
+from ftaudit.binary.emulator.taint.flow import Flow
 
 
 def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None]) -> None:
     """Run a constructor, and label the memory whose content is undecided."""
-    before = len(flow.decisions)
-    if flow.paused:
+    if flow.paused or flow.forks_of_constructor is None:
         construct()
         return
-    if number in joins.open:
-        _construct_once(flow, construct)
-        _forget(flow, before)
-        _label(flow, *joins.open[number])
-        return
-    if number not in joins.wanted:
-        begun = flow.steps
-        _construct_once(flow, construct)
-        made = flow.decisions[before:]
-        if made and flow.steps - begun > _LONG:
-            labels = 0
-            for decision in made:
-                labels |= decision.labels
-            _forget(flow, before)
-            joins.open[number] = (None, ((flow.name(labels), False),))
-            _label(flow, *joins.open[number])
-        elif made:
-            joins.wanted.add(number)
-        return
-    joins.wanted.discard(number)
-    start = flow.snapshot()
-    journal: list[tuple[int, bytes]] = []
-    written: set[tuple[int, int]] = set()
-    labels = 0
-    turned, asked = flow.turned, len(flow.questions)
-    ways: set[tuple[int, bool]] = set()
-    runs, begun, complete = 0, flow.steps, True
-    ways_left: list[tuple[int, ...]] = [()]
-    while ways_left:
-        way = ways_left.pop(0)
-        runs += 1
-        if runs > _MOST or flow.steps - begun > _MOST_STEPS:
-            complete = False
-            break
-        flow.restore(start)
-        del flow.questions[asked:]
-        flow.turned = frozenset(before + index for index in way)
-        flow.journal = journal
-        with contextlib.suppress(FastFailed):
-            construct()
-        flow.journal = None
-        made = flow.decisions[before:]
-        for index, decision in enumerate(made):
-            labels |= decision.labels
-            ways.add((decision.address, decision.taken))
-            other = (decision.address, not decision.taken)
-            if index > max(way, default=-1) and other not in ways:
-                ways.add(other)
-                ways_left.append((*way, index))
-        for address, content in reversed(journal):
-            written.add((address, len(content)))
-            flow.engine.mem_write(address, content)
-        journal.clear()
-    flow.restore(start)
-    del flow.questions[asked:]  # What follows is numbered as in a run without these.
-    flow.turned = turned
-    flow.steps = begun
-    _construct_once(flow, construct)
-    _forget(flow, before)
-    names = tuple(
-        (name, bool(flow.weakly >> index & 1)) for index, name in enumerate(flow.names) if labels >> index & 1
-    )
-    joins.open[number] = (tuple(written) if complete else None, names)
-    _label(flow, *joins.open[number])
-
-
-def _construct_once(flow: Flow, construct: Callable[[], None]) -> None:
-    """Run a constructor without inverting its decisions: the numbers are those of the decisions that follow it."""
-    turned, flow.turned = flow.turned, frozenset()
-    construct()
-    flow.turned = turned
-
-
-def _forget(flow: Flow, before: int) -> None:
-    """Drop the decisions of a constructor: the undecided memory is labelled."""
-    del flow.decisions[before:]
-
-
-def _label(flow: Flow, places: tuple[tuple[int, int], ...] | None, names: tuple[tuple[str, bool], ...]) -> None:
-    if places is None:
-        name, weak = names[0] if names else ("a static constructor", False)
-        flow.open(flow.data, name, weak=weak)
+    followed = len(flow.trace)
+    if (known := joins.constructors.get(number)) is not None:
         flow.paused = True
-        return
+        construct()
+        flow.paused = not known.complete
+        _replay(flow, known)
+    else:
+        forks = flow.forks = flow.forks_of_constructor()
+        try:
+            construct()
+        finally:
+            flow.forks = None
+            flow.constructing += forks.steps
+        if forks.labels:
+            joins.constructors[number] = _recorded(flow, forks.labels, complete=not forks.gave_up)
+    flow.registers.clear()
+    del flow.trace[followed:]
+
+
+def _recorded(flow: Flow, deciding: int, *, complete: bool) -> ConstructorLabels:
+    return ConstructorLabels(
+        memory=tuple((start, size, _unknowns(flow, labels)) for start, size, labels in _runs(flow.memory.items())),
+        regions=tuple((start, end, _unknowns(flow, labels)) for start, end, labels in flow.regions),
+        deciding=tuple(name for name, _, _ in _unknowns(flow, deciding)),
+        opaque=flow.opaque,
+        complete=complete,
+    )
+
+
+def _runs(labels: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yield address, size and label of each stretch of bytes with one label."""
+    for (_, label), group in groupby(enumerate(sorted(labels)), key=lambda item: (item[1][0] - item[0], item[1][1])):
+        places = [place for _, (place, _) in group]
+        yield places[0], len(places), label
+
+
+def _unknowns(flow: Flow, labels: int) -> tuple[Unknown, ...]:
+    return tuple(
+        (name, bool(flow.weakly >> index & 1), bool(flow.by_python >> index & 1))
+        for index, name in enumerate(flow.names)
+        if labels >> index & 1
+    )
+
+
+def _replay(flow: Flow, known: ConstructorLabels) -> None:
+    """Set the labels to those after another run of the constructor."""
+    flow.memory.clear()
+    flow.lines.clear()
+    flow.regions = [(start, end, _labels(flow, unknowns)) for start, end, unknowns in known.regions]
+    for start, size, unknowns in known.memory:
+        flow.set_bytes(start, size, _labels(flow, unknowns))
+    flow.opaque = flow.opaque or known.opaque
+
+
+def _labels(flow: Flow, unknowns: Iterable[Unknown]) -> int:
     labels = 0
-    for name, weak in names:
-        labels |= flow.label(name, weak=weak)
-    for address, size in places:
-        flow.mark(address, size, labels | flow.of_memory(address, size))
+    for name, weak, by_python in unknowns:
+        label = flow.label(name, weak=weak)
+        labels |= label
+        flow.by_python |= label if by_python else 0
+    return labels

@@ -10,7 +10,6 @@ from ftaudit.binary.emulator.taint.instruction_effects import Decoder, Instructi
 from ftaudit.binary.image.mapped import Image
 
 _MOST: Final = 20_000
-"""Instructions that are examined."""
 CALLS: Final = frozenset({"call", "bl", "blr"})
 _ENDS: Final = frozenset({"ret", "jmp", "b", "retaa", "retab", "ud2", "brk", "udf", "hlt"})
 
@@ -49,6 +48,8 @@ class OwnCode:
     decoder: Decoder
     ends: frozenset[int] = frozenset()
     """The return addresses of calls that do not return."""
+    most: int = _MOST
+    """Instructions that are examined."""
     following: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """The addresses that may come after that of an instruction, in the function."""
     returns: set[int] = field(default_factory=set)
@@ -63,7 +64,7 @@ class OwnCode:
             if address in self.following:
                 continue
             effect = self.effect(address)
-            if effect is None or len(self.following) >= _MOST:
+            if effect is None or len(self.following) >= self.most:
                 self.complete = False
                 continue
             after = address + effect.length
