@@ -12,7 +12,9 @@ from ftaudit.model import GilDeclaration
 
 pytestmark = pytest.mark.interpreter
 
-SOURCES = sorted((Path(__file__).parents[2] / "fixtures" / "proofs").glob("*.c"))
+FOLDER = Path(__file__).parents[2] / "fixtures" / "proofs"
+SOURCES = sorted(FOLDER.glob("*.c"))
+WRITTEN_BY_HAND = sorted(FOLDER.glob("*.cpp"))
 
 
 @pytest.mark.parametrize("optimize", ["-O0", "-O2"])
@@ -29,3 +31,11 @@ def test_a_path_that_makes_another_module_counts(source: Path, optimize: str) ->
     image = compiled_file(source, optimize, "-DGUILTY")
     answer = read_declaration(image, module_name="subject", path="subject.so", target_version=(3, 14))
     assert answer.declaration in (GilDeclaration.UNDETERMINED, GilDeclaration.USED), answer.how
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-O2"])
+@pytest.mark.parametrize("source", WRITTEN_BY_HAND, ids=lambda source: source.stem)
+def test_a_path_on_which_a_hand_written_module_may_go_on_counts(source: Path, optimize: str) -> None:
+    image = compiled_file(source, optimize, "-lstdc++")
+    answer = read_declaration(image, module_name="subject", path="subject.so", target_version=(3, 14))
+    assert answer.declaration is GilDeclaration.UNDETERMINED, answer.how

@@ -10,7 +10,7 @@ from functools import partial
 from ftaudit.binary.emulator.attach import attach, cover
 from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Linked, Process, Sealed
+from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Linked, Process, Sealed, Thrown
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Guess, Oracle
 from ftaudit.binary.emulator.taint.constructor_state import Joins
@@ -77,6 +77,10 @@ class HookRun:
     """The last stretches of code that ran before it failed, if it was followed."""
     beyond: str = ""
     """The failure of the emulated run that `force` bypassed for this one."""
+    thrown: bool = False
+    """It failed because it throws a C++ exception."""
+    unsettled: bool = False
+    """It failed for what is not emulated: a real machine may go on."""
     missed: int | None = None
     """The first touched address in the unread part of the image."""
     faulted: bool = False
@@ -263,6 +267,8 @@ def run(
             exhausted=isinstance(error, Exhausted),
             # What is not emulated may keep the code from ending the process.
             faulted=isinstance(error, MemoryFault) or (isinstance(error, FastFailed) and bool(_opaque(python))),
+            thrown=isinstance(error, Thrown),
+            unsettled=type(error) is Halt,
             missed=python.process.machine.missed if python else None,
             needs_vex=isinstance(error, NeedsVex),
             hands_over_to=error.name if isinstance(error, HandOver) else "",

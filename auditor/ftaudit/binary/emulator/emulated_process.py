@@ -66,6 +66,10 @@ class ProcessEnds(Halt):
     """The emulated code ends its process."""
 
 
+class Thrown(Halt):
+    """The emulated code throws a C++ exception."""
+
+
 class Exhausted(Halt):
     """The emulated code ran longer than its budget."""
 

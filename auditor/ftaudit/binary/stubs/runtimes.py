@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftaudit.binary.emulator.emulated_process import IDENTIFIER, IDENTIFIERS, Halt, Process, registry
+from ftaudit.binary.emulator.emulated_process import IDENTIFIER, IDENTIFIERS, Halt, Process, Thrown, registry
 from ftaudit.binary.stubs.libc import counted
 
 RUNTIME_ANSWERS, answers = registry()
@@ -127,7 +127,7 @@ def _guard_release(process: Process) -> int:
          "_ZSt28__throw_bad_array_new_lengthv", "_ZSt21__throw_runtime_errorPKc",
          "?_Xlength_error@std@@YAXPEBD@Z", "?_Xbad_alloc@std@@YAXXZ", "?_Xout_of_range@std@@YAXPEBD@Z")  # fmt: skip
 def _throw(process: Process) -> int:
-    raise Halt("the initialisation throws a C++ exception")
+    raise Thrown("the initialisation throws a C++ exception")
 
 
 @answers("_ZSt9call_once", "_ZNSt3__111__call_onceERVmPvPFvS2_E")
