@@ -78,7 +78,7 @@ def shown(run: Run, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
         ('python = "./evil"', ["python may not be set by a file that ftaudit found by itself", "FTAUDIT_PYTHON"]),
         ('[check]\npython = "./evil"', ["may not be set by a file that ftaudit found by itself", "--config"]),
         ('cache-dir = "cache"', ["cache-dir may not be set", "runs an interpreter in it"]),
-        ('output = "../../.profile"', ["output may not be set", "a file to be replaced"]),
+        ('output = "../../.profile"', ["output may not be set", "a file that ftaudit replaces"]),
         ('rules = ["../elsewhere"]', ["not below", "--config"]),
         ('rules = ["/"]', ["not below"]),
         ('baseline = "../b.json"', ["not below"]),

@@ -200,7 +200,7 @@ def test_an_interpreter_that_is_not_the_targets_ends_the_command(venv: Path, tmp
 
 def test_running_an_environment_needs_one_and_excludes_static(tmp_path: Path) -> None:
     write(tmp_path, "r.txt", "# nothing\n")
-    with pytest.raises(UsageError, match="no input is one"):
+    with pytest.raises(UsageError, match="no input is an environment"):
         audit(str(tmp_path / "r.txt"), settings=Settings(run_env=True))
     with pytest.raises(UsageError, match="imports nothing"):
         audit(str(tmp_path / "r.txt"), settings=Settings(run_env=True, static=True))

@@ -81,7 +81,7 @@ def test_without_a_network_a_store_gives_the_whole_binary_evidence_and_the_repor
     assert report["coverage"]["binaries"] == {"done": 2, "total": 2}
     assert {row["evidence"]["binary"]["store"] for row in report["packages"]} == {"team"}
     (note,) = [note for note in report["notes"] if "facts store" in note]
-    assert "the facts store team answered for 2 wheels (made by the team with ftaudit" in note
+    assert "the facts store team provided the facts for 2 wheels (made by the team with ftaudit" in note
 
 
 def test_the_own_cache_is_asked_before_a_store(run: Run, team: Team) -> None:

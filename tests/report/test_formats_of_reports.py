@@ -256,7 +256,7 @@ def test_an_annotation_says_what_and_where_and_comes_back_as_it_went_in() -> Non
 
 def test_more_annotations_than_github_shows_are_said() -> None:
     given = report(*(package(facts(name=f"p{number}", kind=WheelKind.NONE)) for number in range(11)))
-    assert "11 errors; exit code 1 (GitHub shows 10" in render_report(given, Format.GITHUB, Medium())
+    assert "11 errors; exit code 1 (GitHub shows only 10" in render_report(given, Format.GITHUB, Medium())
 
 
 @every_report

@@ -20,8 +20,8 @@ RESERVED: Final = {
     "cache_dir": "ftaudit trusts this folder, and runs an interpreter in it",
     "facts": "ftaudit trusts what the store contains",
     "read_again": "it decides how far ftaudit trusts facts stores",
-    "output": "it names a file to be replaced",
-    "wheel_dir": "it names a folder to be written to",
+    "output": "it names a file that ftaudit replaces",
+    "wheel_dir": "it names a folder that ftaudit writes to",
 }
 """By the name of the option in the command's code."""
 

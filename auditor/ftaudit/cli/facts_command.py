@@ -48,7 +48,7 @@ def add_parsers(commands: Any) -> None:
     imports = _add(actions, "import", does, run_import, IMPORT)
     imports.add_argument("stores", nargs="+", type=Path, metavar="FILE", help="a facts store")
 
-    does = "show who made a facts store, when, with which version, and its size"
+    does = "show who made a facts store, when and with which ftaudit version, and how large it is"
     info = _add(actions, "info", does, run_info, INFO)
     stores = "a facts store (default: all that audits use)"
     info.add_argument("stores", nargs="*", type=Path, metavar="FILE", help=stores)
@@ -114,7 +114,7 @@ def run_verify(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
             if not store.is_usable:
                 raise UsageError(
                     f"{store.path} has facts of another analysis ({store.provenance.analysis})",
-                    hint="compare it with the ftaudit that made it",
+                    hint="run `ftaudit facts verify` with the ftaudit version that made the store",
                 )
             compared, unknown = compare_with_wheels(store, options.wheels)
             text += f"{compared} answers compared with the wheels, and equal; {unknown} wheels are not in the store\n"

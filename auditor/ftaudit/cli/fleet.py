@@ -234,8 +234,8 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
         lines.append("projects: " + ", ".join(f"{codes[code]} {what}" for code, what in told.items() if codes[code]))
     if info.kept:
         kept = "1 package is unchanged" if info.kept == 1 else f"{info.kept} packages are unchanged"
-        lines.append(f"{kept} since an earlier run, whose answers are used again")
-    lines += [f"the facts store {name} answered for {count} wheels" for name, count in info.stores.items()]
+        lines.append(f"{kept} since an earlier run; ftaudit reuses the earlier answers")
+    lines += [f"the facts store {name} provided the facts for {count} wheels" for name, count in info.stores.items()]
     notes = info.notes[:MOST_NOTES]
     if len(info.notes) > MOST_NOTES:
         notes += (f"{len(info.notes) - MOST_NOTES} more notes are in {options.output / RUN_FILE}",)

@@ -62,7 +62,7 @@ def _platform(name: str) -> str:
 def add_cache(group: Any) -> None:
     """Add the options for the cache and the network."""
     group.add_argument("--offline", action="store_true", help="use only caches and local files")
-    seconds = "start no request after S seconds; reuse cached pages for up to a day"
+    seconds = "do not start new requests after S seconds; reuse cached pages for up to a day"
     group.add_argument("--network-seconds", type=_seconds, metavar="S", help=seconds)
     group.add_argument("--no-cache", action="store_true", help="do not read or write the cache")
     group.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
@@ -83,7 +83,7 @@ def add_index(parser: argparse.ArgumentParser) -> None:
 
 def add_facts(group: Any) -> None:
     """Add `--facts`."""
-    stores = "a facts store to ask before a wheel is read (repeatable)"
+    stores = "a facts store to consult before reading a wheel (repeatable)"
     group.add_argument("--facts", action="append", default=[], type=Path, metavar="FILE", help=stores)
 
 
@@ -156,7 +156,7 @@ def add_audit(parser: argparse.ArgumentParser) -> Any:
     add_targets(where)
     add_platforms(where, "default: this machine")
     how = parser.add_argument_group("checks")
-    how.add_argument("--static", action="store_true", help="do not import anything: run no audited code")
+    how.add_argument("--static", action="store_true", help="do not import anything or run any audited code")
     how.add_argument("--source", action="store_true", help="also scan the packages' source distributions (slower)")
     run_env = "import the packages of --env with its own interpreter"
     how.add_argument("--run-env", action="store_true", help=run_env)
@@ -174,7 +174,7 @@ def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table
     """Add the options of the answer, in one of the formats; return their group."""
     group = parser.add_argument_group("output")
     offered = tuple(map(str, formats))
-    text = f"{', '.join(offered)}; default: by the suffix of --output, else {offered[0]}"
+    text = f"{', '.join(offered)}; default: from the --output suffix, else {offered[0]}"
     group.add_argument("--format", choices=offered, metavar="NAME", help=text)
     group.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the output to FILE")
     group.add_argument(

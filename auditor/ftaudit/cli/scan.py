@@ -75,7 +75,7 @@ def add_parsers(commands: Any) -> None:
     rules.add_argument("--pedantic", action="store_true", help="include rules and findings with many false positives")
     group = scan.add_argument_group("fixes")
     fixes = group.add_mutually_exclusive_group()
-    fixes.add_argument("--diff", action="store_true", help="print the fixes of the findings as a diff for `git apply`")
+    fixes.add_argument("--diff", action="store_true", help="print the fixes as a diff for `git apply`")
     fixes.add_argument("--write", action="store_true", help="write the safe fixes, then report what remains")
     declare = "print the edits that declare the GIL unused, if no finding forbids it"
     group.add_argument("--declare", action="store_true", help=declare)

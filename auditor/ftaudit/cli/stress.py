@@ -32,7 +32,7 @@ EPILOG: Final = """\
 examples:
   ftaudit stress ujson==6.1.0
   ftaudit stress ujson cytoolz --budget 20 --report failures/
-  ftaudit stress uv.lock             every package of a lock that is ready
+  ftaudit stress uv.lock             every ready package in a lock file
   ftaudit stress --replay failures/ujson-6.1.0-1.py
 """
 

@@ -126,7 +126,7 @@ def parse_document(data: bytes, name: str) -> Document:
     audits = [place for place in inner if _is_audit(place.table())]
     scans = [place for place in inner if _is_scan(place.table())]
     if not audits and not scans:
-        raise InputError(f"{name} is not a report of check, wheel, scan or report", hint=HINT)
+        raise InputError(f"{name} is not the output of `ftaudit check`, `wheel`, `scan` or `report`", hint=HINT)
     besides = [one for one in each if one not in audits]
     return Document(
         name=name,

@@ -160,4 +160,6 @@ def _check_run_env(read: Sequence[Requirements], settings: Settings) -> None:
     if settings.run_env and settings.static:
         raise UsageError("--run-env imports the installed packages, and --static imports nothing", hint="leave one out")
     if settings.run_env and not any(each.format is InputFormat.ENVIRONMENT for each in read):
-        raise UsageError("--run-env is for environments, and no input is one", hint="name one with --env PATH")
+        raise UsageError(
+            "--run-env needs an environment, and no input is an environment", hint="name one with --env PATH"
+        )

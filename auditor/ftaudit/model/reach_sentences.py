@@ -162,9 +162,9 @@ def open_phrase(site: OpenSite) -> str:
             return f"the binary of {site.module} could not be read"
         case OpenKind.BUDGET:
             return (
-                f"the analysis reached its limit of steps for {at}"
+                f"the analysis reached its step limit for {at}"
                 if site.module
-                else "the analysis reached its limit of steps"
+                else "the analysis reached its step limit"
             )
         case OpenKind.MISSING:
             return f"the start point {site.module} was not found"
@@ -207,7 +207,7 @@ def run_sentences(run: ComparedRun, differences: Sequence[Difference]) -> Iterat
     yield from map(difference_sentence, inside)
     if outside := [each.module for each in differences if each.outside]:
         more = f" and {len(outside) - LISTED} more" if len(outside) > LISTED else ""
-        yield f"{run.run}: code that no start point imports loaded {', '.join(outside[:LISTED])}{more}"
+        yield f"{run.run}: {', '.join(outside[:LISTED])}{more} loaded by code that no start point imports"
     if not inside and (run.completed or run.kind is RunKind.RECORDED):
         what = "importing the start points with" if run.kind is RunKind.SANDBOX else "the runs in"
         yield f"{what} {run.run} showed no difference"

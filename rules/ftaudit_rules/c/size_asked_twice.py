@@ -92,7 +92,7 @@ static PyObject *sum(PyObject *m, PyObject *list) {
             code = unit.code[start : call.start]
             if _ALLOCATES.search(code) and not _TUPLE.search(code):
                 yield self.finding(
-                    f"the size of `{key[1]}` is read again after memory was allocated for the size from line"
+                    f"the size of `{key[1]}` is read again, but the memory was allocated for the size read on line"
                     f" {unit.line_at(before.start)}",
                     location=unit.place(call.start),
                 )

@@ -47,7 +47,7 @@ class Abi3OnlyWheel(PackageRule):
             return
         stable = sorted({tag.abi for tag in tags if tag.abi in ("abi3", "abi3t")})
         if stable:
-            since = "" if target.version >= ABI3T_SINCE else "; abi3t counts from 3.15t on"
+            since = "" if target.version >= ABI3T_SINCE else "; abi3t wheels work from 3.15t"
             yield self.finding(
                 f"the wheels of {facts.pin.name} {facts.pin.version} are tagged {' and '.join(stable)}, "
                 f"which {target.executable} does not install{since}"

@@ -13,14 +13,14 @@ from ftaudit_rules.package._tags import suffix_abi, tags_of
 class SoabiTagMismatch(PackageRule):
     """CPython searches only for its own suffix: it cannot import a module with the suffix of another build.
 
-    Such a wheel was usually built by the wrong interpreter, or retagged. If the file was only renamed, the module was
+    Such a wheel was usually built with the wrong interpreter, or retagged. If the file was only renamed, the module was
     compiled for another object layout and corrupts memory.
     """
 
     info = RuleInfo(
         code="FT204",
         name="soabi-tag-mismatch",
-        summary="A module's file name contains the suffix of another build of CPython than the wheel's tag.",
+        summary="A module's file name has the suffix of a different CPython build than the wheel's tag.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -16,7 +16,7 @@ class HalfMadeModule(PythonRule):
     """Code reads a module from `sys.modules` as a quick way to import it.
 
     The import system adds a module to `sys.modules` before it executes the module. A thread that finds it there can
-    get a module that lacks half of its names, which shows as an AttributeError in one of a thousand starts.
+    get a module that lacks half of its names, which shows up as an AttributeError about once in a thousand starts.
     `importlib.import_module` and the `import` statement find the module there too, but they wait until it is
     complete.
     """

@@ -24,13 +24,13 @@ class ProcessGlobalState(PythonRule):
     info = RuleInfo(
         code="FT513",
         name="process-global-state",
-        summary="A function of a library changes something that belongs to the whole process.",
+        summary="A library function changes something that belongs to the whole process.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Pass the value as an argument (cwd=, env=, file=, an own random.Random), use a ContextVar, or make the "
-            "change in the program, not in a library."
+            "Pass the value as an argument (cwd=, env=, file=, a separate random.Random), use a ContextVar, or make "
+            "the change in the program, not in a library."
         ),
         links=("https://py-free-threading.github.io/porting/",),
     )

@@ -126,6 +126,6 @@ def stored_answers(store: FactsStore, use: StoreUse) -> str:
     compared = f"; {use.compared} compared with the wheel and equal" if use.compared else ""
     unread = f"; {use.unread} could not be compared, because the wheel could not be read" if use.unread else ""
     return (
-        f"the facts store {store.name} answered for {wheels}"
+        f"the facts store {store.name} provided the facts for {wheels}"
         f" (made by {made.by} with ftaudit {made.ftaudit}, {made.created}){compared}{unread}"
     )

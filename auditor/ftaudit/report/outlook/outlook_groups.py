@@ -30,8 +30,8 @@ def outlook_sentence(outlook: Outlook) -> str:
     names = {wheel.name for wheel in outlook.packages}
     lacking = {wheel.name for wheel in outlook.packages if wheel.kind in (WheelKind.NONE, None)}
     again = {wheel.name for wheel in outlook.packages if wheel.needs_rebuild} - lacking
-    text = f"CPython {outlook.target} has wheels of {len(names - lacking)} of {len(names)} packages"
-    return f"{text}; CPython {outlook.after} needs {len(again)} of them built again."
+    text = f"CPython {outlook.target} has wheels for {len(names - lacking)} of {len(names)} packages"
+    return f"{text}; CPython {outlook.after} requires a rebuild of {len(again)} of them."
 
 
 def outlook_groups(outlook: Outlook) -> Iterator[OutlookGroup]:

@@ -40,8 +40,8 @@ def render(results: Results, *, places: Places) -> str:
     told = [f"{levels[level]} {level}{'s' if levels[level] != 1 else ''}" for level in levels]
     told += [f"{suppressed} known and not counted"] if suppressed else []
     over = [level for level, number in levels.items() if number > SHOWN]
-    tail = f" (GitHub shows {SHOWN} of each level; the lines above are all)" if over else ""
-    lines.append(f"ftaudit: {', '.join(told) or 'nothing to say'}; exit code {results.exit_code}{tail}")
+    tail = f" (GitHub shows only {SHOWN} of each level; the lines above list all of them)" if over else ""
+    lines.append(f"ftaudit: {', '.join(told) or 'nothing to report'}; exit code {results.exit_code}{tail}")
     return "\n".join(lines) + "\n"
 
 
