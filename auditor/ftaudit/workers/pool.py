@@ -31,7 +31,7 @@ class _Batch:
 
 
 class WorkerPool:
-    """Worker processes, started with the first task. A context manager that ends them."""
+    """Worker processes, started as there are tasks for them. A context manager that ends them."""
 
     def __init__(
         self,
@@ -60,12 +60,17 @@ class WorkerPool:
         self._fork = fork
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        """One for each worker."""
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._processes: set[WorkerProcess] = set()
         self._state = threading.Condition()
         self._clock = threading.Condition()
         self._starting = threading.Lock()
         self._wakes = math.inf
         self._waiting = 0
+        """The weight of the tasks that are not finished."""
+        self._unfinished = 0
+        """How many batches are not finished."""
         self._closed = False
 
     def __enter__(self) -> WorkerPool:
@@ -75,15 +80,21 @@ class WorkerPool:
         self.close()
 
     def start(self) -> None:
-        """Start the workers now, so that they are ready when the first task comes."""
+        """Start the first worker now, so that it is ready when the first task comes. Copies of this process all start
+        now, before it has threads.
+        """
         with self._state:
             if self._threads or self._closed or not self.workers:
                 return
-            first = [self._new() if self._fork else None for _ in range(self.workers)]
-            self._threads = [threading.Thread(target=self._serve, args=(each,), daemon=True) for each in first]
-            self._threads.append(threading.Thread(target=self._watch, daemon=True))
-        for thread in self._threads:
-            thread.start()
+            copies = [self._new() for _ in range(self.workers)] if self._fork else [None]
+            self._watcher.start()
+            for copy in copies:
+                self._add_thread(copy)
+
+    def _add_thread(self, process: WorkerProcess | None) -> None:
+        thread = threading.Thread(target=self._serve, args=(process,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def submit(
         self, tasks: Sequence[Any], shared: object = None, *, weight: int = 0, at_once: bool = False
@@ -105,7 +116,10 @@ class WorkerPool:
                     future.cancel()
                 return futures
             self._waiting += weight
+            self._unfinished += 1
             self._batches.put(batch)
+            if len(self._threads) < min(self.workers, self._unfinished):
+                self._add_thread(None)
         return futures
 
     def close(self) -> None:
@@ -121,6 +135,8 @@ class WorkerPool:
             self._clock.notify_all()
         for thread in self._threads:
             thread.join()
+        if self._watcher.is_alive():
+            self._watcher.join()
 
     def _has_room(self, weight: int) -> bool:
         return self._capacity is None or self._waiting + weight <= self._capacity
@@ -145,6 +161,7 @@ class WorkerPool:
                         waiting.popleft()[1].set_result(answer)
                 with self._state:
                     self._waiting -= batch.weight
+                    self._unfinished -= 1
                     self._state.notify_all()
         finally:
             if process is not None:
