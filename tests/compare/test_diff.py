@@ -85,7 +85,7 @@ GOOD = rendered(READY)
         ("{}", "no schema_version"),
         ('{"schema_version": 2}', "schema version 2"),
         ('{"schema_version": true, "packages": [], "coverage": {}}', "schema version True"),
-        ('{"schema_version": 1}', "not a report of check, wheel, scan or report"),
+        ('{"schema_version": 1}', "not the output of `ftaudit check`, `wheel`, `scan` or `report`"),
         ('{"schema_version": 1, "packages": [], "coverage": {}}', "target is not a string"),
         (
             '{"schema_version": 1, "packages": [], "coverage": {}, "target": "3.14t", "platforms": [1]}',
@@ -177,7 +177,7 @@ def test_a_pre_migration_report_is_compared_by_its_parts(run: Run) -> None:
 def test_a_plan_is_nothing_to_compare(run: Run) -> None:
     plan = json.dumps({"schema_version": 1, "target": "3.14t", "platforms": [], "packages": []})
     code, _, err = run(plan, plan)
-    assert code == 2 and "not a report of check, wheel, scan or report" in err
+    assert code == 2 and "not the output of `ftaudit check`, `wheel`, `scan` or `report`" in err
 
 
 def test_a_scan_and_a_check_have_nothing_in_common(run: Run) -> None:
