@@ -12,7 +12,7 @@ from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
 from ftaudit.binary.emulator.taint.meeting_point import Meeting
-from ftaudit.binary.framework import find_framework
+from ftaudit.binary.framework import NO_FRAMEWORK, find_framework
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 
 _SAME_BRANCH = 2
@@ -66,7 +66,6 @@ def depends(subject: Subject, best: HookRun) -> str:
     effects: dict[int, InstructionEffect | None] = {}
     meeting_points: dict[int, Meeting] = {}
     dead_ends = dead_ends_of(subject.image, subject.hook)
-    by_hand = find_framework(subject.image, subject.module_name)[0] in ("C", "C++", "Rust")
     left = subject.budget.proofs
     while waiting:
         path = waiting.pop(0)
@@ -91,7 +90,7 @@ def depends(subject: Subject, best: HookRun) -> str:
         if other.too_large and path.parent is None:
             # NumPy 2.3's hundreds of thousands of instructions cannot be followed, and no other way can be tried.
             return ""
-        if (reason := _contradiction(best, other, path, by_hand=by_hand)) is not None:
+        if (reason := _contradiction(subject, best, other, path)) is not None:
             return reason
         waiting += _following(other, path, seen, asked, joins, dead_ends)
     return ""
@@ -105,22 +104,28 @@ def _early(best: HookRun, path: _Path) -> tuple[tuple[int, int], ...]:
     return early if same else path.overrides
 
 
-def _contradiction(best: HookRun, other: HookRun, path: _Path, *, by_hand: bool) -> str | None:
-    """Return why a run shows that the declaration depends on something, else `None`.
-
-    `by_hand`: no framework wrote the initialisation. It may then catch a C++ exception and go on, and so it may where
-    the emulation ends. The frameworks turn each exception into one of Python.
-    """
+def _contradiction(subject: Subject, best: HookRun, other: HookRun, path: _Path) -> str | None:
+    """Return why a run shows that the declaration depends on something, else `None`."""
     if other.too_long:
         return None if other.too_large else path.label or "more than is followed"
     if other.ending is RunEnding.FAILED:
-        may_go_on = other.faulted or (by_hand and (other.unsettled or other.thrown))
-        return path.label if may_go_on and not path.by_python else None
+        return path.label if not path.by_python and _may_go_on(subject, other) else None
     if other.opaque:
         return other.opaque
     if other.comes_from:
         return other.comes_from
     return path.label if other.declaration != best.declaration else None
+
+
+def _may_go_on(subject: Subject, failed: HookRun) -> bool:
+    """Return whether a real machine may go on where a run failed.
+
+    Without a framework, the initialisation may catch a C++ exception and go on, and so it may where the emulation ends.
+    The frameworks turn each exception into one of Python.
+    """
+    if failed.faulted:
+        return True
+    return (failed.unsettled or failed.thrown) and find_framework(subject.image, subject.module_name)[0] in NO_FRAMEWORK
 
 
 def _following(

@@ -46,6 +46,9 @@ _MARKS = (
 )
 """In the order in which they are tried: a Rust module may hold C code that cffi wrote, never the other way round."""
 
+NO_FRAMEWORK = ("C", "C++", "Rust")
+"""What `find_framework` returns for a module without a framework: its language."""
+
 _RUST = (b"/rustc/", b"rust_panic", b"RUST_BACKTRACE")
 _CPP_LIBRARIES = ("libstdc++", "libc++", "msvcp", "vcruntime140_1")
 
