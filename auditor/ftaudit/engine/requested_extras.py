@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import email.parser
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
 
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -13,9 +11,8 @@ from ftaudit.lockfiles.dependencies.markers import Markers
 from ftaudit.lockfiles.dependencies.needs import Needs, parse_needs
 from ftaudit.model import Location, Pin
 from ftaudit.model.reachability import RequestedExtra
+from ftaudit.wheel import parse_headers
 
-_HEADERS: Final = 1 << 20
-"""Bytes of a METADATA file that are read."""
 _Node = tuple[NormalizedName, str | None]
 """A package, or one of its extras."""
 
@@ -47,8 +44,7 @@ def packages_of_extras(
 
 def _needs(metadata: Iterable[bytes]) -> Iterator[tuple[NormalizedName, Needs]]:
     for data in metadata:
-        text = data[:_HEADERS].replace(b"\r\n", b"\n").partition(b"\n\n")[0].decode("utf-8", "replace")
-        headers = email.parser.HeaderParser().parsestr(text)
+        headers = parse_headers(data.decode("utf-8", "replace"))
         yield canonicalize_name(str(headers["Name"])), parse_needs(map(str, headers.get_all("Requires-Dist", [])))
 
 

@@ -13,7 +13,7 @@ from ftaudit.wheel.archive import WheelArchive
 from ftaudit.wheel.directory import ArchiveMember
 from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.member import MemberImage
-from ftaudit.wheel.metadata import WheelMetadata, read_metadata
+from ftaudit.wheel.metadata import WheelMetadata, parse_headers, read_metadata
 from ftaudit.wheel.module_members import (
     SMALLEST_IMAGE,
     ModuleMember,
@@ -52,6 +52,7 @@ __all__ = [
     "modules_size",
     "open_wheel",
     "other_member",
+    "parse_headers",
     "parse_pth",
     "read_metadata",
 ]

@@ -6,6 +6,7 @@ import csv
 import email.parser
 import io
 from dataclasses import dataclass
+from email.message import Message
 from typing import Final
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -70,6 +71,11 @@ def read_metadata(archive: WheelArchive, filename: str, *, record: bool = False)
     )
 
 
+def parse_headers(text: str) -> Message:
+    """Return the headers of METADATA, PKG-INFO or WHEEL; the body, which is the description, is ignored."""
+    return email.parser.HeaderParser().parsestr(text.replace("\r\n", "\n").partition("\n\n")[0])
+
+
 def _other_release(metadata: str, filename: str) -> str | None:
     """Return how METADATA contradicts the file name, which pip and uv do not put up with, or `None`."""
     names, versions = _headers(metadata, "Name"), _headers(metadata, "Version")
@@ -112,10 +118,8 @@ def _text(archive: WheelArchive, name: str, problems: list[str]) -> str | None:
 
 
 def _headers(text: str, name: str) -> list[str]:
-    """Return the values of a header; METADATA's body, the description, is ignored."""
-    head = text.replace("\r\n", "\n").partition("\n\n")[0]
-    message = email.parser.HeaderParser().parsestr(head)
-    return [str(value).strip() for value in message.get_all(name, [])]
+    """Return the values of a header."""
+    return [str(value).strip() for value in parse_headers(text).get_all(name, [])]
 
 
 def _expanded(tags: list[str]) -> list[str]:

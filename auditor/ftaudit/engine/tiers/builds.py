@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.parser
 import tarfile
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from ftaudit.lockfiles.source_builds import Build, SourceFiles, is_build_file, i
 from ftaudit.model import IndexFacts, Pin, WheelKind
 from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform, Target
+from ftaudit.wheel import parse_headers
 
 MOST_BYTES: Final = 60_000_000
 """A larger sdist is not fetched; pure-Python sdists have a hundredth of that size."""
@@ -123,8 +123,7 @@ def read_sdist(path: Path) -> SdistFacts:
 
 def _required_python(texts: Mapping[str, str]) -> str | None:
     """Return the range in the sdist's metadata, or else the range in the project's files."""
-    head = texts.get("PKG-INFO", "").partition("\n\n")[0]
-    recorded = email.parser.HeaderParser().parsestr(head).get("Requires-Python")
+    recorded = parse_headers(texts.get("PKG-INFO", "")).get("Requires-Python")
     project = tomli.loads(texts.get("pyproject.toml", "")).get("project", {})
     stated = project.get("requires-python") if isinstance(project, dict) else None
     of_setuptools = read_setuptools(texts.get("setup.cfg", ""), texts.get("setup.py", "")).requires_python

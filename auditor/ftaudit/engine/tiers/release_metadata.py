@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.parser
 import functools
 import tarfile
 import zipfile
@@ -24,7 +23,7 @@ from ftaudit.lockfiles.formats.distinfo import requires_txt_lines
 from ftaudit.lockfiles.formats.setuptools_files import read_setuptools, under_extra
 from ftaudit.model import DistributionFile
 from ftaudit.once import Once
-from ftaudit.wheel import open_wheel, read_metadata
+from ftaudit.wheel import open_wheel, parse_headers, read_metadata
 
 STATIC_SINCE: Final = Version("2.2")
 """The first metadata version in which an sdist states which fields are not static (PEP 643)."""
@@ -76,7 +75,7 @@ def read_sdist_requirements(path: Path) -> tuple[str, ...] | None:
         texts = dict(_texts(path))
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError):
         return None
-    headers = _headers(texts.get("PKG-INFO", ""))
+    headers = parse_headers(texts.get("PKG-INFO", ""))
     recorded = tuple(str(line) for line in headers.get_all("Requires-Dist", []))
     if _is_static(headers):
         return recorded
@@ -109,10 +108,6 @@ def _wanted(member: str) -> str | None:
         parts[-1] in ("requires.txt", "SOURCES.txt") and len(parts) in (3, 4) and parts[-2].endswith(".egg-info")
     )
     return parts[-1] if is_record else None
-
-
-def _headers(text: str) -> Message:
-    return email.parser.HeaderParser().parsestr(text.replace("\r\n", "\n").partition("\n\n")[0])
 
 
 def _is_static(headers: Message) -> bool:

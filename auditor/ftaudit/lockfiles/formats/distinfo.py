@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import email.parser
 import io
 import json
 import re
@@ -18,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.dependencies.needs import Needs, parse_needs
 from ftaudit.lockfiles.input_files import read_bytes
+from ftaudit.wheel import parse_headers
 
 MAX_HEADERS: Final = 2 << 20
 """Bytes of METADATA that are read; the description after the headers can be longer."""
@@ -70,7 +70,8 @@ def _read(path: Path, guess: NormalizedName) -> Distribution:
             path=path, name=guess, source_tree=str(Path(path.parent, lines[0].strip())) if lines else None
         )
     is_new = path.suffix == ".dist-info"
-    headers = _headers(path / "METADATA" if is_new else path / "PKG-INFO" if path.is_dir() else path)
+    file = path / "METADATA" if is_new else path / "PKG-INFO" if path.is_dir() else path
+    headers = parse_headers(read_bytes(file)[:MAX_HEADERS].decode("utf-8", "replace"))
     lines = [str(value) for value in headers.get_all("Requires-Dist", [])]
     if not is_new and not lines and path.is_dir():
         lines = list(requires_txt_lines(_optional(path / "requires.txt") or ""))
@@ -106,11 +107,6 @@ def _identity(headers: Any, path: Path) -> tuple[NormalizedName, Version]:
         return name, Version(version)
     except (InvalidVersion, ValueError) as error:
         raise InputError(f"{path}: its metadata has no valid version: {version[:80]!r}") from error
-
-
-def _headers(path: Path) -> Any:
-    data = read_bytes(path)[:MAX_HEADERS].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
-    return email.parser.HeaderParser().parsestr(data.decode("utf-8", "replace"))
 
 
 def _text(path: Path) -> str:
