@@ -3,8 +3,10 @@
 FILE lists distributions as requirements do, a name perhaps with several versions; the default is
 `compare_tiers.txt` next to this script, and `compare_tiers_3.15.txt` for `--target 3.15t`. Linux x86-64 is judged by
 imports: decided, undetermined, and wrong if a module's declaration and CPython's answer differ. For the other
-platforms it prints the decided share, with every module whose declaration differs from Linux's. The exit status is 1
-if a figure misses its target, or if fewer distributions than `--at-least` were compared.
+platforms it prints the decided share, with every module whose declaration differs from Linux's. With `--survey` the
+distributions are those of a data set of `ftaudit fleet survey` that have free-threaded wheels for Linux x86-64, and
+what the data set says of each module is compared with the binary tier's answer. The exit status is 1 if a figure
+misses its target, if the data set differs, or if fewer distributions than `--at-least` were compared.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 import ftaudit
+from ftaudit.fleet.dataset import read_rows
+from ftaudit.fleet.schema import MODULES, PACKAGES
 from ftaudit.model import ExtensionModule, GilDeclaration, Package, Report, WheelKind
 from ftaudit.settings import Settings
 from ftaudit.target import DEFAULT_TARGET
@@ -60,36 +64,72 @@ def main() -> int:
     """Audit the list on every platform, print the comparison and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", help="the distributions")
+    parser.add_argument("--survey", type=Path, help="a data set: compare its releases instead of FILE's")
     parser.add_argument("--target", default=DEFAULT_TARGET, help=f"the target, {DEFAULT_TARGET} by default")
     parser.add_argument("--at-least", type=int, help="distributions with free-threaded wheels that are wanted")
     parser.add_argument("--find-links", action="append", default=[], help="a folder of wheels to take first")
     parser.add_argument("--python", type=Path, help="the free-threaded interpreter")
+    parser.add_argument("--platforms", nargs="*", default=[*WANTED], help="those to compare Linux x86-64 with")
     options = parser.parse_args()
     name, wanted = LISTS[options.target]
     file = options.file or Path(__file__).with_name(name)
     least = wanted if options.at_least is None else options.at_least
     links = tuple(options.find_links)
-    others = tuple(platform for platform in WANTED if platform != LINUX)
+    others = tuple(platform for platform in options.platforms if platform != LINUX)
+    text = releases_of(options.survey, options.target) if options.survey else file.read_text()
     here: dict[tuple[str, str], Module] = {}
     there: dict[str, dict[tuple[str, str], Module]] = {platform: {} for platform in others}
     with tempfile.TemporaryDirectory() as folder:
-        for number, text in enumerate(rounds(file.read_text())):
+        for number, part in enumerate(rounds(text)):
             path = Path(folder) / f"requirements-{number}.txt"
-            path.write_text(text)
+            path.write_text(part)
             settings = Settings(target=options.target, python=options.python, find_links=links, platforms=(LINUX,))
             here |= modules_of(ftaudit.audit(path, settings=settings))
+            if not others:
+                continue
             elsewhere = Settings(target=options.target, static=True, find_links=links, platforms=others)
             report = ftaudit.audit(path, settings=elsewhere)
             for platform in others:
                 there[platform] |= modules_of(report, platform)
     names = {module.distribution.partition("==")[0] for module in here.values()}
     good = [print_truth(here.values()), len(names) >= least]
+    if options.survey:
+        good.append(print_survey(options.survey, options.target, here.values()))
     releases = {module.distribution for module in here.values()}
     print(f"{len(releases)} releases of {len(names)} distributions with free-threaded wheels for {LINUX}")
     for platform in others:
         good.append(print_share(platform, list(there[platform].values())))
         print_disagreements(platform, here, there[platform].values())
     return 0 if all(good) else 1
+
+
+def releases_of(survey: Path, target: str) -> str:
+    """Return the releases of a data set whose wheel for Linux x86-64 is free-threaded, one on each line."""
+    kinds = {WheelKind.FREE_THREADED.value, WheelKind.ABI3T.value}
+    found = {
+        f"{row['package']}=={row['version']}\n"
+        for row in read_rows(survey, PACKAGES)
+        if row["target"] == target and row["platform"] == LINUX and row["wheel_kind"] in kinds
+    }
+    return "".join(sorted(found))
+
+
+def print_survey(survey: Path, target: str, modules: Iterable[Module]) -> bool:
+    """Compare a data set's declarations with the binary tier's answers; return whether they are the same."""
+    answers = {
+        (f"{row['package']}=={row['version']}", row["path"]): row["declaration"]
+        for row in read_rows(survey, MODULES)
+        if row["target"] == target and not row["rebuild"]
+    }
+    counts: Counter[str] = Counter()
+    for module in modules:
+        answer = answers.get((module.distribution, module.facts.path))
+        outcome = "missing" if answer is None else "the same" if answer == module.declaration.value else "different"
+        counts[outcome] += 1
+        if outcome != "the same":
+            print(f"{outcome}: {module.distribution}: {module.facts.path}: {answer}, not {module.declaration.value}")
+    print(f"the data set: {', '.join(f'{number} modules {outcome}' for outcome, number in sorted(counts.items()))}")
+    return counts.keys() == {"the same"}
 
 
 def rounds(text: str) -> list[str]:
