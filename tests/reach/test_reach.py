@@ -122,6 +122,30 @@ def test_one_thing_decides_when_a_module_is_loaded(code: str, reached: ReachClas
 
 
 @pytest.mark.parametrize(
+    ("data", "reached"),
+    [
+        (b"import os\rdef f():\r    x = 1\r    import fast._c\r", RUN),
+        (b"# coding: utf-7\n+AGkAbQBwAG8AcgB0- fast._c\n", START),
+        (b"# coding: latin-1\nname = '\xe9'\nimport fast._c\n", START),
+        (b"\xef\xbb\xbfimport fast._c\n", START),
+    ],
+)
+def test_a_file_is_read_as_cpython_reads_it(data: bytes, reached: ReachClass, tmp_path: Path) -> None:
+    question = asked(tmp_path, {"app.py": "import lib"}, {"lib.py": ""})
+    (tmp_path / "site" / "lib.py").write_bytes(data)
+    assert fast(find_reach(question)).reached is reached
+
+
+@pytest.mark.parametrize("data", [b"name = '\xe9'\nimport fast._c\n", b"# coding: no-such-encoding\nimport fast._c\n"])
+def test_a_file_that_cpython_cannot_decode_is_an_open_site(data: bytes, tmp_path: Path) -> None:
+    question = asked(tmp_path, {"app.py": "import lib"}, {"lib.py": ""})
+    (tmp_path / "site" / "lib.py").write_bytes(data)
+    answer = find_reach(question)
+    assert fast(answer).reached is NONE
+    assert [(site.module, site.kind) for site in answer.open_sites] == [("lib", OpenKind.UNPARSED)]
+
+
+@pytest.mark.parametrize(
     ("code", "package", "reached"),
     [
         ("from pkg import thing", {"pkg/__init__.py": "def __getattr__(n):\n    import fast._c"}, START),

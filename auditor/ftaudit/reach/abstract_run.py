@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ftaudit.model.reachability import Condition, ConditionKind, ImportSite, OpenKind, OpenSite
+from ftaudit.python_text import python_encoding, with_unix_lines
 from ftaudit.reach.abstract_values import UNKNOWN, Failed, LibraryObject, Module, Scope, Value
 from ftaudit.reach.finder import Finder, Found, FoundKind
 from ftaudit.reach.load_graph import ModuleLoad, RunUnit
+from ftaudit.reach.marked_lines import MarkedLines
 
 MOST_STEPS: Final = 4_000_000
 """Limit on statements and expressions in one analysis."""
@@ -115,6 +117,8 @@ class AbstractRun:
     """The code of conditions."""
     generators: dict[ast.AST, bool] = field(default_factory=dict)
     """Which functions are generators."""
+    yields: dict[str, MarkedLines] = field(default_factory=dict)
+    """The lines with `yield`, by the text of the module."""
     times: dict[object, int] = field(default_factory=dict)
     """The number of calls of each function."""
 
@@ -308,8 +312,8 @@ class AbstractRun:
             self.note(OpenKind.UNPARSED, module.scope, 1)
             module.is_open = True
             return None
-        text = decode(data)
         try:
+            text = decode(data)
             tree = self.parse(text)
         except Exception:  # Whatever the parser raises, this file is not followed.
             self.note(OpenKind.UNPARSED, module.scope, 1)
@@ -343,14 +347,5 @@ class AbstractRun:
 
 
 def decode(data: bytes) -> str:
-    """Return a source file's text (PEP 263); undecodable bytes are replaced."""
-    if data.startswith(b"\xef\xbb\xbf"):
-        data = data[3:]
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        match = re.search(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", data[:400], re.MULTILINE)
-        try:
-            return data.decode(match[1].decode("ascii") if match else "utf-8", "replace")
-        except (LookupError, UnicodeDecodeError):
-            return data.decode("latin-1")
+    """Return the text of a Python file, as CPython reads it; raise an error if CPython cannot."""
+    return with_unix_lines(data.decode(python_encoding(data)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from ftaudit.deep_stack import with_deep_stack
@@ -17,6 +16,7 @@ from ftaudit.reach.call_values import call
 from ftaudit.reach.expressions import evaluate
 from ftaudit.reach.finder import Found, FoundKind
 from ftaudit.reach.load_graph import RunUnit
+from ftaudit.reach.marked_lines import MarkedLines
 from ftaudit.reach.statements import run_block, run_body
 
 LANGUAGE: Final = PythonLanguage(
@@ -65,7 +65,7 @@ def _run_function(machine: AbstractRun, module: Module, label: str, node: Any, o
     kept = machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active
     machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active = unit, [], [], 30, []
     machine.allowed = machine.steps + MOST_FUNCTION
-    names = {argument.arg: UNKNOWN for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+    names = {argument.arg: UNKNOWN for argument in ast.iter_child_nodes(node.args) if isinstance(argument, ast.arg)}
     scope = Scope(module=module, names=names, parent=module.scope, label=label, yielded=[])
     try:
         if isinstance(node, ast.Lambda):
@@ -84,20 +84,16 @@ def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
     if tree is None:
         return
     own = module.found.tree is not None and module.found.tree.own
-    places = sorted({*(match.start() for match in _IMPORTS.finditer(module.text)), *_lazy_names(module)})
-    ordered = list(_lines(module.text, places))
-    if not ordered and not own:
+    places = {*(match.start() for match in _IMPORTS.finditer(module.text)), *_lazy_names(module)}
+    marked = MarkedLines(module.text, places)
+    if not marked and not own:
         return
-
-    def holds(first: int, last: int) -> bool:
-        at = bisect_left(ordered, first)
-        return at < len(ordered) and ordered[at] <= last
 
     def visit(body: Sequence[ast.AST], label: str) -> Iterator[tuple[str, Any, object]]:
         for each in body:
             if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 last = each.end_lineno or each.lineno
-                if own or holds(each.lineno, last):
+                if own or marked.any_within(each.lineno, last):
                     name = f"{label}.{each.name}" if label else each.name
                     yield name, each, None
                     yield from visit(each.body, name)
@@ -107,21 +103,12 @@ def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
                 yield from visit(list(ast.iter_child_nodes(each)), label)
             elif isinstance(each, (ast.Assign, ast.Expr, ast.AnnAssign, ast.Return)):
                 first, last = each.lineno, each.end_lineno or each.lineno
-                if holds(first, last):
+                if marked.any_within(first, last):
                     for inner in ast.walk(each):
                         if isinstance(inner, ast.Lambda):
                             yield f"{label}.<lambda>" if label else "<lambda>", inner, None
 
     yield from visit(tree.body, "")
-
-
-def _lines(text: str, places: Iterable[int]) -> Iterator[int]:
-    """Yield the lines of places in a text, which are in order."""
-    line, at = 1, 0
-    for place in places:
-        line += text.count("\n", at, place)
-        at = place
-        yield line
 
 
 def _lazy_names(module: Module) -> Iterator[int]:

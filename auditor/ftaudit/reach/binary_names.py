@@ -14,8 +14,12 @@ MOST_RUST: Final = 64 << 20
 SHORTEST: Final = 5
 """Length of a name without a dot that counts even if it is not a separate string."""
 _DOTTED: Final = re.compile(rb"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+")
-_PART: Final = 7
+_PART: Final = 6
 """Bytes of a name that are looked up first, which excludes most names."""
+_STEP: Final = 4
+"""Distance of the parts of a table that are known: every name of `_PART + _STEP - 1` bytes has one of them."""
+_TEXT: Final = re.compile(rb"[\w.\x80-\xff]{5,}")
+"""What may be names in a table, or in an image that is searched like one."""
 _STRINGS: Final = re.compile(rb"\0([A-Za-z_][\w.]*)(?=\0)")
 """C strings that look like names of modules."""
 _MYPYC: Final = re.compile(rb"\0([\w.]*__mypyc)\0")
@@ -63,8 +67,9 @@ def _unusual(known: frozenset[str]) -> tuple[tuple[bytes, str], ...]:
 
 def _anywhere(table: bytes, names: Iterable[tuple[bytes, str]]) -> Iterator[str]:
     """Yield the names that a table contains at any position, each with its bytes."""
-    parts = {table[at : at + _PART] for at in range(len(table) - _PART + 1)}
+    table = b"\0".join(set(_TEXT.findall(table)))
+    parts = {table[at : at + _PART] for at in range(0, len(table) - _PART + 1, _STEP)}
     for raw, name in names:
-        likely = len(raw) < _PART or (raw[:_PART] in parts and raw[-_PART:] in parts)
-        if likely and raw in table:
+        may_be = len(raw) < _PART + _STEP - 1 or any(raw[at : at + _PART] in parts for at in range(_STEP))
+        if may_be and raw in table:
             yield name

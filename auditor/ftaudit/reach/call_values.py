@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Final
 
 from ftaudit.model.reachability import ConditionKind, OpenKind
@@ -19,6 +20,7 @@ from ftaudit.reach.abstract_values import (
     Instance,
     Items,
     LibraryObject,
+    Module,
     OneOf,
     Scope,
     Value,
@@ -26,11 +28,13 @@ from ftaudit.reach.abstract_values import (
 )
 from ftaudit.reach.class_values import look_up
 from ftaudit.reach.library_calls import CALLS, METHODS, LibraryCall, MethodCall
+from ftaudit.reach.marked_lines import MarkedLines
 from ftaudit.reach.overrides import OVERRIDES
 from ftaudit.reach.statements import text_of
 
 DEEPEST_CALL: Final = 32
 """Limit on nested calls."""
+_YIELD: Final = re.compile(r"\byield\b")
 _ANSWERS: Final = (library_imports, library_builtins, builtin_methods)
 """Modules whose import registers what the standard library returns."""
 MOST_CALLS: Final = 400
@@ -129,7 +133,7 @@ def call_function(
         return UNKNOWN
     machine.times[function.node] = count + 1
     body = function.node
-    is_generator = not isinstance(body, ast.Lambda) and _yields(machine, body)
+    is_generator = not isinstance(body, ast.Lambda) and _is_generator(machine, body, function.scope.module)
     inner = Scope(
         module=function.scope.module,
         names=bind_arguments(function, arguments, keywords),
@@ -166,11 +170,16 @@ def call_function(
     return None if result is UNSET else result
 
 
-def _yields(machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_generator(machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> bool:
     """Return whether a function is a generator: `yield` in it, and not in a nested function."""
     known = machine.generators.get(node)
     if known is None:
-        known = machine.generators[node] = _has_yield(node)
+        lines = machine.yields.get(module.text)
+        if lines is None:
+            places = (match.start() for match in _YIELD.finditer(module.text))
+            lines = machine.yields[module.text] = MarkedLines(module.text, places)
+        known = lines.any_within(node.lineno, node.end_lineno or node.lineno) and _has_yield(node)
+        machine.generators[node] = known
     return known
 
 

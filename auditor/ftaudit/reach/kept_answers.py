@@ -29,6 +29,7 @@ def answer_version() -> str:
     files = [
         *sorted(room.glob("*.py")),
         package / "model" / "reachability.py",
+        package / "python_text.py",
         package / "source" / "python" / "parse.py",
         *sorted((package / "cpython").glob("*.py")),
     ]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import stat
-import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Severity, Site
+from ftaudit.python_text import python_encoding, with_unix_lines
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of, stateful_rooms
 from ftaudit.source.languages import OBJECTIVE_C, READ, builds, languages_of, reader_of
@@ -93,7 +92,7 @@ def decode(data: bytes, language: Language) -> tuple[str, str | None]:
     Raise `ParseError` if it cannot.
     """
     encoding, odd = encoding_of(data, language)
-    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), odd
+    return with_unix_lines(data.decode(encoding)), odd
 
 
 def encoding_of(data: bytes, language: Language) -> tuple[str, str | None]:
@@ -115,14 +114,12 @@ def encoding_of(data: bytes, language: Language) -> tuple[str, str | None]:
 
 def _encoding_of_python(data: bytes) -> str:
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        data.decode(encoding)
+        return python_encoding(data)
     except UnicodeDecodeError as error:
         line = data.count(10, 0, error.start) + 1
-        raise ParseError(f"not {encoding.upper()}, nor does it say another encoding", line=line) from error
+        raise ParseError(f"not {error.encoding.upper()}, nor does it say another encoding", line=line) from error
     except (SyntaxError, LookupError) as error:
         raise ParseError(f"not UTF-8, nor does it say an encoding that is known: {error}", line=1) from error
-    return encoding
 
 
 def first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:

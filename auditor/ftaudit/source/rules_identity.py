@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ftaudit import python_text
 from ftaudit.__about__ import __version__
 from ftaudit.extras import SOURCE_ENGINES, Extra, why_missing
 from ftaudit.rule import SourceRule
@@ -20,7 +21,7 @@ def identify_rules(rules: Iterable[SourceRule], request: str) -> bytes:
     )
     modules = (sys.modules.get(kind.__module__) for _, kind in kinds)
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
-    files |= set(Path(__file__).parent.rglob("*.py"))
+    files |= {*Path(__file__).parent.rglob("*.py"), Path(python_text.__file__)}
     for rule in sorted(code + kind.__qualname__ for code, kind in kinds):
         digest.update(rule.encode())
     for path in sorted(files):
