@@ -123,7 +123,22 @@ def test_settings_of_uv_that_a_lock_does_not_hold_make_it_stale(tmp_path: Path, 
     assert text in incomplete if text else not incomplete
 
 
-@pytest.mark.parametrize(("pythons", "expected"), [(">=3.13", True), ("==3.14.*", True), (">= 3.12.0", False)])
+@pytest.mark.parametrize(
+    ("pythons", "expected"),
+    [
+        (">=3.13", True),
+        ("==3.14.*", True),
+        (">=3.12.5", True),
+        (">=3.12,<3.14.50", True),
+        (">3.11", True),
+        (">=3.12,!=3.12.0", True),
+        (">= 3.12.0", False),
+        # uv keeps these locks: it compares the first and the last version, without pre-releases.
+        (">=3.12,!=3.13.*", False),
+        (">=3.12rc1", False),
+        (">=3.12,>=3.9", False),
+    ],
+)
 def test_a_lock_for_other_pythons_than_the_project_supports_is_stale(
     tmp_path: Path, pythons: str, expected: bool
 ) -> None:

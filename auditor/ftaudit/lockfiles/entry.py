@@ -335,18 +335,18 @@ def pins(requirements: Requirements, target: Target, platform: Platform, options
     through uv, according to `options`. Raise `InputError` for a malformed marker, `ResolutionError` if uv cannot be
     run.
     """
-    return _obeying(_pins(requirements, target, platform, options), requirements)
+    from ftaudit.lockfiles.stale import describe_stale
+
+    selection = _obeying(_pins(requirements, target, platform, options), requirements)
+    stale = describe_stale(requirements)
+    return replace(selection, incomplete=(*selection.incomplete, stale)) if stale else selection
 
 
 def _pins(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
     if requirements.lock is not None:
         from ftaudit.lockfiles.locked import pins_of_lock
-        from ftaudit.lockfiles.stale import find_stale
 
         selection = pins_of_lock(requirements, requirements.lock, target, platform, no_deps=options.no_deps)
-        if difference := find_stale(requirements):
-            stale = f"{requirements.path} is out of date: {difference}; lock again"
-            selection = replace(selection, incomplete=(*selection.incomplete, stale))
         if requirements.lock.knows_edges or options.no_deps or options.index_urls is None:
             return selection
         from ftaudit.lockfiles.resolve.edges import with_edges

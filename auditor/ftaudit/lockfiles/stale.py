@@ -15,12 +15,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles import compiled_from, stale_conda
 from ftaudit.lockfiles.asked import find_asked
+from ftaudit.lockfiles.dependencies.markers import EVERYWHERE, extras_of, holds_everywhere
 from ftaudit.lockfiles.formats.script import read_block
 from ftaudit.lockfiles.input_files import read_text, read_toml
 from ftaudit.lockfiles.requirements import InputFormat, LockData, Requirements
-from ftaudit.lockfiles.uv_changes import ELSEWHERE, find_change
-from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platform, parse_target
+from ftaudit.lockfiles.uv_changes import ELSEWHERE, find_change, of_pythons
 
 _POETRY_KEYS: Final = ("dependencies", "source", "extras", "dev-dependencies")
 """The keys of `[tool.poetry]` that always count; `group` counts if it exists."""
@@ -31,6 +32,18 @@ _PROJECT_KEYS: Final = ("requires-python", "dependencies", "optional-dependencie
 _NEEDS: Final = ("dependencies", "optional-dependencies", "dev-dependencies")
 """uv's record of a package's dependencies."""
 _MARKERS: Final = (UndefinedComparison, UndefinedEnvironmentName)
+
+
+def describe_stale(requirements: Requirements) -> str | None:
+    """Return how an input is out of date, or what cannot be compared, in a sentence; `None` if nothing shows it."""
+    path = requirements.path
+    if difference := find_stale(requirements):
+        command = compiled_from.find_command(path) if requirements.format is InputFormat.REQUIREMENTS_TXT else None
+        return f"{path} is out of date: {difference}; {f'run `{command}` again' if command else 'lock again'}"
+    is_conda = requirements.format is InputFormat.CONDA_LOCK
+    if is_conda and (others := stale_conda.other_sources(path, requirements.record)):
+        return f"whether {path} is out of date: it was made from {others[0]}, which uses other names than conda"
+    return None
 
 
 def find_stale(requirements: Requirements) -> str | None:
@@ -47,6 +60,12 @@ def find_stale(requirements: Requirements) -> str | None:
                 return _of_asked(requirements) or _by_hash(requirements)
             case InputFormat.PYLOCK:
                 return _of_pylock(requirements)
+            case InputFormat.PIXI_LOCK:
+                return stale_conda.of_pixi(path, requirements.record)
+            case InputFormat.CONDA_LOCK:
+                return stale_conda.of_conda_lock(path, requirements.record)
+            case InputFormat.REQUIREMENTS_TXT if path.is_file():
+                return compiled_from.find_change(requirements)
             case _:
                 return None
     except (InputError, ValueError, TypeError, AttributeError, KeyError, RecursionError, *_MARKERS):
@@ -195,8 +214,10 @@ def _of_uv(path: Path, document: Mapping[str, Any]) -> str | None:
         if file.is_file() and (difference := _differs(file, package.get("metadata", {}))):
             return difference
     if path.name.endswith(".py.lock") and (script := path.with_suffix("")).is_file():
-        wanted = {_key(line) for line in (read_block(script) or {}).get("dependencies", ())}
-        return _missing(script, wanted, {_locked_key(e) for e in document.get("manifest", {}).get("requirements", ())})
+        block = read_block(script) or {}
+        wanted = {_key(line) for line in block.get("dependencies", ())}
+        locked = {_locked_key(entry) for entry in document.get("manifest", {}).get("requirements", ())}
+        return _missing(script, wanted, locked) or of_pythons(script, [block.get("requires-python")], document)
     return find_change(path, document)
 
 
@@ -270,8 +291,6 @@ def _locked_key(entry: Mapping[str, Any]) -> tuple[object, ...]:
     elsewhere = any(key in entry for key in ELSEWHERE)
     extra = None
     if marker and "extra" in marker:
-        from ftaudit.lockfiles.dependencies.markers import extras_of
-
         extra = next(iter(extras_of(marker)), None)
     return (
         canonicalize_name(entry["name"]),
@@ -281,17 +300,12 @@ def _locked_key(entry: Mapping[str, Any]) -> tuple[object, ...]:
     )
 
 
-_EVERYWHERE: Final = tuple(
-    marker_environment(parse_target(target), parse_platform(platform)) for target in TARGETS for platform in PLATFORMS
-)
-
-
 def _environments(marker: str | None, extra: str | None) -> tuple[object, ...]:
     """Return the environments and the extra for which a marker is true: different spellings compare equal."""
     if marker is None:
         return (extra, True)
     parsed = Marker(marker)
-    held = tuple(parsed.evaluate({**environment, "extra": extra or ""}) for environment in _EVERYWHERE)
+    held = tuple(parsed.evaluate({**environment, "extra": extra or ""}) for environment in EVERYWHERE)
     return (extra, True) if all(held) else (extra, held)
 
 
@@ -317,9 +331,7 @@ def _of_pylock(requirements: Requirements) -> str | None:
 def _unmet(line: str, lock: LockData) -> str | None:
     """Return the requirement if no locked package meets it in an environment in which it applies."""
     wanted = Requirement(line)
-    if wanted.marker is not None and not all(
-        wanted.marker.evaluate({**environment, "extra": ""}) for environment in _EVERYWHERE
-    ):
+    if wanted.marker is not None and not holds_everywhere(wanted.marker):
         return None
     name = canonicalize_name(wanted.name)
     versions: list[Version | None] = [package.version for package in lock.packages if package.name == name]

@@ -11,13 +11,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ftaudit.lockfiles.input_files import read_toml
+from ftaudit.lockfiles.uv_pythons import are_same
 
 ELSEWHERE: Final = ("git", "url", "path", "directory", "editable", "virtual")
 """The value that replaces a range of versions in uv's record of a requirement that no index answers."""
 _FOLDERS: Final = ("virtual", "editable", "directory")
 _TABLES: Final = {"constraints": "constraint-dependencies", "overrides": "override-dependencies"}
 """uv's records of `[tool.uv]`, with the keys there."""
-_VERSIONS: Final = tuple(f"3.{minor}.{patch}" for minor in range(6, 21) for patch in (0, 1, 99))
 _MOST_MEMBERS: Final = 1000
 
 
@@ -42,7 +42,14 @@ def find_change(path: Path, document: Mapping[str, Any]) -> str | None:
     for key, table in _TABLES.items():
         if differing := _differing(uv.get(table, ()), document.get("manifest", {}).get(key, ())):
             return f"{top} has other {table} for {', '.join(differing)}"
-    return _pythons(top, project, local.values(), document) or _sources(path, uv.get("sources", {}), document)
+    files = {folder / "pyproject.toml" for folder in local.values() if (folder / "pyproject.toml").is_file()}
+    # Groups can require other Python versions.
+    pythons = () if "dependency-groups" in uv else [_python_of(file) for file in sorted(files)]
+    return of_pythons(top, pythons, document) or _sources(path, uv.get("sources", {}), document)
+
+
+def _python_of(file: Path) -> Any:
+    return read_toml(file)[0].get("project", {}).get("requires-python")
 
 
 def _folder(package: Mapping[str, Any]) -> Any:
@@ -80,19 +87,16 @@ def _differing(lines: Iterable[Any], entries: Iterable[Mapping[str, Any]]) -> li
     return sorted({name for name, _ in wanted ^ recorded if name not in elsewhere})
 
 
-def _pythons(top: Path, project: Mapping[str, Any], folders: Iterable[Path], document: Mapping[str, Any]) -> str | None:
-    """Return that the workspace supports other Python versions than the lock file."""
-    files = {folder / "pyproject.toml" for folder in folders if (folder / "pyproject.toml").is_file()}
-    own = (read_toml(file)[0].get("project", {}).get("requires-python") for file in files)
-    ranges = [SpecifierSet(each) for each in own if isinstance(each, str)]
+def of_pythons(file: Path, asked: Iterable[Any], document: Mapping[str, Any]) -> str | None:
+    """Return that the projects of a lock file support other Python versions than it was made for.
+
+    `asked` has the `requires-python` of each project. Raise `ValueError` for a malformed one.
+    """
+    ranges = [each for each in asked if isinstance(each, str)]
     locked = document.get("requires-python")
-    if not ranges or not isinstance(locked, str) or "dependency-groups" in project.get("tool", {}).get("uv", {}):
+    if not ranges or not isinstance(locked, str) or are_same(ranges, locked):
         return None
-    both = [all(each.contains(version) for each in ranges) for version in _VERSIONS]
-    if both == [SpecifierSet(locked).contains(version) for version in _VERSIONS]:
-        return None
-    asked = " and ".join(sorted({str(each) for each in ranges}))
-    return f"{top} supports Python {asked}, and it was made for {locked}"
+    return f"{file} supports Python {' and '.join(sorted(set(ranges)))}, and it was made for {locked}"
 
 
 def _sources(path: Path, shared: Mapping[str, Any], document: Mapping[str, Any]) -> str | None:

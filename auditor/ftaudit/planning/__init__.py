@@ -16,6 +16,7 @@ from ftaudit.engine.next_target import find_outlook
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey, SurveyQuestion
+from ftaudit.lockfiles.compiled_from import find_command
 from ftaudit.model import Package, Pin, Report, Status, Verdict, WheelKind
 from ftaudit.model.plans import Fate, Plan, Prefer, SourceEvidence, Wanted, WayOut
 from ftaudit.model.reach_sentences import reach_summary
@@ -31,7 +32,7 @@ from ftaudit.planning.candidates_in_play import (
     wanted_of,
 )
 from ftaudit.planning.lock_commands import lock_commands
-from ftaudit.planning.plan_changes import compiled_from, find_changes
+from ftaudit.planning.plan_changes import find_changes
 from ftaudit.planning.proposal import ProposalCase
 from ftaudit.planning.prover import Prover
 from ftaudit.planning.solve import Solution, Solver
@@ -248,7 +249,7 @@ class _Planner:
         """Yield what an editor of the files must know in addition to the changes."""
         paths = [case.requirements.path for case in cases if case.editable and solution.changes]
         for path in dict.fromkeys(paths):
-            if (command := compiled_from(path)) is not None:
+            if (command := find_command(path)) is not None:
                 yield f"{path} was made by `{command}`: change its source too, or the next run takes the changes back"
         for case, selection in zip(cases, solution.selections, strict=False):
             if case.editable and any(line.hashes for line in case.requirements.roots):

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.model import Location
+from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platform, parse_target
 
 _EXTRA: Final = re.compile(r"\bextra\s*(==|!=)\s*('[^']*'|\"[^\"]*\")")
 
@@ -70,3 +71,14 @@ def extras_of(marker: str | None) -> tuple[str, ...]:
     """Return the extras in a requirement's marker, normalized."""
     found = _EXTRA.findall(marker or "")
     return tuple(dict.fromkeys(canonicalize_name(name[1:-1]) for operator, name in found if operator == "=="))
+
+
+EVERYWHERE: Final = tuple(
+    marker_environment(parse_target(target), parse_platform(platform)) for target in TARGETS for platform in PLATFORMS
+)
+"""The marker environments of every target and platform."""
+
+
+def holds_everywhere(marker: Marker) -> bool:
+    """Return whether a marker is true for every target and platform, without any extra."""
+    return all(marker.evaluate({**environment, "extra": ""}) for environment in EVERYWHERE)

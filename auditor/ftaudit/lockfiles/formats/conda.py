@@ -63,6 +63,17 @@ def read(path: Path) -> Requirements:
     )
 
 
+def list_packages(path: Path) -> list[tuple[str, str]]:
+    """Return the name and the range, in conda's spelling, of each conda package in an environment file, in order.
+
+    Raise `InputError` for a malformed file.
+    """
+    dependencies = _entry(_compose(read_text(path, "an environment file"), path), "dependencies")
+    items = dependencies.value if isinstance(dependencies, yaml.SequenceNode) else ()
+    found = (_NAME.fullmatch(item.value.strip()) for item in items if isinstance(item, yaml.ScalarNode))
+    return [(match["name"], match["rest"].strip()) for match in found if match]
+
+
 def _compose(text: str, path: Path) -> yaml.Node | None:
     """Return the document's nodes, which have their lines; no Python objects are constructed."""
     try:

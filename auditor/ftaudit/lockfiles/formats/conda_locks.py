@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,9 +46,9 @@ def read(
     check_known("extra", extras, (), path)
     match document:
         case {"environments": dict(environments), "packages": list(packages)}:
-            return _pixi(path, environments, packages, groups)
+            return replace(_pixi(path, environments, packages, groups), record=document)
         case {"package": list(packages), "version": _}:
-            return _conda_lock(path, packages, groups)
+            return replace(_conda_lock(path, packages, groups), record=document)
         case _:
             raise InputError(
                 f"{path} is neither a pixi.lock nor a conda-lock.yml",
