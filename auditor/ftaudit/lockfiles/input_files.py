@@ -134,6 +134,11 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    @property
+    def path(self) -> Path:
+        """The file that has the table."""
+        return self._path
+
     def keys(self) -> Sequence[str]:
         """Return the table's keys, in the file's order."""
         return list(self._values)

@@ -16,6 +16,7 @@ from ftaudit.lockfiles.fields import check_empty, check_known, left_out, listed_
 from ftaudit.lockfiles.input_files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import MAIN, poetry_edge, poetry_ranges, read_manifest
 from ftaudit.lockfiles.requirements import Edge, InputFormat, LockData, LockedPackage, Requirements
+from ftaudit.lockfiles.tool_settings import poetry_binaries
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
@@ -79,6 +80,7 @@ class _PoetryReader:
         return Requirements(
             path=self._path,
             format=InputFormat.POETRY_LOCK,
+            index=poetry_binaries(self._path.parent),
             left_out=left_out(self._extras, known, taken=(wanted, chosen)),
             lock=LockData(
                 packages=tuple(packages),

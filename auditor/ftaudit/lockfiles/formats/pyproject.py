@@ -14,7 +14,6 @@ from ftaudit.errors import InputError, UsageError
 from ftaudit.lockfiles.direct import fragment_hashes, parse_reference
 from ftaudit.lockfiles.input_files import Table, read_toml, string_line
 from ftaudit.lockfiles.requirements import (
-    ALL,
     InputFormat,
     InputIndexes,
     InputRequirement,
@@ -23,6 +22,7 @@ from ftaudit.lockfiles.requirements import (
     ReferenceKind,
     Requirements,
 )
+from ftaudit.lockfiles.tool_settings import uv_binaries, uv_settings
 from ftaudit.model import Location
 
 _FOREIGN: Final = ("poetry", "flit", "pdm")
@@ -72,12 +72,6 @@ def project_name(path: Path) -> NormalizedName | None:
     return canonicalize_name(name) if name else None
 
 
-def names_of(uv: Table, key: str) -> tuple[str, ...]:
-    """Return the packages of `[tool.uv]` `no-binary` or `no-build`: all, and those of the key with `-package`."""
-    named = tuple(map(canonicalize_name, uv.texts(f"{key}-package")))
-    return (ALL, *named) if uv.raw(key) is True else named
-
-
 class _Project:
     """One pyproject.toml during the read."""
 
@@ -90,7 +84,9 @@ class _Project:
         self._sources = self._uv.table("sources")
         name = self._project.text("name")
         self._name = canonicalize_name(name) if name else None
-        self._indexes = self._uv.tables("index")
+        # In a script, `[tool.uv]` counts for it alone.
+        self._settings = uv_settings(path.parent) if path.name == "pyproject.toml" else self._uv
+        self._indexes = [*self._settings.tables("index"), *self._uv.tables("index")]
         self._package_indexes: dict[NormalizedName, str] = {}
         self._problems: list[Problem] = []
         self._optional = self._project.table("optional-dependencies")
@@ -358,20 +354,20 @@ class _Project:
         raise source.error("index", f"names no [[tool.uv.index]]: {name!r}")
 
     def _index(self) -> InputIndexes:
-        open_to_all = [index for index in self._indexes if not index.raw("explicit")]
+        settings = self._settings
+        folder = settings.path.parent
+        open_to_all = [index for index in settings.tables("index") if not index.raw("explicit")]
         default = next((index.need("url") for index in open_to_all if index.raw("default")), None)
         others = [index.need("url") for index in open_to_all if not index.raw("default")]
-        return InputIndexes(
-            index_url=default or self._uv.text("index-url"),
-            extra_index_urls=(*others, *self._uv.texts("extra-index-url")),
-            no_index=bool(self._uv.raw("no-index")),
+        return dataclasses.replace(
+            uv_binaries(settings),
+            index_url=default or settings.text("index-url"),
+            extra_index_urls=(*others, *settings.texts("extra-index-url")),
+            no_index=bool(settings.raw("no-index")),
             find_links=tuple(
-                link if "://" in link else str((self._path.parent / link).absolute())
-                for link in self._uv.texts("find-links")
+                link if "://" in link else str((folder / link).absolute()) for link in settings.texts("find-links")
             ),
-            pre=self._uv.text("prerelease") == "allow",
-            no_binary=names_of(self._uv, "no-binary"),
-            only_binary=names_of(self._uv, "no-build"),
+            pre=settings.text("prerelease") == "allow",
         )
 
     def _unknown(self, what: str, name: str, known: list[str]) -> UsageError:

@@ -14,9 +14,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_empty, check_known, hash_of, specifier_of, version_of
-from ftaudit.lockfiles.formats.pyproject import names_of
 from ftaudit.lockfiles.input_files import Table, file_name, header_lines, read_toml
-from ftaudit.lockfiles.requirements import Edge, InputFormat, InputIndexes, LockData, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, InputFormat, LockData, LockedPackage, Requirements
+from ftaudit.lockfiles.tool_settings import uv_binaries, uv_settings
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
@@ -100,7 +100,7 @@ def read(
     return Requirements(
         path=path,
         format=InputFormat.UV_LOCK,
-        index=_index(path.parent / "pyproject.toml"),
+        index=uv_binaries(uv_settings(path.parent)),
         left_out=(
             *(f"extra {name}" for name in sorted(found_extras - wanted_extras) if not all_extras),
             *(f"group {name}" for name in sorted(found_groups - wanted_groups)),
@@ -113,15 +113,6 @@ def read(
 def _is_local(entry: Mapping[str, Any]) -> bool:
     """Return whether a package is a folder: only the requirements of these can have changed."""
     return not _FOLDERS.isdisjoint(entry.get("source", ()))
-
-
-def _index(manifest: Path) -> InputIndexes:
-    """Return which packages `[tool.uv]` of the project next to the lock file excludes as wheels, or from builds."""
-    try:
-        uv = Table(manifest, "", read_toml(manifest)[0]).table("tool").table("uv")
-        return InputIndexes(no_binary=names_of(uv, "no-binary"), only_binary=names_of(uv, "no-build"))
-    except InputError:
-        return InputIndexes()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
