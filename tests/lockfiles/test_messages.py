@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,60 @@ def test_a_text_file_besides_takes_the_table_as_the_output_does(tmp_path: Path) 
     ran = ftaudit("check", "--static", "--also", "report.txt", "r.txt", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "report.txt").read_text().startswith("NOTHING TO CHECK")
+
+
+MALFORMED = {
+    "uv.lock": "`uv lock`",
+    "poetry.lock": "`poetry lock`",
+    "pdm.lock": "`pdm lock`",
+    "Pipfile.lock": "`pipenv lock`",
+    "pixi.lock": "`pixi lock`",
+    "conda-lock.yml": "`conda-lock lock`",
+    "pylock.toml": "the tool that made it",
+    "script.py.lock": "the tool that made it",
+    "pyproject.toml": "correct the input",
+    "environment.yml": "correct the input",
+    "tox.toml": "correct the input",
+    "list.json": "correct the input",
+    "requirements.txt": "correct the input",
+}
+
+
+@pytest.mark.parametrize("name", sorted(MALFORMED))
+def test_the_error_for_a_malformed_file_names_the_next_step(tmp_path: Path, name: str) -> None:
+    sign = ":" if name.endswith(".yml") or name == "pixi.lock" else " ="
+    conflict = f"a{sign} 1\n<<<<<<< HEAD\nx{sign} 1\n=======\nx{sign} 2\n>>>>>>> topic\n"
+    for text, said in (("{[ =\n", MALFORMED[name]), (conflict, "unresolved merge conflicts")):
+        if text != conflict or not name.endswith((".json", ".py.lock")):
+            with pytest.raises(InputError) as caught:
+                read(write(tmp_path, name, text))
+            assert said in (caught.value.hint or ""), caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("uv.lock", "version = 1\npackage = 3\n"),
+        ("uv.lock", "version = 1\n[[package]]\nname = 3\n"),
+        ("poetry.lock", "package = []\n"),
+        ("pdm.lock", '[metadata]\nlock_version = "4.5.0"\n[[package]]\nname = "x"\nversion = "?"\n'),
+        ("Pipfile.lock", '{"_meta": 3}'),
+        ("pixi.lock", "environments: {default: 3}\npackages: []\n"),
+        ("conda-lock.yml", "version: 1\npackage: [{}]\n"),
+        ("pylock.toml", 'lock-version = "1.0"\npackages = 3\n'),
+    ],
+)
+def test_the_error_for_a_lock_file_of_another_shape_names_the_next_step(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(write(tmp_path, name, text))
+    assert "restore the file from version control" in (caught.value.hint or ""), caught.value
+
+
+def test_an_empty_input_is_an_error_wherever_it_comes_from(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"empty\.txt is empty"):
+        read(write(tmp_path, "empty.txt", " \n"))
+    words = [sys.executable, "-m", "ftaudit", "check", "--static", "-"]
+    ran = [subprocess.run(words, input=text, capture_output=True, text=True, cwd=tmp_path) for text in ("", "# none\n")]
+    assert [each.returncode for each in ran] == [2, 0], ran
+    assert "standard input is empty" in ran[0].stderr
+    assert "check the command that writes it" in ran[0].stderr

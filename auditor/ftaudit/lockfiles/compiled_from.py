@@ -6,13 +6,21 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from ftaudit.lockfiles.dependencies.markers import holds_everywhere
 from ftaudit.lockfiles.requirements import InputRequirement, Requirements
+
+
+class Read(Protocol):
+    """Reads an input of any format."""
+
+    def __call__(self, path: Path, /, *, extras: Sequence[str] = (), all_extras: bool = False) -> Requirements:
+        """Return its requirements."""
+
 
 _HEAD_LINES: Final = 12
 _MOST_PARENTS: Final = 6
@@ -43,10 +51,12 @@ def find_command(path: Path) -> str | None:
     return next((line.lstrip("# ").strip() for line in head[said + 1 :] if line.startswith("#    ")), None)
 
 
-def find_change(requirements: Requirements) -> str | None:
+def find_change(requirements: Requirements, read: Read) -> str | None:
     """Return what the inputs of a compiled requirements file ask for and the file does not hold, or the reverse.
 
-    Return `None` if nothing shows a change. Raise `InputError` or `ValueError` for a malformed input.
+    `read` reads an input of any format. Return `None` if nothing shows a change.
+
+    Raise `InputError` or `ValueError` for a malformed input.
     """
     path = requirements.path
     command = find_command(path)
@@ -61,7 +71,7 @@ def find_change(requirements: Requirements) -> str | None:
     left_out = {canonicalize_name(name) for option in _LEFT_OUT for name in _values(words, option)} | _UNSAFE
     asked: dict[str, set[str]] = {}
     for name, file in inputs:
-        for wanted in _read(file, words):
+        for wanted in _roots(file, words, read):
             if wanted.name is None:
                 continue
             asked.setdefault(name, set()).add(wanted.name)
@@ -97,15 +107,11 @@ def _place(path: Path, name: str) -> Path | None:
     return None if found is None or found.samefile(path) else found
 
 
-def _read(file: Path, words: Sequence[str]) -> tuple[InputRequirement, ...]:
-    from ftaudit.lockfiles.entry import read
-
+def _roots(file: Path, words: Sequence[str], read: Read) -> tuple[InputRequirement, ...]:
+    """Return the requirements of an input, with the extras that the command names."""
     is_project = file.suffix in (".toml", ".cfg", ".py")
-    return read(
-        file,
-        extras=list(_values(words, "--extra")) if is_project else (),
-        all_extras=is_project and "--all-extras" in words,
-    ).roots
+    extras = list(_values(words, "--extra")) if is_project else ()
+    return read(file, extras=extras, all_extras=is_project and "--all-extras" in words).roots
 
 
 def _unmet(wanted: InputRequirement, held: dict[str, list[InputRequirement]]) -> str | None:

@@ -338,7 +338,7 @@ def pins(requirements: Requirements, target: Target, platform: Platform, options
     from ftaudit.lockfiles.stale import describe_stale
 
     selection = _obeying(_pins(requirements, target, platform, options), requirements)
-    stale = describe_stale(requirements)
+    stale = describe_stale(requirements, read)
     return replace(selection, incomplete=(*selection.incomplete, stale)) if stale else selection
 
 

@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError, UsageError
-from ftaudit.lockfiles.input_files import Table, file_name
+from ftaudit.lockfiles.input_files import Table, file_name, how_to_repair
 from ftaudit.lockfiles.requirements import EdgeSource
 from ftaudit.model import DistributionFile
 
@@ -110,7 +110,8 @@ def check_empty(top: Table, known: Iterable[str], path: Path) -> None:
     """
     strange = sorted(set(top.keys()) - set(known))
     if strange:
-        raise InputError(f"{path} locks no package, and {strange[0]!r} is not a key of this format")
+        what = f"{path} locks no package, and {strange[0]!r} is not a key of this format"
+        raise InputError(what, hint=how_to_repair(path))
 
 
 def check_known(what: str, wanted: Iterable[str], known: Iterable[str], path: Path) -> None:

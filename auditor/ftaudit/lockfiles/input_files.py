@@ -83,12 +83,40 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     try:
         return tomli.loads(text), text
     except tomli.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from error
+        raise InputError(f"{path} is not valid TOML: {error}", hint=how_to_repair(path, text)) from error
     except (RecursionError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{path} is not TOML that can be read: it is nested too deeply or holds a number or date "
-            f"that does not exist"
+            f"{path} cannot be read as TOML: it is nested too deeply, or it has a number or date that does not exist",
+            hint=how_to_repair(path),
         ) from error
+
+
+_LOCKED_BY: Final = {
+    "uv.lock": "uv lock",
+    "poetry.lock": "poetry lock",
+    "pdm.lock": "pdm lock",
+    "pipfile.lock": "pipenv lock",
+    "pixi.lock": "pixi lock",
+    "conda-lock.yml": "conda-lock lock",
+    "conda-lock.yaml": "conda-lock lock",
+}
+"""The command that makes each lock file."""
+_CONFLICT: Final = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+"""A line that git writes where it could not merge two versions of a file."""
+
+
+def how_to_repair(path: Path, text: str = "") -> str:
+    """Return what to do about a malformed file, for an error's hint."""
+    name = path.name.lower()
+    command = _LOCKED_BY.get(name)
+    if _CONFLICT.search(text):
+        again = f", then run `{command}`" if command else ""
+        return f"the file has unresolved merge conflicts; resolve them{again}"
+    if command:
+        return f"restore the file from version control, or delete it and run `{command}`"
+    if name.endswith(".lock") or name.startswith("pylock."):
+        return "restore the file from version control, or write it again with the tool that made it"
+    return "correct the input, then run the command again"
 
 
 def header_lines(text: str, header: str, count: int) -> Sequence[int | None]:
@@ -123,7 +151,7 @@ class Table:
 
     def __init__(self, path: Path, place: str, values: object) -> None:
         if not isinstance(values, Mapping):
-            raise InputError(f"{path}: {place or 'the document'} is not a table")
+            raise InputError(f"{path}: {place or 'the document'} is not a table", hint=how_to_repair(path))
         self._path, self.place, self._values = path, place, values
 
     @classmethod
@@ -179,7 +207,7 @@ class Table:
 
     def error(self, key: str, what: str) -> InputError:
         """Return an `InputError` that names the place of a key."""
-        return InputError(f"{self._path}: {self._at(key)} {what}")
+        return InputError(f"{self._path}: {self._at(key)} {what}", hint=how_to_repair(self._path))
 
     def _at(self, key: str) -> str:
         return f"{self.place}.{key}" if self.place else key

@@ -34,10 +34,13 @@ _NEEDS: Final = ("dependencies", "optional-dependencies", "dev-dependencies")
 _MARKERS: Final = (UndefinedComparison, UndefinedEnvironmentName)
 
 
-def describe_stale(requirements: Requirements) -> str | None:
-    """Return how an input is out of date, or what cannot be compared, in a sentence; `None` if nothing shows it."""
+def describe_stale(requirements: Requirements, read: compiled_from.Read) -> str | None:
+    """Return how an input is out of date, or what cannot be compared, in a sentence; `None` if nothing shows it.
+
+    `read` reads an input of any format.
+    """
     path = requirements.path
-    if difference := find_stale(requirements):
+    if difference := find_stale(requirements, read):
         command = compiled_from.find_command(path) if requirements.format is InputFormat.REQUIREMENTS_TXT else None
         return f"{path} is out of date: {difference}; {f'run `{command}` again' if command else 'lock again'}"
     is_conda = requirements.format is InputFormat.CONDA_LOCK
@@ -46,7 +49,7 @@ def describe_stale(requirements: Requirements) -> str | None:
     return None
 
 
-def find_stale(requirements: Requirements) -> str | None:
+def find_stale(requirements: Requirements, read: compiled_from.Read) -> str | None:
     """Return how the project has changed since its lock file was made, in a phrase, or `None` if nothing shows it.
 
     A missing or unreadable project file shows nothing: the lock file is judged unchanged.
@@ -65,7 +68,7 @@ def find_stale(requirements: Requirements) -> str | None:
             case InputFormat.CONDA_LOCK:
                 return stale_conda.of_conda_lock(path, requirements.record)
             case InputFormat.REQUIREMENTS_TXT if path.is_file():
-                return compiled_from.find_change(requirements)
+                return compiled_from.find_change(requirements, read)
             case _:
                 return None
     except (InputError, ValueError, TypeError, AttributeError, KeyError, RecursionError, *_MARKERS):

@@ -11,7 +11,7 @@ import yaml
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.formats import requirements_txt
-from ftaudit.lockfiles.input_files import read_text
+from ftaudit.lockfiles.input_files import how_to_repair, read_text
 from ftaudit.lockfiles.requirements import KNOWN_FORMATS, InputFormat, Problem, Requirements
 from ftaudit.model import Location
 
@@ -85,16 +85,17 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
                 raise InputError(f"{place}: more than {MAX_NODES:,} entries")
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise not_yaml(path, error) from error
+        raise not_yaml(path, error, text) from error
 
 
-def not_yaml(path: Path, error: Exception) -> InputError:
+def not_yaml(path: Path, error: Exception, text: str) -> InputError:
     """Return the error for a file that the YAML parser rejects, with the line if the parser names one."""
+    hint = how_to_repair(path, text)
     if not isinstance(error, yaml.MarkedYAMLError):
-        return InputError(f"{path} is not valid YAML: {str(error).splitlines()[0][:200]}")
+        return InputError(f"{path} is not valid YAML: {str(error).splitlines()[0][:200]}", hint=hint)
     mark = error.problem_mark or error.context_mark
     place = f"{path}:{mark.line + 1}" if mark else str(path)
-    return InputError(f"{place}: this is not valid YAML: {error.problem or error.context}")
+    return InputError(f"{place}: this is not valid YAML: {error.problem or error.context}", hint=hint)
 
 
 def _events(text: str) -> Iterator[yaml.Event]:

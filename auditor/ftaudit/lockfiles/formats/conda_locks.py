@@ -17,7 +17,7 @@ from ftaudit.lockfiles.dependencies.needs import Needs, parse_needs
 from ftaudit.lockfiles.direct import parse_file
 from ftaudit.lockfiles.fields import check_known, left_out
 from ftaudit.lockfiles.formats.conda import NO_PACKAGES, not_yaml
-from ftaudit.lockfiles.input_files import file_name, read_text
+from ftaudit.lockfiles.input_files import file_name, how_to_repair, read_text
 from ftaudit.lockfiles.requirements import KNOWN_FORMATS, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 
@@ -64,7 +64,7 @@ def _load(path: Path) -> Any:
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise not_yaml(path, error) from error
+        raise not_yaml(path, error, text) from error
 
 
 def _marker(subdir: str) -> str:
@@ -89,7 +89,7 @@ def _pixi(path: Path, environments: Mapping[str, Any], packages: Sequence[Any], 
                     kind, url = next((str(k), str(url)) for k, url in entry.items())
                     places.setdefault((kind, url), set()).add(str(subdir))
     except (KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise InputError(f"{path} is malformed: {type(error).__name__}: {error}") from error
+        raise InputError(f"{path} is malformed: {type(error).__name__}: {error}", hint=how_to_repair(path)) from error
     found = [_locked(path, kind, url, records.get(url, {}), subdirs) for (kind, url), subdirs in sorted(places.items())]
     subdirs = {str(subdir) for name in chosen for subdir in environments[name]["packages"]}
     return _answer(path, InputFormat.PIXI_LOCK, found, environments, chosen, subdirs)
@@ -102,7 +102,7 @@ def _conda_lock(path: Path, packages: Sequence[Any], groups: Sequence[str]) -> R
     found = []
     for entry in packages:
         if not isinstance(entry, dict) or "name" not in entry:
-            raise InputError(f"{path} is malformed: a package has no name")
+            raise InputError(f"{path} is malformed: a package has no name", hint=how_to_repair(path))
         if entry.get("category", "main") in chosen:
             kind = "pypi" if entry.get("manager") == "pip" else "conda"
             found.append(_locked(path, kind, str(entry.get("url", "")), entry, {str(entry.get("platform", "noarch"))}))

@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.dependencies.needs import Needs, parse_needs
-from ftaudit.lockfiles.input_files import read_bytes
+from ftaudit.lockfiles.input_files import how_to_repair, read_bytes
 from ftaudit.wheel import parse_headers
 
 MAX_HEADERS: Final = 2 << 20
@@ -128,7 +128,7 @@ def _direct_url(path: Path) -> Any:
     try:
         return json.loads(text[:1_000_000])
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON") from error
+        raise InputError(f"{path} is not valid JSON", hint=how_to_repair(path)) from error
 
 
 def _lists_compiled(record: str) -> bool:

@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import ARCHIVES, local_path, parse_file
 from ftaudit.lockfiles.fields import check_known, hash_of, left_out
-from ftaudit.lockfiles.input_files import Table, read_text, read_toml
+from ftaudit.lockfiles.input_files import Table, how_to_repair, read_text, read_toml
 from ftaudit.lockfiles.manifest import poetry_edge
 from ftaudit.lockfiles.requirements import (
     Edge,
@@ -101,9 +101,12 @@ def _parse(text: str, path: Path) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: this is not valid JSON: {error.msg}") from error
+        raise InputError(
+            f"{path}:{error.lineno}: this is not valid JSON: {error.msg}", hint=how_to_repair(path, text)
+        ) from error
     except (RecursionError, ValueError) as error:
-        raise InputError(f"{path} is nested too deeply, or holds a number of thousands of digits") from error
+        what = f"{path} is nested too deeply, or has a number of thousands of digits"
+        raise InputError(what, hint=how_to_repair(path)) from error
 
 
 def _lines(text: str, sections: Sequence[tuple[str, Sequence[str]]]) -> dict[tuple[str, str], int]:

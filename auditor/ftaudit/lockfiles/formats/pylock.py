@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path, parse_file
 from ftaudit.lockfiles.fields import are_for_one_system, check_known, read_range
-from ftaudit.lockfiles.input_files import file_name, header_lines, read_toml
+from ftaudit.lockfiles.input_files import file_name, header_lines, how_to_repair, read_toml
 from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
@@ -46,9 +46,11 @@ def read(
     except PylockUnsupportedVersionError as error:
         raise InputError(f"{path}: {error}", hint="upgrade ftaudit") from error
     except PylockValidationError as error:
-        raise InputError(f"{path}: {error.context or 'the document'}: {error.message}") from error
+        raise InputError(
+            f"{path}: {error.context or 'the document'}: {error.message}", hint=how_to_repair(path)
+        ) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is not a valid pylock.toml file: {error}") from error
+        raise InputError(f"{path} is not a valid pylock.toml file: {error}", hint=how_to_repair(path)) from error
     offered, known = frozenset(lock.extras or ()), frozenset(lock.dependency_groups or ())
     wanted = offered if all_extras else frozenset(map(canonicalize_name, extras))
     check_known("extra", wanted, offered, path)
@@ -79,11 +81,12 @@ def _check_version(document: dict[str, Any], path: Path) -> None:
     """Reject an unknown minor version: `packaging` would only warn and skip new content."""
     value = document.get("lock-version")
     if not isinstance(value, str):
-        raise InputError(f"{path}: lock-version is missing or is not a string: this is not a pylock.toml file")
+        what = f"{path}: lock-version is missing or is not a string: this is not a pylock.toml file"
+        raise InputError(what, hint=how_to_repair(path))
     try:
         version = Version(value)
     except InvalidVersion as error:
-        raise InputError(f"{path}: lock-version: {value!r} is not a version") from error
+        raise InputError(f"{path}: lock-version: {value!r} is not a version", hint=how_to_repair(path)) from error
     if version != VERSION:
         raise InputError(
             f"{path}: lock-version {value} of the lock file format; ftaudit knows {VERSION}",
@@ -141,7 +144,8 @@ def _package(package: Package, place: Location, path: Path, position: int) -> Lo
 def _edge(item: Any, path: Path, position: int, number: int) -> Edge:
     name, version = item.get("name"), item.get("version")
     if not isinstance(name, str) or not isinstance(version, str | None):
-        raise InputError(f"{path}: packages[{position}].dependencies[{number}] names no package")
+        what = f"{path}: packages[{position}].dependencies[{number}] names no package"
+        raise InputError(what, hint=how_to_repair(path))
     return Edge(name=canonicalize_name(name), version=version)
 
 

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.dependencies.needs import parse_needs
-from ftaudit.lockfiles.input_files import read_text
+from ftaudit.lockfiles.input_files import how_to_repair, read_text
 from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.model import Location
 
@@ -41,9 +41,12 @@ def load(path: Path, text: str | None = None) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: this is not valid JSON: {error.msg}") from error
+        raise InputError(
+            f"{path}:{error.lineno}: this is not valid JSON: {error.msg}", hint=how_to_repair(path, text)
+        ) from error
     except (RecursionError, ValueError) as error:
-        raise InputError(f"{path} is nested too deeply, or holds a number of thousands of digits") from error
+        what = f"{path} is nested too deeply, or has a number of thousands of digits"
+        raise InputError(what, hint=how_to_repair(path)) from error
 
 
 def read(path: Path) -> Requirements:
@@ -71,7 +74,9 @@ def read(path: Path) -> Requirements:
             case _:
                 raise InputError(f"{path} is JSON, but not in a format that ftaudit knows")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path} is malformed for {kind}: {type(error).__name__}: {error}") from error
+        raise InputError(
+            f"{path} is malformed for {kind}: {type(error).__name__}: {error}", hint=how_to_repair(path)
+        ) from error
     knows_edges = knows_edges or len(packages) < 2
     return Requirements(
         path=path,

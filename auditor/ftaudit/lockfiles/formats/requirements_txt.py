@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import fragment_hashes, local_path, parse_file, parse_reference
-from ftaudit.lockfiles.input_files import is_stream, read_bytes
+from ftaudit.lockfiles.input_files import how_to_repair, read_bytes
 from ftaudit.lockfiles.requirements import (
     ALL,
     InputFormat,
@@ -58,9 +58,14 @@ def read(path: Path) -> Requirements:
 
     Raise `InputError`, with file and line, for a line that pip rejects, or a file that is missing or includes itself.
     """
-    if not is_stream(path) and not _decode(path).strip():
-        # The command that writes it may have failed; a comment shows that it is empty on purpose.
-        raise InputError(f"{path} is empty", hint="name a file that lists packages, or write a comment into it")
+    if not _decode(path).strip():
+        # The command that writes it may have failed: without an error, a broken pipeline would pass. A comment shows
+        # that the input is empty on purpose.
+        where = "standard input" if str(path) == "-" else str(path)
+        raise InputError(
+            f"{where} is empty",
+            hint="check the command that writes it; if nothing is to be installed, write a comment line (#) into it",
+        )
     reader = _RequirementsReader(here_first=True)
     reader.read(path, constraint=False, chain=())
     return Requirements(
@@ -228,7 +233,8 @@ def _entries(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | Inst
         reason = str(wrong.error_message).strip().splitlines()[0].removeprefix("pip_requirements_parser: error: ")
         unset = _unset(wrong.line or "")
         reason = f"the environment variable {unset} is not set" if unset else reason
-        raise InputError(f"{path}:{wrong.line_number}: {reason}: {_shown(wrong.line)}")
+        what = f"{path}:{wrong.line_number}: {reason}: {_shown(wrong.line)}"
+        raise InputError(what, hint=how_to_repair(path, text))
     entries: list[tuple[int, dict[str, Any] | InstallRequirement]] = []
     entries += [(option.line_number or 0, option.options) for option in parsed.options]
     entries += [(requirement.line_number or 0, requirement) for requirement in parsed.requirements]

@@ -11,7 +11,7 @@ import tomli
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.formats import pyproject, uv_lock
-from ftaudit.lockfiles.input_files import read_text
+from ftaudit.lockfiles.input_files import how_to_repair, read_text
 from ftaudit.lockfiles.requirements import InputFormat, Requirements
 
 _BLOCK: Final = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -51,4 +51,4 @@ def read_block(path: Path) -> dict[str, Any] | None:
     try:
         return tomli.loads("".join(lines))
     except (tomli.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: its metadata block is not valid TOML: {error}") from error
+        raise InputError(f"{path}: its metadata block is not valid TOML: {error}", hint=how_to_repair(path)) from error

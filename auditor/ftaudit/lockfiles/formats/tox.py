@@ -11,7 +11,7 @@ from typing import Any, Final
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.fields import check_known
 from ftaudit.lockfiles.formats import requirements_txt
-from ftaudit.lockfiles.input_files import read_text, read_toml
+from ftaudit.lockfiles.input_files import how_to_repair, read_text, read_toml
 from ftaudit.lockfiles.requirements import InputFormat, Requirements
 
 BASE: Final = "testenv"
@@ -102,5 +102,7 @@ def _of_toml(path: Path) -> dict[str, list[str]]:
         for name, table in named.items():
             found[str(name)] = [str(line) for line in table.get("deps", ()) if isinstance(line, str)]
     except AttributeError as error:
-        raise InputError(f"{path} is malformed: a table of an environment is missing") from error
+        raise InputError(
+            f"{path} is malformed: a table of an environment is missing", hint=how_to_repair(path)
+        ) from error
     return found
