@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import signal
 import stat
+import subprocess
 import sys
 import time
 from concurrent.futures import CancelledError
@@ -18,6 +20,7 @@ import pytest
 from ftaudit.workers import Died, TaskEnding, WorkerPool, run_tasks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
 
 
 def pipes() -> dict[int, int]:
@@ -177,3 +180,61 @@ def test_closing_cancels_what_waits() -> None:
     (future,) = pool.submit([b"x"])
     with pytest.raises(CancelledError):
         future.result()
+
+
+def children() -> set[int]:
+    """Return the processes that this one has started and not collected."""
+    return {*map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())}
+
+
+def count_descriptors() -> int:
+    """Return how many files, pipes and sockets this process has open."""
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+@linux
+def test_a_pool_leaves_no_process_and_no_descriptor_behind() -> None:
+    before = children(), count_descriptors()
+    tasks = ["a", "kill", "b", "exit"]
+    dict(run_tasks(work, tasks, sizes=[1] * 4, jobs=2))
+    assert (children(), count_descriptors()) == before
+
+
+@linux
+def test_workers_end_when_the_process_that_uses_them_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "user.py"
+    script.write_text(
+        "import os, time\n"
+        "from ftaudit.workers import WorkerPool\n"
+        "def work(task, shared):\n    print(os.getpid(), os.getppid(), file=open(task, 'w'), flush=True)\n"
+        "    time.sleep(3600)\n"
+        "with WorkerPool(work, workers=1, seconds=600, memory=4 << 30, fork=True, may_write=True) as pool:\n"
+        f"    pool.submit([{str(tmp_path / 'numbers')!r}])\n    time.sleep(3600)\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)])
+    numbers: list[int] = []
+    while len(numbers) < 2:
+        with contextlib.suppress(FileNotFoundError):
+            numbers = [*map(int, (tmp_path / "numbers").read_text().split())]
+    ends = [os.pidfd_open(number) for number in numbers]
+    process.kill()
+    process.wait()
+    waits = select.poll()
+    for end in ends:
+        waits.register(end, select.POLLIN)
+        while not waits.poll():
+            pass
+        waits.unregister(end)
+        os.close(end)
+
+
+@linux
+def test_a_template_that_is_lost_costs_answers_and_does_not_hang() -> None:
+    before = children()
+    with WorkerPool(measure, workers=1, seconds=60, memory=4 << 30, fork=True) as pool:
+        (first,) = pool.submit([b"a"])
+        assert first.result() == [1, 0, 97]
+        (template,) = children() - before
+        os.kill(template, signal.SIGKILL)
+        (lost,) = pool.submit([b"b"])
+        assert lost.result() == [1, 0, 98] or lost.result().how is TaskEnding.NOT_STARTED

@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ftaudit.binary.facts_cache import FactsCache, render_facts
-from ftaudit.binary.questions import ModuleReaders
+from ftaudit.binary.questions import MEMORY, SECONDS, ModuleReaders
 from ftaudit.binary.reading import WheelReader
-from ftaudit.cores import count_cores
 from ftaudit.errors import ArchiveError, DamagedArchive, NotFetched, StoreMismatch
 from ftaudit.model import (
     BinaryFacts,
@@ -93,10 +92,10 @@ class InspectSettings:
     """Wheels read at a time."""
     connections: int = 16
     limits: Limits = field(default_factory=Limits)
-    module_seconds: float = 40.0
+    module_seconds: float = SECONDS
     """Seconds of processor time that one module may take."""
-    worker_memory: int = 12 << 30
-    """Bytes of address space of one worker process; Unicorn reserves one GiB for each CPU that it emulates."""
+    worker_memory: int = MEMORY
+    """Bytes of address space of one worker process."""
     record: bool = False
     """Whether RECORD is compared with the members: for authors, who can fix it."""
     stores: tuple[StoredFacts, ...] = ()
@@ -122,8 +121,10 @@ class Inspector:
     Nothing is started for a wheel whose facts are cached.
     """
 
-    def __init__(self, settings: InspectSettings) -> None:
+    def __init__(self, settings: InspectSettings, readers: ModuleReaders | None = None) -> None:
+        """`readers` are processes that the caller ends; without them, the inspector makes its own if it needs them."""
         self._settings = settings
+        self._readers = readers
         self._cache = FactsCache(settings.cache_dir)
         self._lock = threading.Lock()
         self._work: _Pools | None = None
@@ -186,7 +187,7 @@ class Inspector:
     def _started(self) -> _Pools:
         with self._lock:
             if self._work is None:
-                self._work = _Pools(self._settings)
+                self._work = _Pools(self._settings, self._readers)
             return self._work
 
     def _digest(self, request: WheelRequest, location: str) -> str | None:
@@ -285,15 +286,13 @@ def inspect_wheels(
 class _Pools:
     """The threads and processes of one inspector."""
 
-    def __init__(self, settings: InspectSettings) -> None:
+    def __init__(self, settings: InspectSettings, readers: ModuleReaders | None) -> None:
         self.session = settings.session() if settings.session is not None else None
         self.wheels = ThreadPoolExecutor(settings.wheels, thread_name_prefix="wheel")
         self.soon = ThreadPoolExecutor(settings.wheels, thread_name_prefix="wheel-soon")
         self.fetchers = ThreadPoolExecutor(settings.connections, thread_name_prefix="fetch")
-        self.readers = ModuleReaders(
-            workers=settings.workers or count_cores(),
-            seconds=settings.module_seconds,
-            memory=settings.worker_memory,
+        self.readers = readers or ModuleReaders(
+            workers=settings.workers, seconds=settings.module_seconds, memory=settings.worker_memory
         )
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -9,12 +10,21 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from ftaudit.binary.facts_cache import parse_binary
+from ftaudit.cores import count_cores
 from ftaudit.errors import EngineMissing, ImageError
 from ftaudit.model import GilDeclaration, ModuleBinary
-from ftaudit.workers import Died, TaskEnding, WorkerPool
+from ftaudit.workers import Died, TaskEnding, WorkerPool, can_fork
 
 HELD: Final = 384 << 20
 """Bytes of images that may wait for a worker; a caller with more waits too."""
+
+
+SECONDS: Final = 40.0
+"""Seconds of processor time that one module may take."""
+
+
+MEMORY: Final = 12 << 30
+"""Bytes of address space of one worker process; Unicorn reserves one GiB for each CPU that it emulates."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,16 +68,22 @@ class ModuleAnswer:
 
 
 class ModuleReaders:
-    """Worker processes that read modules, started with the first question. A context manager that ends them."""
+    """Worker processes that read modules, started with the first question. A context manager that ends them.
 
-    def __init__(self, *, workers: int, seconds: float, memory: int) -> None:
+    If this process has one thread when they are made, they start in milliseconds.
+    """
+
+    def __init__(self, *, workers: int | None = None, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        """`workers` is the number of processes, and `None` one for each core; `WorkerPool` explains the rest."""
         self._pool = WorkerPool(
             answer_question,
-            workers=workers,
+            workers=workers or count_cores(),
             seconds=seconds,
             memory=memory,
             capacity=HELD,
             prepare=prepare,
+            preload=preload,
+            fork=can_fork(),
         )
 
     def __enter__(self) -> ModuleReaders:
@@ -97,10 +113,17 @@ class ModuleReaders:
         return [_answered(told) for told in self._pool.submit(questions, dict(kept or {}), weight=weight)]
 
 
-def prepare() -> None:
-    """Import the modules that a worker needs."""
+def preload() -> None:
+    """Import the modules that a worker needs. A missing engine is an answer later."""
     import ftaudit.binary.declaration  # noqa: F401
 
+    with contextlib.suppress(ImportError):
+        from unicorn import arm64_const, x86_const  # noqa: F401
+
+
+def prepare() -> None:
+    """Make a worker ready."""
+    preload()
     # Imported objects stay: the collector, which frees the emulators, does not need to visit them each time.
     gc.collect()
     gc.freeze()

@@ -60,19 +60,18 @@ def audit_wheels_for(
     `settings.target` is ignored. Rows and errors as in `audit_wheels`.
     """
     each = parse_targets(targets)
-    with open_index(settings) as index:
+    with open_index(settings) as index, SharedWheelReader(settings, index, record=True) as reader:
         releases, incomplete = find_releases(items, index)
-        with SharedWheelReader(settings, index, record=True) as reader:
-            session = _WheelSession(
-                items=tuple(items),
-                settings=settings,
-                releases=releases,
-                incomplete=incomplete,
-                index=index,
-                reader=reader,
-                progress=progress or Silent(),
-            )
-            return tuple(_audit_wheels(session, target) for target in each)
+        session = _WheelSession(
+            items=tuple(items),
+            settings=settings,
+            releases=releases,
+            incomplete=incomplete,
+            index=index,
+            reader=reader,
+            progress=progress or Silent(),
+        )
+        return tuple(_audit_wheels(session, target) for target in each)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,8 @@
 """One pool of worker processes; any of them may crash, hang or run out of memory, and only its own task is lost.
 
 Tasks go to a worker as pickles; answers come back as JSON, because a worker that read hostile data is not trusted.
-Workers are copies of this process if that is possible (`can_fork`): they have all its imports. Elsewhere
-they are fresh interpreters.
+Workers are copies of a template, which is a copy of this process, if that is possible (`can_fork`): they have all its
+imports. Elsewhere they are fresh interpreters.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import gc
 import queue
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any, Final
 from ftaudit.cores import count_cores
 from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.pool import WorkerPool
+from ftaudit.workers.template import can_fork
 
 __all__ = ["Died", "TaskEnding", "WorkerPool", "can_fork", "run_tasks"]
 
@@ -32,11 +32,6 @@ MEMORY: Final = 6 << 30
 
 
 _BATCH_BYTES: Final = 100_000
-
-
-def can_fork() -> bool:
-    """Return whether workers can be copies of this process: not while other threads run."""
-    return sys.platform == "linux" and threading.active_count() == 1
 
 
 def run_tasks(
@@ -61,6 +56,8 @@ def run_tasks(
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         with ThreadPoolExecutor(jobs) as threads, _without_collector():
             yield from zip(order, threads.map(function, [tasks[index] for index in order]), strict=True)
+        return
+    if not tasks:
         return
     batches = list(_batches(order, sizes))
     answered: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()

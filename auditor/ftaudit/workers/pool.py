@@ -15,8 +15,9 @@ from typing import Any
 
 from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.frames import Packed, pack
+from ftaudit.workers.template import WorkerTemplate
 from ftaudit.workers.worker_child import Work
-from ftaudit.workers.worker_process import WorkerProcess, start_copy, start_fresh
+from ftaudit.workers.worker_process import WorkerProcess, start_fresh
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,14 +43,16 @@ class WorkerPool:
         memory: int,
         capacity: int | None = None,
         prepare: Callable[[], object] | None = None,
+        preload: Callable[[], object] | None = None,
         fork: bool = False,
         may_write: bool = False,
     ) -> None:
         """Make a pool; a task that uses `seconds` of processor time, hangs, or needs more `memory` ends its worker.
 
         The kernel does so if this process is gone by then. `memory` is in bytes. `capacity` is the weight of the
-        tasks that may wait. Each worker calls `prepare` first. With `fork`, the thread that calls `start` must be the
-        only one of this process. Workers of our own code, which reads no hostile data itself, `may_write` files.
+        tasks that may wait. Each worker calls `prepare` first. With `fork`, `can_fork` must hold now, and workers are
+        copies of a template, which calls `preload` once. Workers of our own code, which reads no hostile data itself,
+        `may_write` files.
         """
         self.workers = workers
         self._work = work
@@ -57,7 +60,7 @@ class WorkerPool:
         self._seconds = seconds
         self._limits = (memory, int(seconds) + 1, may_write)
         self._capacity = capacity
-        self._fork = fork
+        self._template = WorkerTemplate(work, prepare=prepare, preload=preload) if fork else None
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         """One for each worker."""
@@ -80,19 +83,15 @@ class WorkerPool:
         self.close()
 
     def start(self) -> None:
-        """Start the first worker now, so that it is ready when the first task comes. Copies of this process all start
-        now, before it has threads.
-        """
+        """Start the first worker now, so that it is ready when the first task comes."""
         with self._state:
             if self._threads or self._closed or not self.workers:
                 return
-            copies = [self._new() for _ in range(self.workers)] if self._fork else [None]
             self._watcher.start()
-            for copy in copies:
-                self._add_thread(copy)
+            self._add_thread()
 
-    def _add_thread(self, process: WorkerProcess | None) -> None:
-        thread = threading.Thread(target=self._serve, args=(process,), daemon=True)
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._serve, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -119,7 +118,7 @@ class WorkerPool:
             self._unfinished += 1
             self._batches.put(batch)
             if len(self._threads) < min(self.workers, self._unfinished):
-                self._add_thread(None)
+                self._add_thread()
         return futures
 
     def close(self) -> None:
@@ -137,12 +136,15 @@ class WorkerPool:
             thread.join()
         if self._watcher.is_alive():
             self._watcher.join()
+        if self._template is not None:
+            self._template.close()
 
     def _has_room(self, weight: int) -> bool:
         return self._capacity is None or self._waiting + weight <= self._capacity
 
-    def _serve(self, process: WorkerProcess | None) -> None:
+    def _serve(self) -> None:
         """Run batches with one process, which is replaced whenever it is lost."""
+        process = None
         try:
             with contextlib.suppress(OSError):  # The next attempt is made when there is a task.
                 process = self._alive(process)
@@ -194,16 +196,18 @@ class WorkerPool:
             if not process.is_lost and process.wait_for(0) is None:
                 return process
             self._discard(process)
-        with self._state:
-            return self._new()
+        return self._new()
 
     def _new(self) -> WorkerProcess:
-        start = start_copy if self._fork else start_fresh
-        process = start(self._work, self._prepare, self._limits, [each.descriptors for each in self._processes])
+        if self._template is not None:
+            process = self._template.start(self._limits)
+        else:
+            process = start_fresh(self._work, self._prepare, self._limits)
         process.seconds, process.expect = self._seconds, self._expect
-        self._processes.add(process)
-        if self._closed:
-            process.kill()
+        with self._state:
+            self._processes.add(process)
+            if self._closed:
+                process.kill()
         return process
 
     def _discard(self, process: WorkerProcess) -> None:

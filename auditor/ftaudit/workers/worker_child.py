@@ -31,7 +31,7 @@ _GARBAGE: Final = 100_000
 def main(limits: Limits) -> None:
     """Work in a fresh interpreter until stdin ends. The first task is the work itself."""
     answers = os.fdopen(os.dup(1), "wb")
-    _silence()
+    discard_output()
     received = receive_tasks(sys.stdin.buffer)
     if received is not None:
         work, prepare = received[0][0].unpack()
@@ -41,14 +41,14 @@ def main(limits: Limits) -> None:
 def be_a_copy(
     down: int, up: int, ours: Sequence[int], work: Work, prepare: Callable[[], object] | None, limits: Limits
 ) -> None:
-    """Work in a copy of the parent; `ours` are the descriptors that only the parent uses."""
+    """Work in a copy of the template; `ours` are the descriptors that only the template uses."""
     for descriptor in ours:
         os.close(descriptor)
-    _silence()
+    discard_output()
     _serve(os.fdopen(down, "rb"), os.fdopen(up, "wb"), work, prepare, limits)
 
 
-def _silence() -> None:
+def discard_output() -> None:
     """Discard the output of native code: it must not be taken for an answer, or mix with a report."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, cast
@@ -16,7 +13,7 @@ from typing import Any, BinaryIO, Final, cast
 from ftaudit.workers.allowance import Allowance
 from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.frames import Packed, pack, receive_answer, send_tasks
-from ftaudit.workers.worker_child import Limits, Work, be_a_copy
+from ftaudit.workers.worker_child import Limits, Work
 
 STARTUP: Final = 60.0
 """Seconds that a worker may take until it is ready."""
@@ -40,11 +37,6 @@ class WorkerProcess:
     _late: bool = False
     _ready: bool = False
     _shared: Packed | None = None
-
-    @property
-    def descriptors(self) -> tuple[int, int]:
-        """The ends of the pipes that are this process's."""
-        return self.stdin.fileno(), self.stdout.fileno()
 
     def kill(self) -> None:
         """Kill it."""
@@ -124,7 +116,7 @@ class WorkerProcess:
             return Died(how=TaskEnding.SIGNAL, detail=f"signal {-code}")
 
 
-def start_fresh(work: Work, prepare: Callable[[], object] | None, limits: Limits, _: object) -> WorkerProcess:
+def start_fresh(work: Work, prepare: Callable[[], object] | None, limits: Limits) -> WorkerProcess:
     """Return a fresh interpreter."""
     code = f"import sys; sys.path[:] = {sys.path!r}; from ftaudit.workers.worker_child import main; main({limits!r})"
     process = subprocess.Popen(
@@ -146,36 +138,4 @@ def start_fresh(work: Work, prepare: Callable[[], object] | None, limits: Limits
         stdin=stdin,
         stdout=stdout,
         allowance=Allowance(process.pid),
-    )
-
-
-def start_copy(
-    work: Work, prepare: Callable[[], object] | None, limits: Limits, others: Sequence[tuple[int, int]]
-) -> WorkerProcess:
-    """Return a copy of this process; it closes the pipes to the `others`."""
-    down, into = os.pipe()
-    out, up = os.pipe()
-    ours = [into, out, *(descriptor for pair in others for descriptor in pair)]
-    process = multiprocessing.get_context("fork").Process(
-        target=be_a_copy, args=(down, up, ours, work, prepare, limits), daemon=True
-    )
-    with warnings.catch_warnings():
-        # The replacement of a lost worker is created while the threads of the pool run. They do not hold a
-        # lock that it needs; if it hangs all the same, its task's time limit ends it.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process.start()
-    os.close(down)
-    os.close(up)
-
-    def wait_for(seconds: float | None) -> int | None:
-        process.join(seconds)
-        return process.exitcode
-
-    stdin, stdout = os.fdopen(into, "wb"), os.fdopen(out, "rb")
-    return WorkerProcess(
-        kill_it=process.kill,
-        wait_for=wait_for,
-        stdin=stdin,
-        stdout=stdout,
-        allowance=Allowance(process.pid or 0),
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from packaging.utils import canonicalize_name
 
 from ftaudit.binary.inspection import Inspector, InspectSettings, StoreUse, WheelRequest
+from ftaudit.binary.questions import ModuleReaders
 from ftaudit.engine.setup import cache_folder
 from ftaudit.facts.facts_store import FactsStore
 from ftaudit.facts.known_stores import open_stores
@@ -32,6 +33,7 @@ class SharedWheelReader:
         self._record = record
         self._stack = ExitStack()
         self._read: dict[WheelRequest, Future[BinaryFacts]] = {}
+        self._readers: ModuleReaders | None = None
         self._inspector: Inspector | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -40,6 +42,8 @@ class SharedWheelReader:
         """Why facts stores are not used."""
 
     def __enter__(self) -> SharedWheelReader:
+        # Now, because this process still has one thread.
+        self._readers = self._stack.enter_context(ModuleReaders(workers=self._settings.jobs))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +104,6 @@ class SharedWheelReader:
                 cache_dir=self._stack.enter_context(cache_folder(self._settings)),
                 session=None if self._settings.offline else self._index.session,
                 use_cache=not self._settings.no_cache,
-                workers=self._settings.jobs,
                 record=self._record,
                 stores=self._stores,
                 read_again=0.0 if self._settings.offline else self._settings.read_again / 100,
@@ -108,7 +111,7 @@ class SharedWheelReader:
             if self._settings.connections is not None:
                 share = max(1, self._settings.connections // 4)
                 settings = replace(settings, wheels=share, connections=share)
-            self._inspector = self._stack.enter_context(Inspector(settings))
+            self._inspector = self._stack.enter_context(Inspector(settings, self._readers))
         return self._inspector
 
     def _count(self, future: Future[BinaryFacts]) -> None:
