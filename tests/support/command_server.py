@@ -25,6 +25,8 @@ from typing import Any
 
 TIMEOUT = 1500
 """Seconds that a command may take."""
+_ENGINES = ("unicorn.arm64_const", "unicorn.x86_const", "capstone", "abi3info")
+"""Libraries that ftaudit imports where it uses them."""
 _NOT_IMPORTED = ("ftaudit.pytest_plugin", "ftaudit.guard", "ftaudit.gilwatch", "ftaudit.__main__")
 
 
@@ -95,6 +97,9 @@ def _import_everything() -> None:
             if not module.name.startswith(_NOT_IMPORTED) and ".child" not in module.name:
                 with contextlib.suppress(ImportError):  # An optional package is missing.
                     importlib.import_module(module.name)
+    for engine in _ENGINES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(engine)
 
 
 def _become(asked: dict[str, Any], out: int, errors: int) -> None:
