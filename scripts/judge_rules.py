@@ -34,6 +34,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,8 +140,10 @@ def fetch(filename: str, cache: Path) -> Path:
             if package is None:
                 raise SystemExit(f"{filename}: the index has no such file")
             client.download_package(package, archive, verify=bool(package.digests))
-    folder.mkdir()
-    unpack(archive, folder)
+    # A run that is killed here leaves no folder that the next run takes for the whole release.
+    begun = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=cache))
+    unpack(archive, begun)
+    begun.rename(folder)
     return folder
 
 

@@ -157,6 +157,12 @@ class CythonCdefClassUnlocked(CythonRule):
             lines=(5,),
         ),
         SourceExample(
+            code="cdef class _Log:\n    cdef int offset\ncdef class _Ring(_Log):\n"
+            "    cpdef receive(self):\n        self.offset += 1\n"
+            "cdef _Log _everything = _Ring()\n",
+            lines=(5,),
+        ),
+        SourceExample(
             code="cdef class Ring:\n    cdef:\n        int *items\n        size_t size\n"
             "    def resize(self, size_t n):\n        self.items = <int *>realloc(self.items, n)\n"
             "    def first(self):\n        return self.items[0]\n",
@@ -195,7 +201,7 @@ class CythonCdefClassUnlocked(CythonRule):
                 continue
             race, at, severity = found
             owner = field.state.owner
-            private = owner.startswith("_") and owner not in single
+            private = all(heir.startswith("_") for heir in field.heirs) and not field.heirs & single
             if private and severity is not Severity.ERROR:
                 # A private class is usually a helper that only one function uses.
                 continue

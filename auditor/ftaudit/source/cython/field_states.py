@@ -39,6 +39,8 @@ class FieldState:
     accesses: tuple[Access, ...]
     uses: tuple[FieldUse, ...]
     """The kind of each access, in the same order."""
+    heirs: frozenset[str] = frozenset()
+    """The class and every known class that inherits the field."""
 
     @property
     def is_native(self) -> bool:
@@ -77,6 +79,7 @@ def _find(unit: CythonUnit) -> tuple[FieldState, ...]:
                     or ("void *" if (state.owner, state.name) in nulled else ""),
                     accesses=tuple(access for access, _ in pairs),
                     uses=tuple(use for _, use in pairs),
+                    heirs=classes.heirs(state.owner),
                 )
             )
     return tuple(found)
