@@ -36,7 +36,7 @@ class LazyAttributeInit(PythonRule):
         remedy="Fill a local variable and assign it to the attribute last, or hold the object's lock.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    signals = Signal.LAZY_ATTRIBUTE | Signal.THREADS
+    signals = Signal.LAZY_ATTRIBUTE | Signal.THREADS | Signal.SINGLETON
     VALID = (
         SourceExample(
             code="""\
@@ -149,6 +149,22 @@ class Model:
         ),
         SourceExample(
             code="""\
+class Config:
+    def __init__(self):
+        self._ready = False
+    def setup(self):
+        self.provider = make_provider()
+        self._ready = True
+    def get(self):
+        if not self._ready:
+            self.setup()
+        return self.provider
+CONFIG = Config()
+""",
+            lines=(8,),
+        ),
+        SourceExample(
+            code="""\
 class D:
     def value(self):
         if self._v is None:
@@ -226,6 +242,8 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
                     pass
     if isinstance(first, ast.expr) and kind_of(first) in CONTAINERS and _is_empty(first) and _filled_later(lazy):
         return "it is published empty and filled afterwards"
+    if (twice := _set_up_twice(module, lazy)) is not None:
+        return f"two threads that arrive first both run {twice}(), on the object that all threads use"
     if _in_two_steps(lazy):
         return "a placeholder is published before the value is complete"
     if _owns_lock(module, lazy) and any(_is_thing(one) for one in lazy.assignments):
@@ -233,6 +251,28 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
     if _is_opened(module, lazy):
         return "two threads that arrive first each create one, and one of the two is lost"
     return None
+
+
+def _set_up_twice(module: PythonModule, lazy: LazyInit) -> str | None:
+    """Return the method that sets up a shared object on first use, if neither it nor its caller takes a lock."""
+    owner = module.classes.get(_owner(module, lazy))
+    if owner is None or owner.name not in {*module.singletons.values(), *module.threaded_classes}:
+        return None
+    match lazy.assignments[0]:
+        case (
+            ast.Expr(value=ast.Call(func=ast.Attribute(attr=name)))
+            | ast.Return(value=ast.Call(func=ast.Attribute(attr=name)))
+        ):
+            method = next((one for one in owner.body if isinstance(one, ast.FunctionDef) and one.name == name), None)
+        case _:
+            return None
+    if method is None or isinstance(lazy.function, ast.Lambda) or lazy.function.name in _EXEMPT:
+        return None
+    stored = list(assignments_to(lazy.key, method.body))
+    guarded_again = any(
+        key == lazy.key for node in method.body if isinstance(node, ast.If) for key, _ in guarded(node.test)
+    )
+    return None if guarded_again or any(module.locked(one) for one in stored) else name
 
 
 def _is_thing(assignment: ast.stmt) -> bool:

@@ -77,6 +77,42 @@ def twice(self):
     INVALID = (
         SourceExample(
             code="""\
+class Holder:
+    context = None
+_holder = Holder()
+def current():
+    return _holder.context
+def switch(context):
+    _holder.context = context
+class Tracing:
+    def __enter__(self):
+        self._previous = current()
+        switch(self)
+    def __exit__(self, *details):
+        switch(self._previous)
+""",
+            lines=(11,),
+        ),
+        SourceExample(
+            code="""\
+_mode = "fast"
+def get_mode():
+    return _mode
+def set_mode(mode):
+    global _mode
+    _mode = mode
+def slowly(work):
+    before = get_mode()
+    set_mode("slow")
+    try:
+        return work()
+    finally:
+        set_mode(before)
+""",
+            lines=(9,),
+        ),
+        SourceExample(
+            code="""\
 import contextlib
 import logging
 @contextlib.contextmanager

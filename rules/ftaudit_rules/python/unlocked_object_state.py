@@ -50,6 +50,20 @@ class UnlockedObjectState(PythonRule):
     VALID = (
         SourceExample(
             code="""\
+class Recorder:
+    def begin(self):
+        if self.active:
+            raise RuntimeError("one at a time")
+        self.active = True
+    def end(self):
+        self.active = False
+def record():
+    recorder = Recorder()
+    recorder.begin()
+""",
+        ),
+        SourceExample(
+            code="""\
 class Counts:
     def __init__(self):
         self.n = {}
@@ -204,6 +218,21 @@ class Counts:
     def add(self, key):
         self.n[key] = self.n[key] + 1
 counts = Counts()
+""",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="""\
+class Recorder:
+    def __init__(self):
+        self.active = False
+    def begin(self):
+        if self.active:
+            raise RuntimeError("one at a time")
+        self.active = True
+    def end(self):
+        self.active = False
+recorder = Recorder()
 """,
             lines=(5,),
         ),

@@ -56,9 +56,7 @@ class CdefClasses:
 
     def heirs(self, name: str) -> frozenset[str]:
         """Return a class and the known classes that inherit from it, directly or not."""
-        return frozenset(
-            {name, *(one for one in self.classes if any(base.name == name for base in self.lineage(one)))}
-        )
+        return frozenset({name, *(one for one in self.classes if any(base.name == name for base in self.lineage(one)))})
 
     def declarer(self, name: str, attribute: str) -> str:
         """Return the class of a lineage that declares a field; the class itself if none is known to."""

@@ -81,7 +81,25 @@ def _takes_away(assignment: ast.stmt, key: str, body: list[ast.stmt]) -> bool:
 
 
 def _calls_that_assign(module: Locking, key: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the calls of functions of the module that declare the name global, and so assign it."""
+    """Yield the calls of functions that declare the name global, or of methods of the object that assign it."""
+    owner = key.rpartition(".")[0]
+    if owner:
+        if owner == "self" and body and (around := module.tree.enclosing_class(body[0])) is not None:
+            setting = {
+                method.name
+                for method in around.body
+                if isinstance(method, ast.FunctionDef) and any(assignments_to(key, method.body))
+            }
+            for statement in body:
+                match statement:
+                    case (
+                        ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)))
+                        | ast.Return(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)))
+                    ) if name in setting:
+                        yield statement
+                    case _:
+                        pass
+        return
     assigning = {
         function.name
         for function, names in module.globals_by_function.items()

@@ -152,12 +152,54 @@ class _Steps:
             for attribute, change in _taken_in_loop(loop):
                 locks = _common(module, loop, change)
                 self.decisions[loop].append((attribute, AccessKind.DECIDE, locks, False, False))
+        for owned in module.classes.values():
+            for test, attribute, set_at in _busy_flags(owned):
+                locks = _common(module, test, set_at)
+                self.decisions[test].append((attribute, AccessKind.DECIDE, locks, False, False))
         for lazy in module.lazy_inits:
             owner, _, attribute = lazy.key.rpartition(".")
             if owner != "self" or all(map(is_harmless, lazy.assignments)) or rechecked_under_lock(module, lazy):
                 continue
             locks = _common(module, lazy.test, lazy.assignments[0])
             self.decisions[lazy.test].append((attribute, AccessKind.DECIDE, locks, True, False))
+
+
+def _busy_flags(owner: ast.ClassDef) -> Iterator[tuple[ast.If, str, ast.stmt]]:
+    """Yield each test that refuses while a flag of the object is set, with the flag and the statement that sets it.
+
+    Another method clears the flag again. Two threads can both find it cleared, and both go on.
+    """
+    methods = [node for node in owner.body if isinstance(node, ast.FunctionDef)]
+    cleared = {
+        attribute
+        for method in methods
+        if method.name not in _CONSTRUCTORS
+        for node in ast.walk(method)
+        if (attribute := _flag(node, value=False)) is not None
+    }
+    for method in methods:
+        for at, statement in enumerate(method.body):
+            match statement:
+                case ast.If(
+                    test=ast.Attribute(value=ast.Name(id="self"), attr=flag), body=[*_, ast.Raise()], orelse=[]
+                ):
+                    setting = (node for node in method.body[at + 1 :] if _flag(node, value=True) == flag)
+                    set_at = next(setting, None)
+                    if set_at is not None and flag in cleared:
+                        yield statement, flag, set_at
+                case _:
+                    pass
+
+
+def _flag(node: ast.AST, *, value: bool) -> str | None:
+    """Return the attribute of the object that a statement sets to True or False."""
+    match node:
+        case ast.Assign(
+            targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=ast.Constant(value=stored)
+        ) if stored is value:
+            return name
+        case _:
+            return None
 
 
 def _takes_lock(test: ast.expr) -> bool:

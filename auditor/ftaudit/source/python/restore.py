@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from ftaudit.source.python.kinds import CONTAINERS
 from ftaudit.source.python.module import PythonModule
@@ -24,10 +25,10 @@ def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
             continue
         if module.in_function(function.body[0]) is None:
             continue
-        pairs = list(_pairs(function.body))
+        pairs = list(_pairs(module, function.body))
         for attempt in inside(function.body):
             if isinstance(attempt, ast.Try):
-                restored = {(target, value) for _, target, value in _pairs(attempt.finalbody)}
+                restored = {(target, value) for _, target, value in _pairs(module, attempt.finalbody)}
                 yield from _changes(module, function, pairs, restored)
         if _is_context_manager(function):
             after = _after_yield(function)
@@ -38,6 +39,37 @@ def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
         yield from _by_methods(module, owner)
 
 
+def _accessors(module: PythonModule) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the functions of a module that return shared state, and those that store it, with the state's name.
+
+    `def current(): return _holder.context` and `def switch(context): _holder.context = context`.
+    """
+    reading: dict[str, str] = {}
+    storing: dict[str, str] = {}
+    for function in module.tree.functions():
+        if module.in_function(function) is not None or module.tree.enclosing_class(function) is not None:
+            continue
+        body = [statement for statement in function.body if not isinstance(statement, (ast.Global, ast.Expr))]
+        match body:
+            case [ast.Return(value=ast.Name() | ast.Attribute() as place)] if not function.args.args:
+                name = dotted(place)
+                if name is not None and module.is_module_name(name.partition(".")[0], function.body[-1]):
+                    reading[function.name] = name
+            case [ast.Assign(targets=[ast.Name() | ast.Attribute() as place], value=ast.Name(id=value))] if [
+                argument.arg for argument in function.args.args
+            ] == [value]:
+                name = dotted(place)
+                if name is not None and _is_shared(module, function, name):
+                    storing[function.name] = name
+            case _:
+                pass
+    both = set(reading.values()) & set(storing.values())
+    return (
+        {function: name for function, name in reading.items() if name in both},
+        {function: name for function, name in storing.items() if name in both},
+    )
+
+
 def _putting_back(module: PythonModule) -> Iterator[ast.ClassDef]:
     """Yield the classes with a method that restores a value which the object kept: `module.name = self.old`."""
     found: dict[ast.ClassDef, None] = {}
@@ -46,8 +78,13 @@ def _putting_back(module: PythonModule) -> Iterator[ast.ClassDef]:
             owner = module.tree.enclosing_class(statement)
             if owner is not None:
                 found[owner] = None
+    storing = module.once(_accessors)[1]
     for call in module.tree.all(ast.Call):
         match call:
+            case ast.Call(func=ast.Name(id=function), args=[ast.Attribute() as kept]) if function in storing:
+                owner = module.tree.enclosing_class(call) if (dotted(kept) or "").startswith("self.") else None
+                if owner is not None:
+                    found[owner] = None
             case ast.Call(func=ast.Name(id="setattr"), args=[_, _, ast.Attribute() as kept]):
                 owner = module.tree.enclosing_class(call) if (dotted(kept) or "").startswith("self.") else None
                 if owner is not None:
@@ -93,7 +130,7 @@ def _levels(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionD
 def _by_methods(module: PythonModule, owner: ast.ClassDef) -> Iterator[tuple[ast.stmt, str]]:
     """Yield the state that one method of a class saves in the object and changes, and another restores."""
     methods = [node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    pairs = {method.name: list(_pairs(method.body)) for method in methods}
+    pairs = {method.name: list(_pairs(module, method.body)) for method in methods}
     put_back: dict[tuple[str, str], set[str]] = {}
     for name, some in pairs.items():
         for _, target, value in some:
@@ -122,7 +159,8 @@ def _changes(
     """Yield the first assignment between `saved = X` and `X = saved` for each such X that is shared."""
     saved = {(value, target) for _, target, value in pairs}
     for name, keeper in sorted(restored):
-        if (name, keeper) not in saved or not _is_shared(module, function, name):
+        stored_by_function = name in module.once(_accessors)[1].values()
+        if (name, keeper) not in saved or not (stored_by_function or _is_shared(module, function, name)):
             continue
         for statement, target, value in pairs:
             if target == name and value != keeper:
@@ -130,8 +168,9 @@ def _changes(
                 break
 
 
-def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
+def _pairs(module: PythonModule, body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
     """Yield statement, target and value of the assignments, in order, with names written out; tuples pairwise."""
+    reading, storing = module.once(_accessors)
     statements = [node for node in inside(body) if isinstance(node, (ast.Assign, ast.AnnAssign))]
     for statement in sorted(statements, key=lambda node: node.lineno):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
@@ -139,15 +178,17 @@ def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
             match target, statement.value:
                 case ast.Tuple(elts=lefts), ast.Tuple(elts=rights) if len(lefts) == len(rights):
                     for left, right in zip(lefts, rights, strict=True):
-                        yield statement, _name(left), _name(right)
+                        yield statement, _name(left), _name(right, reading)
                 case _, value if value is not None:
-                    yield statement, _name(target), _name(value)
+                    yield statement, _name(target), _name(value, reading)
                 case _:
                     pass
     for node in inside(body):
         match node:
             case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[owner, attribute, value])):
                 yield node, _attribute(owner, attribute), _name(value)
+            case ast.Expr(value=ast.Call(func=ast.Name(id=function), args=[value])) if function in storing:
+                yield node, storing[function], _name(value)
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="update"), args=arguments)):
                 # The whole of it: `old = CONFIG.copy()`, `CONFIG.update(new)`, `CONFIG.update(old)`.
                 yield node, _name(owner), _name(arguments[0]) if arguments else f"<{node.lineno}:{node.col_offset}>"
@@ -155,9 +196,11 @@ def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
                 pass
 
 
-def _name(node: ast.expr) -> str:
+def _name(node: ast.expr, reading: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return a name that is equal for every spelling of one place; for anything else an unused name."""
     match node:
+        case ast.Call(func=ast.Name(id=function), args=[]) if function in reading:
+            return reading[function]
         case ast.Subscript(value=value) if dotted(value) is not None:
             return f"{dotted(value)}.[{ast.unparse(node.slice)}]"
         case ast.Call(func=ast.Name(id="getattr"), args=[owner, attribute, *_]):
