@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+from support.command_server import import_engines
 
 TESTS = Path(__file__).parent
 
 # A shell that starts the suite in the background ignores SIGINT, and child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engines() -> None:
+    """Import once what each process that reads a module is copied from, where many tests run."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import_engines()
 
 
 @pytest.hookimpl(tryfirst=True)

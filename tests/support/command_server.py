@@ -25,8 +25,7 @@ from typing import Any
 
 TIMEOUT = 1500
 """Seconds that a command may take."""
-_ENGINES = ("unicorn.arm64_const", "unicorn.x86_const", "capstone", "abi3info")
-"""Libraries that ftaudit imports where it uses them."""
+_ENGINES = ("ftaudit.binary.declaration", "unicorn.arm64_const", "unicorn.x86_const", "capstone", "lief", "abi3info")
 _NOT_IMPORTED = ("ftaudit.pytest_plugin", "ftaudit.guard", "ftaudit.gilwatch", "ftaudit.__main__")
 
 
@@ -97,6 +96,11 @@ def _import_everything() -> None:
             if not module.name.startswith(_NOT_IMPORTED) and ".child" not in module.name:
                 with contextlib.suppress(ImportError):  # An optional package is missing.
                     importlib.import_module(module.name)
+    import_engines()
+
+
+def import_engines() -> None:
+    """Import what ftaudit imports where it reads a module."""
     for engine in _ENGINES:
         with contextlib.suppress(ImportError):
             importlib.import_module(engine)

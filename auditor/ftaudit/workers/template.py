@@ -139,6 +139,9 @@ class _Template:
     def serve(self) -> None:
         """Answer until the parent is gone."""
         discard_output()
+        # A debugger or a coverage tool would slow each worker down, and learn nothing: no worker writes its data.
+        sys.settrace(None)
+        threading.settrace(None)
         _close_all_but(self._connection.fileno())
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._woken, self._wakes = os.pipe()
