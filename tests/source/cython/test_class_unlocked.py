@@ -226,3 +226,65 @@ def test_types_of_fields_come_from_the_header_of_a_module() -> None:
     assert reported({"m.pyx": text, "m.pxd": "cdef class Table:\n    cdef list rows\n"}) == [
         ("Table.rows", Severity.ERROR)
     ]
+
+
+STRUCTURES = """
+from libc.stdlib cimport free, realloc
+
+cdef struct buf_t:
+    char *data
+    size_t used
+
+cdef struct lock_state:
+    long owner
+    int entries
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            "cdef class Page:\n    cdef buf_t _buf\n"
+            "    def grow(self, n):\n        enlarge(&self._buf, n)\n"
+            "    def text(self):\n        return self._buf.data[0]\n\n"
+            "cdef int enlarge(buf_t *buf, size_t n) except -1:\n"
+            "    buf.data = <char *>realloc(buf.data, n)\n    return 0\n",
+            [Severity.ERROR],
+        ),
+        (
+            "cdef class Page:\n    cdef buf_t _buf\n"
+            "    def close(self):\n        self._drop(<buf_t *>&self._buf)\n"
+            "    def text(self):\n        return self._buf.data[0]\n"
+            "    cdef void _drop(self, buf_t *buf):\n        outer(buf)\n\n"
+            "cdef void outer(buf_t *it):\n    inner(1, it)\n\n"
+            "cdef void inner(int twice, buf_t *buf):\n    free(buf.data)\n    buf.data = NULL\n",
+            [Severity.ERROR],
+        ),
+        (
+            "cdef class Gate:\n    cdef lock_state _lock\n"
+            "    def enter(self, who):\n        return take(&self._lock, who)\n"
+            "    def count(self):\n        return self._lock.entries\n\n"
+            "cdef bint take(lock_state *lock, long who) except -1:\n"
+            "    if lock.owner == who:\n        lock.entries += 1\n    return lock.owner == who\n",
+            [Severity.INFO],
+        ),
+        (
+            "cdef class Page:\n    cdef buf_t _buf\n"
+            "    def used(self):\n        return measure(&self._buf)\n\n"
+            "cdef size_t measure(buf_t *buf):\n    return buf.used\n",
+            [],
+        ),
+        (
+            "cdef class Page:\n    cdef buf_t _buf\n"
+            "    @cython.critical_section\n    def grow(self, n):\n        enlarge(&self._buf, n)\n"
+            "    @cython.critical_section\n    def text(self):\n        return self._buf.data[0]\n\n"
+            "cdef int enlarge(buf_t *buf, size_t n) except -1:\n"
+            "    buf.data = <char *>realloc(buf.data, n)\n    return 0\n",
+            [],
+        ),
+    ],
+)
+def test_what_a_function_does_to_a_field_that_it_has_a_pointer_to_counts(code: str, expected: list[Severity]) -> None:
+    assert severities(STRUCTURES + code) == expected

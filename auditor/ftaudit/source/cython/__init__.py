@@ -39,6 +39,11 @@ __all__ = [
 _INCLUDE = re.compile(r"^[ \t]*include[ \t]+['\"]([^'\"\n]+)['\"]", re.MULTILINE)
 
 
+def _is_header(path: str) -> bool:
+    """Return whether other files include or import what a file declares."""
+    return path.endswith((".pxd", ".pxi"))
+
+
 class CythonReader(Reader):
     """Reads Cython files; the tree's context says which are modules, and what their headers declare."""
 
@@ -52,7 +57,7 @@ class CythonReader(Reader):
             "directive": header.value,
             "line": header.line,
             "includes": _INCLUDE.findall(source.text),
-            "classes": classes_row(find_classes(split_lines(source.text))) if source.path.endswith(".pxd") else None,
+            "classes": classes_row(find_classes(split_lines(source.text))) if _is_header(source.path) else None,
         }
 
     def gather(self, surveys: Mapping[str, Survey]) -> CythonContext:

@@ -42,6 +42,8 @@ class CdefClasses:
     classes: Mapping[str, CdefClass]
     structs: frozenset[str]
     numbers: frozenset[str]
+    records: frozenset[str] = frozenset()
+    """The structures whose members the tree itself defines: no lock of a library."""
 
     def lineage(self, name: str) -> list[CdefClass]:
         """Return a class and its known bases, nearest first."""
@@ -81,6 +83,7 @@ def find_classes(lines: list[LogicalLine]) -> CdefClasses:
     classes: dict[str, CdefClass] = {}
     structs: set[str] = set()
     numbers: set[str] = set()
+    records: set[str] = set()
     pure = False
     for line in lines:
         words = line.words
@@ -98,6 +101,8 @@ def find_classes(lines: list[LogicalLine]) -> CdefClasses:
             classes.setdefault(name, CdefClass(name)).bases = tuple(word for word in inside if word.isidentifier())
         elif ("struct" in words[:4] or "union" in words[:4]) and line.opens:
             structs.add(words[-2])
+            if words[0] == "cdef" and "extern" not in words:
+                records.add(words[-2])
         elif "enum" in words[:4] and line.opens:
             numbers.add(words[-2])
         elif words[0] == "ctypedef" and SCALAR.match(" ".join(words[1:-1])):
@@ -109,7 +114,7 @@ def find_classes(lines: list[LogicalLine]) -> CdefClasses:
             classes[owner].fields[variable.name] = f"{variable.type}{array}"
             if exposed:
                 classes[owner].exposed[variable.name] = variable.line
-    return CdefClasses(classes, frozenset(structs), frozenset(numbers))
+    return CdefClasses(classes, frozenset(structs), frozenset(numbers), frozenset(records))
 
 
 def _declarations(
@@ -150,8 +155,10 @@ def together(first: CdefClasses, others: Iterable[CdefClasses]) -> CdefClasses:
     fields: dict[str, dict[str, str]] = defaultdict(dict)
     structs = set(first.structs)
     numbers = set(first.numbers)
+    records = set(first.records)
     for one in (first, *others):
         structs |= one.structs
+        records |= one.records
         numbers |= one.numbers
         for name, found in one.classes.items():
             fields[name] = {**found.fields, **fields[name]}
@@ -162,7 +169,7 @@ def together(first: CdefClasses, others: Iterable[CdefClasses]) -> CdefClasses:
                 fields[name],
                 {**found.exposed, **(known.exposed if known else {})},
             )
-    return CdefClasses(merged, frozenset(structs), frozenset(numbers))
+    return CdefClasses(merged, frozenset(structs), frozenset(numbers), frozenset(records))
 
 
 def is_native(kind: str) -> bool:
@@ -188,14 +195,14 @@ def is_array(kind: str) -> bool:
 def classes_row(found: CdefClasses) -> list[Any]:
     """Return classes as JSON values; `classes_of` is the inverse."""
     classes = [[one.name, list(one.bases), one.fields, sorted(one.exposed)] for one in found.classes.values()]
-    return [classes, sorted(found.structs), sorted(found.numbers)]
+    return [classes, sorted(found.structs), sorted(found.numbers), sorted(found.records)]
 
 
 def classes_of(row: Sequence[Any]) -> CdefClasses:
     """Return the classes that `classes_row` wrote; lines of another file are left out."""
-    classes, structs, numbers = row
+    classes, structs, numbers, records = row
     made = {
         name: CdefClass(name, tuple(bases), dict(fields), dict.fromkeys(exposed, 0))
         for name, bases, fields, exposed in classes
     }
-    return CdefClasses(made, frozenset(structs), frozenset(numbers))
+    return CdefClasses(made, frozenset(structs), frozenset(numbers), frozenset(records))

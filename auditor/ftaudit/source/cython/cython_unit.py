@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from ftaudit.source.base import SourceFile, TreeContext, Unit
+from ftaudit.source.base import Room, SourceFile, TreeContext, Unit
+from ftaudit.source.cython.cdef_classes import CdefClasses, find_classes, together
 from ftaudit.source.cython.cython_lines import CythonVariable, declared, function_name, split_commas, stores
+from ftaudit.source.cython.cython_modules import CythonContext
 from ftaudit.source.cython.tokens import LogicalLine, Token, blank_template, split_lines
 
 LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")
@@ -49,6 +51,11 @@ class CythonUnit(Unit):
         super().__init__(source, context)
         self._acquired: dict[int, float] = {}
         self.logical = split_lines(blank_template(source.path, source.text))
+
+    @cached_property
+    def classes(self) -> CdefClasses:
+        """The `cdef` classes and structures that the file can name."""
+        return together(find_classes(self.logical), self.context.of(Room.CYTHON, CythonContext).headers)
 
     @cached_property
     def functions(self) -> list[CythonFunction]:
@@ -224,7 +231,8 @@ class CythonUnit(Unit):
         found = {variable.name for variable in self.variables if variable.is_sync}
         for line in self.logical:
             words = line.words
-            if words[0] == "cdef" and "(" not in words and LOCKING.search(" ".join(words[1:-1])):
+            is_lock = words[0] == "cdef" and "(" not in words and LOCKING.search(" ".join(words[1:-1]))
+            if is_lock and self.classes.records.isdisjoint(words[1:-1]):
                 found.add(words[-1])
             for target, operator in stores(line):
                 if operator == "=" and words[-2:] == ["(", ")"] and words[-3] in _LOCK_CLASSES:

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.source.base import Room
-from ftaudit.source.cython.cdef_classes import CdefClasses, find_classes, is_native, together
-from ftaudit.source.cython.cython_modules import CythonContext
+from ftaudit.source.cython.cdef_classes import CdefClasses, is_native
 from ftaudit.source.cython.cython_unit import CythonUnit
 from ftaudit.source.cython.field_uses import FieldUse, FunctionBody, read_body
+from ftaudit.source.cython.lent_fields import Lending, pointer_parameter
 from ftaudit.source.method_calls import reach
 from ftaudit.source.shared_state import ALONE, Access, AccessKind, EntryKind, EntryPoint, Lock, State
 
@@ -25,6 +24,8 @@ _CONSTRUCTORS: Final = frozenset(
 )
 _SETS_UP: Final = re.compile(r"^_{0,2}(?:c_|cy_)?(?:init|initiali[sz]e|setup|populate|build|fill|from)(?:_|$)")
 """Names of `cdef` methods that finish a new object which a function has made with `__new__`."""
+_MOST_LENDINGS: Final = 2000
+"""Calls with fields of objects that are followed in one file."""
 _INITIALISERS: Final = frozenset({"initialize", "initialise", "_initialize", "_initialise", "_init", "_setup"})
 _DESTRUCTORS: Final = frozenset({"__dealloc__", "__del__"})
 
@@ -54,7 +55,7 @@ def find_fields(unit: CythonUnit) -> tuple[FieldState, ...]:
 
 
 def _find(unit: CythonUnit) -> tuple[FieldState, ...]:
-    classes = together(find_classes(unit.logical), unit.context.of(Room.CYTHON, CythonContext).headers)
+    classes = unit.classes
     if not classes.classes:
         return ()
     bodies: dict[str, list[FunctionBody]] = defaultdict(list)
@@ -62,6 +63,7 @@ def _find(unit: CythonUnit) -> tuple[FieldState, ...]:
         if function.name not in unit.init_only:
             key = f"{function.owner}.{function.name}" if function.owner else function.name
             bodies[key].append(read_body(unit, classes, function))
+    _follow_lendings(unit, classes, bodies)
     by_state: dict[State, list[tuple[Access, FieldUse]]] = defaultdict(list)
     for access, use in _accesses(unit, bodies):
         by_state[access.state].append((access, use))
@@ -83,6 +85,24 @@ def _find(unit: CythonUnit) -> tuple[FieldState, ...]:
                 )
             )
     return tuple(found)
+
+
+def _follow_lendings(unit: CythonUnit, classes: CdefClasses, bodies: dict[str, list[FunctionBody]]) -> None:
+    """Add what functions do to the fields to which they get pointers."""
+    functions = {key: some[0].function for key, some in bodies.items()}
+    waiting = [body for some in bodies.values() for body in some]
+    seen: set[Lending] = set()
+    while waiting and len(seen) < _MOST_LENDINGS:
+        for lending in waiting.pop().lendings:
+            function = functions.get(lending.function)
+            if function is None or function.kind == "def" or lending in seen:
+                continue
+            seen.add(lending)
+            parameter = pointer_parameter(function, lending.position)
+            if parameter is not None:
+                body = read_body(unit, classes, function, {parameter: lending.field})
+                bodies[lending.function].append(body)
+                waiting.append(body)
 
 
 def _accesses(unit: CythonUnit, bodies: dict[str, list[FunctionBody]]) -> Iterator[tuple[Access, FieldUse]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ftaudit.source.cython.cdef_classes import CdefClasses, is_array, is_container_of_cpp, is_native, is_view
 from ftaudit.source.cython.cython_lines import AUGMENTING, stores
 from ftaudit.source.cython.cython_unit import CythonFunction, CythonUnit, parameters_of
+from ftaudit.source.cython.lent_fields import Lending, LentField, argument_at
 from ftaudit.source.cython.tokens import LogicalLine, Token
 from ftaudit.source.native_names import changes, changes_handle, frees, looks
 from ftaudit.source.shared_state import AccessKind
@@ -77,6 +78,8 @@ class FunctionBody:
     function: CythonFunction
     uses: list[FieldUse] = field(default_factory=list)
     calls: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    lendings: list[Lending] = field(default_factory=list)
+    """The fields whose addresses it passes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +97,29 @@ class _NamedField:
         return ".".join(self.path)
 
 
-def read_body(unit: CythonUnit, classes: CdefClasses, function: CythonFunction) -> FunctionBody:
-    """Return what a function does to fields; `calls` has `Class.method` and names of functions of the module."""
-    return _Reading(unit, classes, function).body
+def read_body(
+    unit: CythonUnit, classes: CdefClasses, function: CythonFunction, lent: Mapping[str, LentField] | None = None
+) -> FunctionBody:
+    """Return what a function does to fields; `calls` has `Class.method` and names of functions of the module.
+
+    `lent` has the parameters that point to a field of an object.
+    """
+    return _Reading(unit, classes, function, lent or {}).body
 
 
 class _Reading:
-    def __init__(self, unit: CythonUnit, classes: CdefClasses, function: CythonFunction) -> None:
+    def __init__(
+        self, unit: CythonUnit, classes: CdefClasses, function: CythonFunction, lent: Mapping[str, LentField]
+    ) -> None:
         self.unit = unit
         self.classes = classes
         self.function = function
         self.body = FunctionBody(function)
-        self.receivers = dict(_receivers(function, classes))
+        self.lent = {each.receiver: each for each in lent.values()}
+        self.receivers = {
+            **dict(_receivers(function, classes)),
+            **{name: each.owner for name, each in self.lent.items()},
+        }
         for line in function.body:
             called = _called(line.tokens)
             if called:
@@ -114,6 +128,7 @@ class _Reading:
         if not self.receivers:
             return
         self.aliases = self._aliases()
+        self.aliases |= {name: each.tokens for name, each in lent.items() if name not in self.assigned}
         lines = [(line, tokens) for line in function.body if (tokens := self._tokens(line)) is not None]
         self.nulled = {
             place.name
@@ -138,9 +153,12 @@ class _Reading:
     def _aliases(self) -> dict[str, list[Token]]:
         """Return the locals that stand for memory of a field: `cdef buf_t *pk = &self.pk`, `data = self.data`."""
         found: dict[str, list[Token]] = {}
-        assigned: dict[str, int] = {}
+        self.assigned: dict[str, int] = {}
+        assigned = self.assigned
         for line in self.function.body:
             for target, operator in stores(line):
+                if operator != "=" and len(target) == 1:
+                    assigned[target[0].text] = assigned.get(target[0].text, 0) + 1
                 if (
                     operator != "="
                     or not target
@@ -193,7 +211,7 @@ class _Reading:
                 continue
             if (at and tokens[at - 1].text == ".") or tokens[at + 2].kind != "name":
                 continue
-            owner, end, of_own = self.receivers[token.text], at + 3, token.text == self.function.self_name
+            owner, end, of_own = self.receivers[token.text], at + 3, self._is_own(token.text)
             name = tokens[at + 2].text
             kind = self.classes.type_of(owner, name)
             while kind in self.classes.classes and _member(tokens, end):
@@ -215,6 +233,10 @@ class _Reading:
                     end = at_member = at_member + 2
             yield _NamedField(self.classes.declarer(owner, name), tuple(path), at, end, of_own)
 
+    def _is_own(self, receiver: str) -> bool:
+        """Return whether a name stands for the object that the method was called on, here or by the caller."""
+        return self.lent[receiver].of_own if receiver in self.lent else receiver == self.function.self_name
+
     # Lines
 
     def _read(self, line: LogicalLine, tokens: list[Token]) -> None:
@@ -228,6 +250,9 @@ class _Reading:
             kind = self.classes.type_of(place.owner, place.path[0])
             if len(place.path) == 1 and self._calls(place, words, held):
                 continue
+            lending = argument_at(tokens, place.start, place.end, self.function)
+            if lending is not None:
+                self.body.lendings.append(Lending(*lending, LentField(place.owner, place.path, place.of_own)))
             if _SYNC.search(kind) or place.path[0] in self.unit.locks:
                 continue
             if words[place.end : place.end + 1] == ["["] and (
