@@ -83,12 +83,18 @@ def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator
         yield f"{counted(edited, 'edit')}: each says that a module is safe without the GIL. Not examined:"
         yield from (f"  - {each}" for each in not_examined(result, earned.stressed))
         yield "What comes next:"
-        if earned.stressed is None:
-            yield "  1. Build the edited tree with a free-threaded Python, and add `--stress WHEEL` to this command."
-        else:
-            yield "  1. Run `ftaudit wheel` on the wheel."
-        yield "  2. Run the project's tests in threads, with pytest-run-parallel and PYTHON_GIL=0."
-        yield "  3. Use shared objects from many threads at once, under ThreadSanitizer if you can."
+        yield from (f"  {number}. {step}" for number, step in enumerate(_next_steps(earned), 1))
+
+
+def _next_steps(earned: EarnedDeclaration) -> Iterator[str]:
+    for path in earned.outdated:
+        yield f"Generate {path} again with Cython 3.1 or later: a build that compiles this file has no declaration."
+    if earned.stressed is None:
+        yield "Build the edited tree with a free-threaded Python, and add `--stress WHEEL` to this command."
+    else:
+        yield "Run `ftaudit wheel` on the wheel."
+    yield "Run the project's tests in threads, with pytest-run-parallel and PYTHON_GIL=0."
+    yield "Use shared objects from many threads at once, under ThreadSanitizer if you can."
 
 
 def _stress_lines(stressed: StressedWheel) -> Iterator[str]:
