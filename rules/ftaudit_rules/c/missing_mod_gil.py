@@ -115,6 +115,38 @@ PyMODINIT_FUNC PyInit_m(void);  /* a prototype, for embedding */
     INVALID = (
         SourceExample(
             code="""\
+#include <Python.h>
+static PyMethodDef methods[] = {{NULL, NULL, 0, NULL}};
+#define MOD_INIT(name) PyMODINIT_FUNC PyInit_##name(void)
+#define MOD_DEF(ob, name, doc, methods) \\
+    static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, name, doc, -1, methods}; \\
+    ob = PyModule_Create(&def);
+MOD_INIT(m)
+{
+    PyObject *m;
+    MOD_DEF(m, "m", "documentation", methods);
+    if (m == NULL) return NULL;
+    return m;
+}
+""",
+            lines=(7,),
+        ),
+        SourceExample(
+            code="""\
+#include <Python.h>
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "m", NULL, -1, NULL};
+#define MAKE_MODULE(where) where = PyModule_Create(&def);
+PyMODINIT_FUNC PyInit_m(void)
+{
+    PyObject *made;
+    MAKE_MODULE(made);
+    return made;
+}
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
 #include "init.h"
 MODULE_INIT(m) {
     return PyModule_Create(&def);

@@ -20,6 +20,7 @@ _END_OF_SLOTS: Final = re.compile(
 )
 _CREATES: Final = re.compile(r"PyModule_(?:Create2?|FromDefAndSpec2?)")
 _MACRO_CREATES: Final = re.compile(r"\b[A-Z]\w*CREATE\w*\s*\(\s*&")
+_ASSIGNS: Final = re.compile(r"(?:.*[;{])?\s*\(?(\w+)\)?\s*=\s*PyModule_Create", re.DOTALL)
 _INDENT: Final = re.compile(r"[ \t]*")
 
 
@@ -113,6 +114,8 @@ def _after_creation(unit: CUnit, function: Function) -> SourceEdit | None:
         if re.search(r"\bmodule\b", unit.code[function.body : function.end]):
             return None
         return unit.edit_text(start, end, text)
+    if name is None:
+        name = _assigned_by_macro(unit, made[0], function.end)
     if name is None or re.fullmatch(r"[\w.>\-]+", name) is None:
         return None
     line_end = unit.text.find("\n", end)
@@ -121,6 +124,23 @@ def _after_creation(unit: CUnit, function: Function) -> SourceEdit | None:
         return unit.edit_text(end, end, f"\n{_call(name, indent, step)}\n{indent}")
     at = line_end if line_end >= 0 else len(unit.text)
     return unit.edit_text(at, at, f"\n{_call(name, indent, step)}")
+
+
+def _assigned_by_macro(unit: CUnit, at: int, end: int) -> str | None:
+    """Return the argument to which a macro of the project assigns the module: `MOD_DEF(m, "name", doc, methods)`."""
+    opened = unit.code.find("(", at, end)
+    closed = closing(unit.code, opened) if opened >= 0 else -1
+    macro = unit.preprocessed.macros.get(unit.code[at:opened].strip())
+    if closed < 0 or macro is None or macro.parameters is None:
+        return None
+    target = _ASSIGNS.match(macro.body)
+    if target is None or target[1] not in macro.parameters:
+        return None
+    arguments = unit.code[opened + 1 : closed].split(",")
+    position = macro.parameters.index(target[1])
+    # An argument before it may have commas of its own, and the name would be another one.
+    whole = all(re.fullmatch(r"[\s\w\"&.>-]+", each) for each in arguments[: position + 1])
+    return arguments[position].strip() if whole and position < len(arguments) else None
 
 
 def _call(name: str, indent: str, step: str) -> str:
