@@ -85,6 +85,16 @@ static PyObject *get(PyObject *d, PyObject *k) {
     INVALID = (
         SourceExample(
             code="""\
+static PyObject *get_module_dict(PyObject *m);
+static PyObject *find(PyObject *m, PyObject *name) {
+    PyObject *dict = get_module_dict(m);
+    return Py_XNewRef(PyDict_GetItemWithError(dict, name));
+}
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
 typedef struct { PyObject_HEAD PyObject *cache; } Obj;
 static PyObject *get(Obj *self, PyObject *k) {
     PyObject *v = PyDict_GetItem(self->cache, k);

@@ -147,6 +147,14 @@ PyMODINIT_FUNC PyInit_m(void)
         ),
         SourceExample(
             code="""\
+#define MODULE(name) PyMODINIT_FUNC PyInit_##name(void) { return PyModule_Create(&def); }
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "fast", NULL, -1, NULL};
+MODULE(fast)
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
 #include "init.h"
 MODULE_INIT(m) {
     return PyModule_Create(&def);
@@ -220,6 +228,15 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
         }
         if declaring and declaring & set(_NAME.findall(unit.code)):
             return
+        for name, macro in unit.preprocessed.macros.items():
+            if _MADE.search(macro.body) and _CREATE.search(macro.body) and "{" in macro.body:
+                # The macro is the whole entry point: `MODULE(fast)`.
+                for used in re.finditer(rf"^{re.escape(name)}\s*\([^()]*\)", unit.code, re.MULTILINE):
+                    yield self.finding(
+                        f"importing this module turns the GIL back on: the entry point that {name} makes does not call "
+                        "PyUnstable_Module_SetGIL",
+                        location=unit.place(used.start()),
+                    )
         for function in unit.functions:
             entry = function.short_name in macros or _ENTRY.match(function.short_name)
             if not (entry or _MARKED.search(function.header)):

@@ -19,6 +19,9 @@ _TAKES: Final = re.compile(
     r"((?:self|Self|[A-Z_][A-Z0-9_]*)(?:\s*\.\s*\w+)*?)\s*\.\s*"
     r"(lock|read|write|load|store|contains_key|get|insert|set|contains|set_item)\s*\("
 )
+_DICTIONARY: Final = re.compile(r"\b(\w+)\s*:\s*(?:&\s*)?(?:\w+\s*<\s*'_\s*,\s*)?[\w:]*\bPyDict\b")
+"""A parameter that is a dictionary of Python: the caller still has it."""
+_OF_PARAMETER: Final = r"\b({names})\s*\.\s*(contains|set_item|get_item)\s*\("
 _ASKS: Final = frozenset({"lock", "read", "load", "contains_key", "contains", "get"})
 _ACTS: Final = {
     "lock": "lock",
@@ -80,6 +83,12 @@ class RustSplitDecision(RustRule):
     )
     INVALID = (
         SourceExample(
+            code="use pyo3::prelude::*;\nuse pyo3::types::PyDict;\n#[pyfunction]\n"
+            "fn remember(d: &Bound<'_, PyDict>, k: &str) -> PyResult<()> {\n"
+            "    if !d.contains(k)? {\n        d.set_item(k, 1)?;\n    }\n    Ok(())\n}\n",
+            lines=(5,),
+        ),
+        SourceExample(
             code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn get(&self) {\n"
             "        if self.conn.lock().unwrap().is_none() {\n            *self.conn.lock().unwrap() = Some(open());\n"
             "        }\n    }\n}\n",
@@ -108,6 +117,15 @@ class RustSplitDecision(RustRule):
                 continue
             yield from self._in_function(unit, function)
 
+    @staticmethod
+    def _steps(unit: RustUnit, function: Node, text: str) -> Iterator[re.Match[str]]:
+        """Yield the calls that test or change shared state, in order."""
+        steps = list(_TAKES.finditer(text))
+        names = _DICTIONARY.findall(unit.text_of(function.child_by_field_name("parameters")))
+        if names:
+            steps += re.finditer(_OF_PARAMETER.format(names="|".join(map(re.escape, names))), text)
+        yield from sorted(steps, key=re.Match.start)
+
     def _in_function(self, unit: RustUnit, function: Node) -> Iterator[Finding]:
         text = unit.text_of(function.child_by_field_name("body"))
         start = function.child_by_field_name("body")
@@ -115,7 +133,7 @@ class RustSplitDecision(RustRule):
             return
         asked: dict[str, dict[str, int]] = {}
         reported: set[str] = set()
-        for found in _TAKES.finditer(text):
+        for found in self._steps(unit, function, text):
             owner, method = "".join(found[1].split()), found[2]
             for question, at in [(q, at) for q, at in asked.get(owner, {}).items() if _ACTS[q] == method]:
                 acts = method in ("store", "insert", "set", "set_item") or _CHANGES.match(

@@ -76,6 +76,9 @@ _SHARED: Final = frozenset(
 _FRESH: Final = frozenset(
     [
         "PyList_New",
+        "PyByteArray_FromStringAndSize",
+        "PyByteArray_FromObject",
+        "PyByteArray_Concat",
         "PyDict_New",
         "PyDict_Copy",
         "PySequence_List",
@@ -234,8 +237,13 @@ def _result(name: str) -> ContainerOrigin:
         return ContainerOrigin.ATTRIBUTE
     if name == "PyIter_Next":
         return ContainerOrigin.ITEM
-    if {"new", "create", "copy", "build", "make"} & set(words(name)):
+    said = set(words(name))
+    if {"new", "create", "copy", "build", "make"} & said:
         return ContainerOrigin.PRIVATE
+    if "globals" in said or said >= {"module", "dict"}:
+        return ContainerOrigin.MODULE_DICT
+    if "dict" in said and said & {"type", "class"}:
+        return ContainerOrigin.TYPE_DICT
     return ContainerOrigin.UNKNOWN
 
 

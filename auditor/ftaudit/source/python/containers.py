@@ -91,6 +91,9 @@ def _asked_before(
         case _:
             return
     before = module.tree.before(test)
+    if isinstance(before, ast.With):
+        # `with lock: x = d.get(k)`, and the decision after it.
+        before = before.body[-1]
     match before:
         case ast.Assign(
             targets=[ast.Name(id=bound)],
