@@ -23,7 +23,7 @@ _STANDARD = "".join(
     f"#include <{name}>\n"
     for name in (
         *("atomic", "cstdlib", "cstring", "functional", "map", "memory", "mutex", "optional", "string", "thread"),
-        *("unordered_map", "vector"),
+        *("shared_mutex", "unordered_map", "unordered_set", "vector"),
     )
 )
 _OLDER = """\

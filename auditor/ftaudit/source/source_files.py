@@ -135,6 +135,7 @@ _MADE_BY_TOOLS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG", "meson-private"
 """Markers of a folder that a tool made: an environment, a cache, the build folders of Cargo and Meson."""
 _PROJECTS: Final = ("pyproject.toml", "setup.py", "Cargo.toml")
 _PROJECT_MARKS: Final = (".git", "pyproject.toml", "setup.py", "PKG-INFO", "meson.build", "CMakeLists.txt")
+_NATIVE_BUILDS: Final = ("CMakeLists.txt", "meson.build", "configure.ac", "Makefile")
 _GIT_TIMEOUT: Final = 60.0
 
 
@@ -249,6 +250,8 @@ class _Roles:
         self.projects = {file.parent for file in below if file.name in _PROJECTS}
         """Folders with a project of their own."""
         self.above = {parent for folder in self.projects for parent in (folder, *folder.parents)}
+        python = {file.parent for file in below if file.name in ("pyproject.toml", "setup.py")}
+        self.above_python = {parent for folder in python for parent in (folder, *folder.parents)}
         self.packages = {file.parent for file in below if file.name == "__init__.py"}
         self.copied: dict[PurePath, bool] = {}
 
@@ -267,12 +270,29 @@ class _Roles:
 
     def _is_copied(self, folder: PurePath) -> bool:
         """Return whether a folder is a copy of another project: it has a licence, and no Python project in it."""
-        if folder == PurePath() or folder in self.above or folder in self.packages:
+        if folder == PurePath():
             return False
         if folder not in self.copied:
-            here = any((self.root / folder / name).is_file() for name in _LICENCES)
-            self.copied[folder] = here or self._is_copied(folder.parent)
+            if folder in self.above or folder in self.packages:
+                found = self._is_library(folder)
+            else:
+                found = any((self.root / folder / name).is_file() for name in _LICENCES)
+            # Crates in the copy of a library of C are part of the copy.
+            within = self._is_copied(folder.parent)
+            self.copied[folder] = found or (within and (folder not in self.above or self._is_in_library(folder)))
         return self.copied[folder]
+
+    def _is_in_library(self, folder: PurePath) -> bool:
+        return any(map(self._is_library, folder.parents))
+
+    def _is_library(self, folder: PurePath) -> bool:
+        """Return whether a folder within a project is a library of C with its own licence and build."""
+        if folder in self.projects or folder in self.above_python or self.projects.isdisjoint(folder.parents):
+            return False
+        files = self.root / folder
+        return any((files / name).is_file() for name in _LICENCES) and any(
+            (files / name).is_file() for name in _NATIVE_BUILDS
+        )
 
 
 def _is_test_name(name: str) -> bool:

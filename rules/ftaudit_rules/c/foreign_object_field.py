@@ -83,8 +83,8 @@ static void reset(Bound *bound) {
     INVALID = (
         SourceExample(
             code="""\
-static int watch(PyFunction_WatchEvent event, PyFunctionObject *func, PyObject *value) {
-    if (event == PyFunction_EVENT_MODIFY_CODE) {
+static int watch(int event, PyFunctionObject *func, PyObject *value) {
+    if (event == 2) {
         Py_INCREF(value);
         Py_XSETREF(func->func_code, value);
     }

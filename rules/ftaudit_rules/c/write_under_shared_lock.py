@@ -54,14 +54,14 @@ class WriteUnderSharedLock(CRule):
 #include <shared_mutex>
 #include <string>
 static std::map<std::string, int> known;
-static std::shared_mutex mutex;
+static std::shared_timed_mutex mutex;
 int find(const std::string &name) {
     {
-        std::shared_lock lock(mutex);
+        std::shared_lock<std::shared_timed_mutex> lock(mutex);
         auto found = known.find(name);
         if (found != known.end()) return found->second;
     }
-    std::unique_lock lock(mutex);
+    std::unique_lock<std::shared_timed_mutex> lock(mutex);
     return known[name] = 1;
 }
 """,
@@ -73,10 +73,10 @@ int find(const std::string &name) {
 #include <shared_mutex>
 #include <vector>
 static std::vector<int> known;
-static std::shared_mutex mutex;
+static std::shared_timed_mutex mutex;
 int read(int at) {
     std::vector<int> copy;
-    std::shared_lock<std::shared_mutex> lock(mutex);
+    std::shared_lock<std::shared_timed_mutex> lock(mutex);
     copy.push_back(known[at]);
     return copy[0];
 }
@@ -92,9 +92,9 @@ int read(int at) {
 #include <shared_mutex>
 #include <string>
 static std::map<std::string, int> known;
-static std::shared_mutex mutex;
+static std::shared_timed_mutex mutex;
 int find(const std::string &name) {
-    std::shared_lock lock(mutex);
+    std::shared_lock<std::shared_timed_mutex> lock(mutex);
     return known[name];
 }
 """,
@@ -108,10 +108,10 @@ int find(const std::string &name) {
 #include <unordered_set>
 class Seen {
     std::unordered_set<int> items;
-    std::shared_mutex mutex;
+    std::shared_timed_mutex mutex;
   public:
     bool first(int item) {
-        std::shared_lock<std::shared_mutex> lock(mutex);
+        std::shared_lock<std::shared_timed_mutex> lock(mutex);
         return items.insert(item).second;
     }
 };

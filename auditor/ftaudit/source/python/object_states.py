@@ -52,6 +52,12 @@ _IS_SAFE: Final = re.compile(
     r"(?i)log|config|setting|option|metric|stat|event|queue|executor|thread|lock|cond|clock|time"
 )
 """Names of attributes whose objects do their own locking, or are only read."""
+_CLOCKS: Final = frozenset(
+    {
+        *("time.time", "time.monotonic", "time.perf_counter", "time.time_ns", "time.monotonic_ns", "monotonic", "time"),
+        *("datetime.now", "datetime.datetime.now", "datetime.utcnow", "timezone.now", "loop.time"),
+    }
+)
 _SYNCHRONISED: Final = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR})
 
 
@@ -432,7 +438,7 @@ class _SharedClass:
                 return AttributeUse(attribute, done, node, held)
             case ((ast.Store() | ast.Del()), _):
                 value = getattr(parent, "value", None)
-                constant = isinstance(value, ast.Constant) or isinstance(node.ctx, ast.Del)
+                constant = isinstance(value, ast.Constant) or isinstance(node.ctx, ast.Del) or _is_time(value)
                 empties = isinstance(node.ctx, ast.Store) and _is_empty(value)
                 return AttributeUse(attribute, AccessKind.WRITE, node, held, constant=constant, empties=empties)
             case _, ast.Subscript() if self._counts(node):
@@ -472,6 +478,11 @@ class _SharedClass:
 
     def _with_aliases(self, locks: frozenset[str]) -> frozenset[str]:
         return locks | {self.aliases[lock] for lock in locks if lock in self.aliases}
+
+
+def _is_time(value: ast.AST | None) -> bool:
+    """Return whether an expression asks a clock: whichever thread stores last, the time is right."""
+    return isinstance(value, ast.Call) and dotted(value.func) in _CLOCKS
 
 
 def _is_empty(value: ast.AST | None) -> bool:

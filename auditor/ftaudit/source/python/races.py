@@ -124,7 +124,7 @@ def _against_lock(
             case AccessKind.COUNT:
                 wrong = True
             case AccessKind.CHANGE:
-                wrong = steps
+                wrong = steps and not (use.empties and _is_lifecycle(access))
             case AccessKind.WRITE:
                 wrong = (steps if use.constant else written) and not _is_lifecycle(access)
             case _:
