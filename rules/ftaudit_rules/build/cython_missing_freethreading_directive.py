@@ -157,6 +157,11 @@ class CythonMissingFreethreadingDirective(BuildRule):
                 location=project.location(fact.path, fact.line, fact.column),
                 declares=GilDeclaration.USED,
             )
+        undeclared = [
+            module
+            for module in modules
+            if module.declares is None and not any(_covers(fact, module.path) for fact in (*yes, *no))
+        ]
         for module in modules:
             if module.declares is False:
                 yield self.finding(
@@ -165,20 +170,23 @@ class CythonMissingFreethreadingDirective(BuildRule):
                     location=project.location(module.path, module.line),
                     declares=GilDeclaration.USED,
                 )
-            elif module.declares is None and not any(_covers(fact, module.path) for fact in (*yes, *no)):
-                yield self.finding(
-                    "Neither this Cython module nor the build sets freethreading_compatible: importing it "
-                    "turns the GIL on.",
-                    location=project.location(module.path, module.line),
-                    confidence=Confidence.MEDIUM,
-                )
         for place in build.of(FactKind.CYTHON_PLACE):
-            if not any(_speaks_for(fact, place) for fact in (*yes, *no)) and _compiles_silent(place, modules):
-                yield self.finding(
-                    f"Cython runs here through {place.value} without freethreading_compatible: the modules it makes "
-                    "turn the GIL on.",
-                    location=project.location(place.path, place.line, place.column),
-                )
+            if any(_speaks_for(fact, place) for fact in (*yes, *no)) or not _compiles_silent(place, modules):
+                continue
+            made = [module for module in _compiled_by(place, modules) if module in undeclared]
+            undeclared = [module for module in undeclared if module not in made]
+            yield self.finding(
+                f"Cython runs here through {place.value} without freethreading_compatible: the modules it makes "
+                f"turn the GIL on{_named_shortly(made)}.",
+                location=project.location(place.path, place.line, place.column),
+            )
+        for module in undeclared:
+            yield self.finding(
+                "Neither this Cython module nor the build sets freethreading_compatible: importing it "
+                "turns the GIL on.",
+                location=project.location(module.path, module.line),
+                confidence=Confidence.MEDIUM,
+            )
 
     def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
         """Add the directive to the module's comments, or to the build if every module of the tree has a declaration."""
@@ -190,10 +198,6 @@ class CythonMissingFreethreadingDirective(BuildRule):
         place = places.get((unit.path, line or 1))
         if place is None:
             return add_directive_comment(unit, finding)
-        modules = unit.context.of(Room.CYTHON, CythonContext).modules
-        if any(module.declares is None and module.path.startswith(place.reach) for module in modules):
-            # The comments of the modules will have the directive.
-            return NoFix(obstacle=Obstacle.OVERLAPS)
         return add_directive(unit, finding)
 
 
@@ -250,12 +254,29 @@ def _speaks_for(fact: BuildFact, place: BuildFact) -> bool:
     return fact.path != place.path and place.path.endswith(".py") and place.path.startswith(fact.reach)
 
 
+_MOST_NAMED = 3
+
+
+def _named_shortly(modules: list[CythonModule]) -> str:
+    """Return the names of the first modules, after a comma, and how many more there are; nothing if there are none."""
+    if not modules:
+        return ""
+    names = ", ".join(module.path for module in modules[:_MOST_NAMED])
+    more = len(modules) - _MOST_NAMED
+    return f" ({names} and {more} more)" if more > 0 else f" ({names})"
+
+
+def _compiled_by(place: BuildFact, modules: tuple[CythonModule, ...]) -> list[CythonModule]:
+    """Return the modules that a place compiles: those that it names, or all within its reach."""
+    wanted = {place.folder + name.removeprefix("./") for name in place.names}
+    named = [module for module in modules if module.path in wanted]
+    return named or [module for module in modules if module.path.startswith(place.reach)]
+
+
 def _compiles_silent(place: BuildFact, modules: tuple[CythonModule, ...]) -> bool:
     """Return whether any module that the place may compile has no declaration in its header."""
     wanted = {place.folder + name.removeprefix("./") for name in place.names}
-    named = [module for module in modules if module.path in wanted]
-    if len(named) < len(wanted) and not any("*" in path for path in wanted):
-        in_view = named or [module for module in modules if module.path.startswith(place.reach)]
-        return not in_view or any(module.declares is None for module in in_view)
-    below = named or [module for module in modules if module.path.startswith(place.reach)]
-    return any(module.declares is None for module in below)
+    made = _compiled_by(place, modules)
+    if not any("*" in path for path in wanted) and len([one for one in made if one.path in wanted]) < len(wanted):
+        return not made or any(module.declares is None for module in made)
+    return any(module.declares is None for module in made)

@@ -1,4 +1,4 @@
-"""FT541: a cache of one entry keeps its key and its value in two places."""
+"""FT551: a cache of one entry keeps its key and its value in two places."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CacheInParts(PythonRule):
     """
 
     info = RuleInfo(
-        code="FT541",
+        code="FT551",
         name="cache-in-parts",
         summary="A cache of one entry stores its key and its value one by one, and another thread reads between them.",
         severity=Severity.WARNING,

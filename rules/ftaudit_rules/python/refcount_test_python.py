@@ -1,4 +1,4 @@
-"""FT540: Python code decides by a reference count."""
+"""FT550: Python code decides by a reference count."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RefcountTestPython(PythonRule):
     """
 
     info = RuleInfo(
-        code="FT540",
+        code="FT550",
         name="refcount-test-python",
         summary="Python code compares the result of sys.getrefcount(), which is not exact without the GIL.",
         severity=Severity.WARNING,

@@ -380,7 +380,9 @@ class _Reading:
             return (AccessKind.COUNT if number else self._replaces(kind, value, deep=deep)), False, False
         if self._is_lazy(line, place):
             done = self._replaces(kind, value, deep=deep)
-            lazy = AccessKind.DECIDE if done is AccessKind.WRITE and not constant else done
+            # A hash value is the same in every thread: the object does not change.
+            equal = constant or self.function.name == "__hash__"
+            lazy = AccessKind.DECIDE if done is AccessKind.WRITE and not equal else done
             return lazy, constant, False
         return self._replaces(kind, value, deep=deep), constant, False
 
