@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.freethreaded import interpreter
 from support.index_server import IndexServer
 
+from ftaudit.errors import InterpreterError
 from ftaudit.index.index_settings import IndexSettings, parse_source
 
 MakeSettings = Callable[..., IndexSettings]
@@ -16,6 +19,8 @@ MakeSettings = Callable[..., IndexSettings]
 
 @pytest.fixture(autouse=True)
 def scrubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with contextlib.suppress(InterpreterError):
+        interpreter()  # Found once: the home that a test gets has none.
     for name in list(os.environ):
         if name.upper().endswith("_PROXY") or name.startswith(("PIP_", "UV_")) or "CA_BUNDLE" in name:
             monkeypatch.delenv(name)

@@ -39,7 +39,6 @@ from ftaudit.report import formats
 if TYPE_CHECKING:
     from ftaudit.model import Report
     from ftaudit.progress import ProgressListener
-    from ftaudit.sandbox.confined_build import BuildLimits
     from ftaudit.settings import Settings
 
 CHECK_EPILOG: Final = """\
@@ -108,7 +107,6 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit the inputs. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit import engine
     from ftaudit.progress import on_stderr
-    from ftaudit.sandbox.confined_build import BuildLimits
 
     check_reach(options)
     settings = settings_of(options)
@@ -119,21 +117,22 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     check_answer(options, formats.OF_REPORT)
     if options.build and options.static:
         raise UsageError("--build runs code of the packages, and --static runs none", hint="leave one out")
-    limits = BuildLimits(seconds=checked_seconds(options))
+    build_seconds = checked_seconds(options)
     inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
         reports = engine.audit_targets(inputs, settings, targets_of(options), progress=progress)
         if options.build:
-            reports = tuple(_with_builds(report, settings, limits, options, progress) for report in reports)
+            reports = tuple(_with_builds(report, settings, build_seconds, options, progress) for report in reports)
     return _answer(reports, options, screen)
 
 
 def _with_builds(
-    report: Report, settings: Settings, limits: BuildLimits, options: argparse.Namespace, progress: ProgressListener
+    report: Report, settings: Settings, seconds: float, options: argparse.Namespace, progress: ProgressListener
 ) -> Report:
     """Return the report with builds of its source-only packages, each release once."""
     from ftaudit.engine.build_runs import build_releases
     from ftaudit.model import Verdict
+    from ftaudit.sandbox.confined_build import BuildLimits
 
     releases = dict.fromkeys(
         (str(row.facts.pin.name), row.facts.pin.version)
@@ -143,7 +142,7 @@ def _with_builds(
     built = build_releases(
         [(name, version) for name, version in releases if version is not None],
         replace(settings, target=report.target),
-        limits=limits,
+        limits=BuildLimits(seconds=seconds),
         wheel_dir=options.wheel_dir,
         progress=progress,
     )

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ftaudit import lockfiles
 from ftaudit.engine.ahead import Ahead
-from ftaudit.engine.evidence import find_evidence
+from ftaudit.engine.evidence import Evidence, find_evidence
 from ftaudit.engine.judged_pins import judge_facts
-from ftaudit.engine.reaching import find_reach_of_packages
 from ftaudit.engine.reproduce import present_time
 from ftaudit.engine.rows import count_coverage
 from ftaudit.engine.selected_pins import select_pins
@@ -20,6 +19,7 @@ from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.engine.stressing import find_stress_facts, unstressed
 from ftaudit.judge.reach_exit import reach_by_urgency
 from ftaudit.model import GapKind, PackageFacts, Report
+from ftaudit.model.reachability import ReachAnswer
 from ftaudit.progress import ProgressListener
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
@@ -84,7 +84,7 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
     every = [dataclasses.replace(facts, stress=stressed[key]) for key, facts in zip(selected.keys, every, strict=True)]
     rows, failures = judge_facts(session, every, rules)
     platforms, index = session.platforms, session.index
-    reach = find_reach_of_packages(session, every, evidence) if session.settings.reach else ()
+    reach = _reach(session, every, evidence) if session.settings.reach else ()
     report = Report(
         target=session.target.name,
         platforms=tuple(platform.name for platform in platforms),
@@ -114,6 +114,12 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
         indexes=tuple(source.url for source in (*index.settings.sources, *index.settings.find_links)),
     )
     return dataclasses.replace(report, package_reach=reach_by_urgency(report))
+
+
+def _reach(session: AuditSession, every: Sequence[PackageFacts], evidence: Evidence) -> tuple[ReachAnswer, ...]:
+    from ftaudit.engine.reaching import find_reach_of_packages  # Most runs need nothing that it imports.
+
+    return find_reach_of_packages(session, every, evidence)
 
 
 def _built(every: Sequence[PackageFacts]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from packaging.version import Version
 
 from ftaudit.errors import FtauditError, NoConnection, NotCached
 from ftaudit.index.index_settings import IndexSettings, IndexSource, parse_source
+from ftaudit.index.page import Found
 from ftaudit.index.pages import PageReader, Pages, answer_key
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
 from ftaudit.index.store import PageStore, StoredPage
@@ -141,10 +143,13 @@ class Index:
         """
         try:
             readers = [reader for reader in self._consult(name, index_url) if reader.exists]
-            files = [reader.all_files(name) if after is None else reader.later_files(name, after) for reader in readers]
-            found = [pair for pairs in files for pair in pairs]
-            names = {file.filename for _, file in found}
-            times = {name: when for reader in readers for name, when in reader.upload_times(names).items()}
+            found: Found = []
+            times: dict[str, datetime] = {}
+            for reader in readers:
+                files, received = reader.project_files(name) if after is None else reader.later_files(name, after)
+                found += files
+                times.update(received)
+                reader.keep()
             self._rest(readers)
         except Exception as error:
             self.doubt(name, index_url=index_url)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import NormalizedName, canonicalize_name
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 ACCEPT: Final = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.5, text/html;q=0.01"
 """The value of pypi-simple's `ACCEPT_JSON_PREFERRED` (a test compares them); importing it would delay every request."""
+
+MOST_KEPT: Final = 500
+"""The most files of later versions that are kept next to a page: every run reads them."""
 
 _DENIED: Final = frozenset({401, 403, 407})
 
@@ -288,15 +292,32 @@ class PageReader:
                 self._new = True
             return known
 
-    def later_files(self, name: NormalizedName, version: Version) -> Found:
-        """Return the files of the project's later versions that the page lists."""
-        with self._lock:
-            return self.page().files(name, after=version) if self.exists else []
+    def later_files(self, name: NormalizedName, version: Version) -> tuple[Found, dict[str, datetime]]:
+        """Return the files of the project's later versions that the page lists, and when the index received them.
 
-    def upload_times(self, names: Collection[str]) -> dict[str, datetime]:
-        """Return when the index received those of the files that the page lists, by file name."""
+        Few of them are kept next to the page, like the files of one version.
+        """
+        if not self.exists:
+            return [], {}
+        key = answer_key(name, version)
         with self._lock:
-            return self.page().upload_times(names) if self.exists else {}
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # Another program wrote it.
+                return _parse_later(self.entry.later[key])
+            found = self.page().files(name, after=version)
+            times = self.page().upload_times({file.filename for _, file in found})
+            if len(found) <= MOST_KEPT:
+                later = {**self.entry.later, key: _plain_later(found, times)}
+                self.entry = replace(self.entry, later=later, skipped=self.skipped)
+                self._new = True
+            return found, times
+
+    def project_files(self, name: NormalizedName) -> tuple[Found, dict[str, datetime]]:
+        """Return every file of the project that the page lists, and when the index received them, by file name."""
+        if not self.exists:
+            return [], {}
+        with self._lock:
+            found = self.all_files(name)
+            return found, self.page().upload_times({file.filename for _, file in found})
 
     def all_files(self, name: NormalizedName) -> Found:
         """Return every file of the project that the page lists."""
@@ -319,6 +340,23 @@ class PageReader:
             if self._new and self.kept:
                 self._pages.keep_answers(self._source, self._url, self.entry)
                 self._new = False
+
+
+def _plain_later(found: Found, times: Mapping[str, datetime]) -> list[Any]:
+    """Return files as plain data that JSON can hold."""
+    received = {name: when.isoformat() for name, when in times.items()}
+    return [[str(version), file.as_list(), received.get(file.filename)] for version, file in found]
+
+
+def _parse_later(rows: list[Any]) -> tuple[Found, dict[str, datetime]]:
+    """Return what `_plain_later` was given; raise `ValueError` or `TypeError` for anything else."""
+    found = [(Version(version), DistributionFile.from_list(file)) for version, file, _ in rows]
+    times = {
+        file.filename: datetime.fromisoformat(when)
+        for (_, file), (_, _, when) in zip(found, rows, strict=True)
+        if when is not None
+    }
+    return found, times
 
 
 def _form(content_type: str, url: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ftaudit.model import DistributionFile
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Increase this number if the meaning of the data changes; other formats are ignored."""
 DEFAULT_MAX_AGE: Final = 600.0
 """Lifetime of a page in seconds if the server does not state one; the value of the real index."""
@@ -49,6 +49,8 @@ class StoredPage:
     """Links of the page that were skipped while the answers were read."""
     answers: Answers = field(default_factory=dict)
     """Files by `name version`, for the requests so far."""
+    later: dict[str, list[Any]] = field(default_factory=dict)
+    """Plain data of the files of later versions, by `name version`, for the requests so far."""
 
     @property
     def age(self) -> float:
@@ -164,5 +166,7 @@ def _parse(data: bytes) -> StoredPage:
     numbers = (entry.checked, entry.max_age, entry.length, entry.skipped)
     texts = (entry.url, entry.form, entry.digest)
     if not all(isinstance(n, (int, float)) for n in numbers) or not all(isinstance(t, str) for t in texts):
+        raise TypeError("not what was written")
+    if not isinstance(entry.later, dict):
         raise TypeError("not what was written")
     return entry
