@@ -307,6 +307,25 @@ PYBIND11_MODULE(options, m, pybind11::mod_gil_not_used()) {
     INVALID = (
         SourceExample(
             code="""\
+#include <Python.h>
+struct context { char *buffer; size_t used; size_t size; };
+static PyObject *feed(PyObject *self, PyObject *capsule) {
+    struct context *ctx = (struct context *)PyCapsule_GetPointer(capsule, "context");
+    if (ctx == NULL) return NULL;
+    ctx->buffer = realloc(ctx->buffer, ctx->size * 2);
+    Py_RETURN_NONE;
+}
+static PyObject *text(PyObject *self, PyObject *capsule) {
+    struct context *ctx = (struct context *)PyCapsule_GetPointer(capsule, "context");
+    return ctx == NULL ? NULL : PyBytes_FromStringAndSize(ctx->buffer, (Py_ssize_t)ctx->used);
+}
+static PyMethodDef methods[] = {
+    {"feed", feed, METH_O, NULL}, {"text", text, METH_O, NULL}, {NULL, NULL, 0, NULL}};
+""",
+            lines=(6,),
+        ),
+        SourceExample(
+            code="""\
 #include <memory>
 struct Tree { int depth; };
 class Mesh {

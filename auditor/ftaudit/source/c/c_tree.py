@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ftaudit.rule import Language
 from ftaudit.source.base import SourceFile, Survey
+from ftaudit.source.c.capsules import find_capsule_types
 from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros, number
 from ftaudit.source.c.functions import Function
@@ -26,7 +27,7 @@ from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
 from ftaudit.source.c.text import closing
 
-_OBJECT_WORDS: Final = ("PyObject_HEAD", "PyObject_VAR_HEAD", "ob_base", "class_<", "Object ")
+_OBJECT_WORDS: Final = ("PyObject_HEAD", "PyObject_VAR_HEAD", "ob_base", "class_<", "PyCapsule_GetPointer", "Object ")
 """Words of which a text that defines or binds a type of objects has one."""
 _CLASS_WORDS: Final = ("private:", "public:", "protected:", "std::")
 """Words of which a header that defines classes of C++ has one."""
@@ -235,7 +236,7 @@ def survey_c(source: SourceFile) -> Survey | None:
         _put(found, "gives", gives)
     if "->" in code and any(map(code.__contains__, _CONTAINER_CALLS)):
         _put(found, "members", _mutated_members(code))
-    if any(map(text.__contains__, _OBJECT_WORDS[:4])) or ("Object " in text and _EMBEDS.search(text)):
+    if any(map(text.__contains__, _OBJECT_WORDS[:-1])) or ("Object " in text and _EMBEDS.search(text)):
         if code is text:
             code, _ = mask_comments(text)
         _survey_objects(code, source.language is Language.CPP, found)
@@ -272,7 +273,7 @@ def _makes_entry(macro: Macro) -> bool:
 
 
 def _survey_objects(code: str, cpp: bool, found: dict[str, Any]) -> None:
-    objects = find_objects(code)
+    objects = {**find_capsule_types(code), **find_objects(code)}
     bound = find_bound_classes(code) if cpp or "class_<" in code else frozenset()
     if objects:
         found["objects"] = objects

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from ftaudit.model import Location
 from ftaudit.source.base import Survey
+from ftaudit.source.c.function_effects import CAPSULE
 from ftaudit.source.native_names import changes, frees, looks
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
 
@@ -195,6 +196,9 @@ class _ComposedTree:
             return
         for index, value in enumerate(arguments):
             if value is None or not value[2] or value[3]:
+                continue
+            if value[0] == CAPSULE and not callee.lower().endswith("realloc"):
+                # A capsule mostly wraps a handle of a library, which may do its own locking.
                 continue
             if frees(callee) and index == 0:
                 kind = AccessKind.FREE

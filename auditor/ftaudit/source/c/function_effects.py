@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ftaudit.source.c.callees import Does, filled, what_it_does
+from ftaudit.source.c.capsules import capsule_getters, capsule_type
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.guards import SectionFinder
 from ftaudit.source.c.locks import SYNC_TYPES
@@ -23,13 +24,15 @@ from ftaudit.source.shared_state import AccessKind
 
 SHARED: Final = -1
 """The root of objects that belong to the module and not to a parameter."""
+CAPSULE: Final = -2
+"""The root of objects that Python code holds in capsules."""
 
 
 class Value(NamedTuple):
     """The object that an expression stands for, if other threads may reach it."""
 
     root: int
-    """The index of a parameter, or `SHARED`."""
+    """The index of a parameter, `SHARED` or `CAPSULE`."""
     type: str = ""
     """The type of the object whose field leads there; empty for the root itself."""
     field: str = ""
@@ -172,6 +175,15 @@ def _accessor_names(unit: CUnit) -> frozenset[str]:
 
 def _find_accessor_names(unit: CUnit) -> frozenset[str]:
     return frozenset(name.rpartition("::")[2] for name in unit.tree.accessors)
+
+
+def _capsule_getters(unit: CUnit) -> dict[str, str]:
+    """Return the macros and functions of a file that return the pointer of a capsule, with its type."""
+    return unit.once(_find_capsule_getters)
+
+
+def _find_capsule_getters(unit: CUnit) -> dict[str, str]:
+    return capsule_getters(unit.code, unit.preprocessed.macros, unit.functions)
 
 
 def shared_users(unit: CUnit) -> frozenset[str]:
@@ -420,6 +432,11 @@ class _FunctionWalk:
             return
         text = code[at + 1 : min(semicolon, at + _LONGEST_VALUE)].strip()
         declared = self.types.get(name, "")
+        kind = capsule_type(text, declared, _capsule_getters(self.unit)) if "(" in text else ""
+        if kind in self.objects:
+            self.values[name] = Value(CAPSULE)
+            self.types[name] = kind
+            return
         if "tate" in text and _STATE.search(text):
             self.values[name] = Value(SHARED)
             return

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ftaudit.source.c.locks import SYNC_TYPES
-from ftaudit.source.c.text import closing
+from ftaudit.source.c.text import closing, opening
 
 Fields = Mapping[str, str]
 """The fields of a type with their types as written, without blanks at the ends."""
@@ -64,6 +64,16 @@ def find_objects(code: str) -> dict[str, dict[str, str]]:
         if tag in found:
             found.setdefault(alias, found[tag])
     return found
+
+
+def named_struct(code: str, name: str) -> dict[str, str]:
+    """Return the fields of the struct that a text defines under a name; none if it defines no such struct."""
+    tag = re.search(rf"\bstruct\s+{name}\s*\{{", code)
+    if tag is not None:
+        return dict(_struct(code, tag.end() - 1)).get(name, {})
+    alias = re.search(rf"\}}\s*{name}\s*;", code)
+    start = -1 if alias is None else opening(code, alias.start(), max(0, alias.start() - _LONGEST))
+    return {} if start < 0 else dict(_struct(code, start)).get(name, {})
 
 
 def find_bound_classes(code: str) -> frozenset[str]:
