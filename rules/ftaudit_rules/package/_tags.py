@@ -34,11 +34,15 @@ def _tags_in(filename: str) -> frozenset[Tag]:
         return frozenset()
 
 
+@functools.lru_cache(maxsize=1 << 15)
+def _compiled_tags_in(filename: str) -> tuple[Tag, ...]:
+    return tuple(tag for tag in _tags_in(filename) if tag.platform != "any" and not tag.interpreter.startswith("pp"))
+
+
 def compiled_tags(facts: PackageFacts) -> tuple[Tag, ...]:
     """Return the tags of the release's wheels that hold compiled code for CPython, or for any Python."""
-    return tuple(
-        tag for tag in tags_of(facts.index.wheels) if tag.platform != "any" and not tag.interpreter.startswith("pp")
-    )
+    names = (file.filename for file in facts.index.wheels if file.yanked is None)
+    return tuple(tag for name in names for tag in _compiled_tags_in(name))
 
 
 def target_of(facts: PackageFacts) -> Target:
