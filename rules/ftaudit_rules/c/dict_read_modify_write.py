@@ -107,8 +107,9 @@ static int note(PyObject *key) {
                 if unit.guarded(store.start) or not unit.origin(store).shared:
                     break
                 if _COMPUTES.search(unit.code, read.end, store.start) and self._uses(unit, read.end, store):
+                    key = "one key" if '"' in where[1] else f"`{where[1]}`"
                     yield self.finding(
-                        f"the value of `{where[1]}` in `{where[0]}` is read at line {unit.line_at(read.start)} and"
+                        f"the value of {key} in `{where[0]}` is read at line {unit.line_at(read.start)} and"
                         " stored here; another thread's update between the two is lost",
                         location=unit.place(store.start),
                     )
