@@ -14,8 +14,11 @@ import pybind11
 import pytest
 from support.freethreaded import interpreter_of
 
+from ftaudit.model import Fix
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
+from ftaudit.source.fixing.fixed_examples import fix_example
+from ftaudit.source.fixing.offer import can_fix
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
@@ -26,6 +29,8 @@ _STANDARD = "".join(
         *("shared_mutex", "unordered_map", "unordered_set", "vector"),
     )
 )
+_FIXED = "fixed"
+"""The end of the name of an example with every fix that its rule offers."""
 _OLDER = """\
 #if PY_VERSION_HEX < 0x030D0000
 #define Py_BEGIN_CRITICAL_SECTION(op) {
@@ -93,7 +98,12 @@ def _examples() -> Iterator[tuple[str, str]]:
             for number, example in enumerate(examples):
                 if (example.path or "").endswith((".cpp", ".hpp")):
                     texts = [text for other, text in example.others if other.endswith(".h")]
-                    yield f"{rule.info.code}-{kind}-{number}", "\n".join((*texts, example.code))
+                    name = f"{rule.info.code}-{kind}-{number}"
+                    yield name, "\n".join((*texts, example.code))
+                    if kind == "INVALID" and can_fix(rule):
+                        fixed, _, offered = fix_example(rule, example)
+                        if any(isinstance(fix, Fix) for fix in offered):
+                            yield f"{name}-{_FIXED}", "\n".join((*texts, fixed))
 
 
 def _apart(name: str, code: str) -> str:
@@ -117,8 +127,13 @@ def test_the_examples_of_cpp_rules_compile(target: str, tmp_path: Path) -> None:
         command = [interpreter_of(target), "-Ic", "import sysconfig; print(sysconfig.get_path('include'))"]
         include = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     bindings = "" if target == "host" else _BINDINGS
-    chosen = [(name, code) for name, code in _examples() if bindings or not _OF_BINDINGS.search(code)]
+    chosen = [
+        (name, code)
+        for name, code in _examples()
+        if bindings or not (_OF_BINDINGS.search(code) or name.endswith(_FIXED))
+    ]
     assert len(chosen) >= (20 if target == "host" else 50)
+    assert target == "host" or any(name.endswith(_FIXED) for name, _ in chosen)
     source = tmp_path / "examples.cpp"
     parts = ["#include <Python.h>\n", bindings, _STANDARD, _OLDER, *(_apart(name, code) for name, code in chosen)]
     source.write_text("".join(parts), encoding="utf-8")

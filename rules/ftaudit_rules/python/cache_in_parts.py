@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -31,6 +32,10 @@ class CacheInParts(PythonRule):
             "lock over the test and both stores."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
+    )
+    needles = re.compile(
+        r"\n[ \t]+global |\n[ \t]+cls\.\w+ = "
+        r"|\n(?: {4}|\t)\w+\.\w+ = [^\n]*\n(?:(?: {4}|\t)[^\n]*\n){0,8}(?: {4}|\t)def "
     )
     VALID = (
         SourceExample(
@@ -176,7 +181,7 @@ def _is_shared(module: PythonModule, function: ast.FunctionDef | ast.AsyncFuncti
         return False
     first = module.first_argument(function.body[0])
     if first is not None and owner == first[0]:
-        return first[2] or first[1].name in module.singletons.values()
+        return first[2]
     if owner in {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}:
         return False
     bound = {
