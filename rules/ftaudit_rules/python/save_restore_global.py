@@ -77,6 +77,20 @@ def twice(self):
     INVALID = (
         SourceExample(
             code="""\
+class Temporary:
+    _path = None
+    def __init__(self, path):
+        self._new = path
+        self._old = self.__class__._path
+    def __enter__(self):
+        self.__class__._path = self._new
+    def __exit__(self, *details):
+        self.__class__._path = self._old
+""",
+            lines=(7,),
+        ),
+        SourceExample(
+            code="""\
 class Holder:
     context = None
 _holder = Holder()

@@ -11,7 +11,7 @@ from ftaudit.source.python.kinds import CONTAINERS
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.tree import FunctionNode, dotted, inside
 
-_MODULE_HELD = re.compile(r"self\._*(?:module|mod|target|owner|klass|cls|patched|namespace)")
+_MODULE_HELD = re.compile(r"self\._*(?:module|mod|target|owner|klass|cls|patched|namespace)|self\.__class__")
 """An attribute that holds a module or a class that other code has its own names for."""
 _PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.socket")
 """State of the whole process: another rule reports writes of it."""
