@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import gc
 import importlib
 import itertools
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftaudit.binary.emulator.code_hooks import Callback, add_code_hook, free
-from ftaudit.binary.emulator.register_reads import register_reader
+from ftaudit.binary.emulator.direct_access import memory_reader, register_reader, register_writer
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.image.mapped import AARCH64, X86_64
 from ftaudit.errors import EngineMissing
@@ -42,8 +43,17 @@ def _asks_arm(code: bytes | bytearray) -> bool:
     )
 
 
-def _closed(_number: int) -> int:
+def _closed(*_: int) -> Any:
     raise RuntimeError("the engine is closed")
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _relative_places(code: bytes) -> tuple[int, ...]:
+    """Return the distances from the start of the code to the places that its instructions may name."""
+    return tuple(
+        match.end() + 4 + int.from_bytes(code[match.end() : match.end() + 4], "little", signed=True)
+        for match in _RELATIVE.finditer(code)
+    )
 
 
 class MemoryFault(Exception):
@@ -132,6 +142,8 @@ class Machine:
         else:
             raise ValueError(f"no emulator for {machine}")
         self.read_register = register_reader(self.engine)
+        self._write_register = register_writer(self.engine)
+        self._read_memory = memory_reader(self.engine)
         self._invalid_instruction: int = unicorn.UC_ERR_INSN_INVALID
         self._failure: type[Exception] = unicorn.UcError
         self._code_hook: int = unicorn.UC_HOOK_CODE
@@ -162,11 +174,8 @@ class Machine:
         if self.name == AARCH64:
             return True
         for start, size in self._executed:
-            code = bytes(self.engine.mem_read(start, size)) if size else b""
-            for match in _RELATIVE.finditer(code):
-                place = start + match.end() + 4
-                offset = int.from_bytes(code[match.end() : match.end() + 4], "little", signed=True)
-                if place + offset <= address <= place + offset + 4:
+            for low in _relative_places(self._read_memory(start, size)) if size else ():
+                if start + low <= address <= start + low + 4:
                     return True
         return False
 
@@ -177,7 +186,7 @@ class Machine:
             return any(_asks_arm(self.engine.mem_read(address, size)) for address, size in seen if size)
         for address, size in seen:
             try:
-                code = bytes(self.engine.mem_read(address, size)) if size else b""
+                code = self._read_memory(address, size) if size else b""
             except self._failure:
                 return True
             if b"\x0f" in code and any(mark in code for mark in _ASKING):
@@ -350,6 +359,7 @@ class Machine:
         freed = free(self.engine)
         self.engine = None
         self.read_register = _closed
+        self._write_register = self._read_memory = _closed
         self._buffers.clear()
         if not freed and next(_CLOSED) % 4 == 0:
             gc.collect()
@@ -366,7 +376,7 @@ class Machine:
         if self.calls_flow is not None:
             self.calls_flow.note_read(address, size)
         try:
-            return bytes(self.engine.mem_read(address & _MASK, size))
+            return self._read_memory(address & _MASK, size)
         except (self._failure, MemoryError, OverflowError) as error:
             self._miss(address, size)
             raise MemoryFault(f"reading {size} bytes at {address:#x}") from error
@@ -459,7 +469,7 @@ class Machine:
 
     def set_result(self, value: int) -> None:
         """Let the function just called return the value."""
-        self.engine.reg_write(self.convention.result, value & _MASK)
+        self._write_register(self.convention.result, value & _MASK)
 
     def set_second_result(self, value: int) -> None:
         """Let the function just called return the value as the second word of a pair."""
