@@ -92,7 +92,7 @@ def compare(file: Path, tools: Path, *, with_pip: bool) -> Iterator[tuple[str, P
             selection = session.select(0, platform)
             ours = {str(pin.name): "" if pin.version is None else str(pin.version) for pin in selection.pins}
             if export is not None:
-                yield platform.name, ours, functools.partial(lambda each: parse(exported(), each), platform)
+                yield platform.name, ours, functools.partial(lambda each: parse_export(exported(), each), platform)
                 continue
             yield f"{platform.name} uv", ours, functools.partial(compile_by_uv, tools, file, platform)
             if with_pip and platform is PLATFORMS[0]:
@@ -137,6 +137,18 @@ def run(tools: Path, words: Sequence[str], folder: Path) -> str:
         last = [line.strip() for line in (ran.errors or ran.output).splitlines() if line.strip()][-2:]
         raise NoAnswer(f"{words[0]}: {' '.join(last)[:300] or 'no answer in time'}")
     return ran.output
+
+
+def parse_export(text: str, platform: Platform) -> Packages:
+    """Return the packages of an exported lock file that apply; raise `NoAnswer` if none of many does.
+
+    Poetry adds the Python range of the project to every line. ftaudit judges the packages of a lock file for another
+    Python too, and reports that the range excludes the target.
+    """
+    found = parse(text, platform)
+    if not found and ";" in text:
+        raise NoAnswer("no exported line applies to the target's Python, which the project does not support")
+    return found
 
 
 def parse(text: str, platform: Platform) -> Packages:

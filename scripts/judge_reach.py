@@ -9,7 +9,7 @@ alone, and then `import app` runs. Prints a line for each stack, each wrong answ
 
   at start            loaded / named: wanted at least 99 %
   found               loaded modules that are "at start" or "at start, if": wanted at least 95 %
-  no way found        loaded modules without an open site: wanted at most 0.5 % of those named
+  no path found        loaded modules without an open site: wanted at most 0.5 % of those named
 
 A stack with `work` is a workload: that function of `app` is called after the import, and the modules that it loads
 must be in one of the first three classes (wanted: at least 98 % of those that turn the GIL on).
@@ -258,7 +258,7 @@ def main() -> int:
     print(f"{len(sums.seconds)} stacks, {sum(sums.said.values())} modules, {every} loaded")
     print(f"at start: {start} of {sums.said[ReachClass.START]} were loaded")
     print(f"found: {start + maybe} of {every} loaded modules are at start, or at start, if")
-    print(f"no way found: {unreached} of {sums.said[ReachClass.NONE]} were loaded")
+    print(f"no path found: {unreached} of {sums.said[ReachClass.NONE]} were loaded")
     print(f"guilty at start: {missed} of {guilty} missed")
     print(f"workloads: {late_found} of {late} modules are found, {guilty_found} of {guilty_late} guilty ones")
     print(f"processor time of one answer: median {seconds[len(seconds) // 2]:.1f} s, most {seconds[-1]:.1f} s")

@@ -131,7 +131,7 @@ def test_a_guard_that_comes_too_late_says_so(application: Application) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("0", "keeps the GIL off, also for modules that need it"), ("1", "the GIL is on")]
+    ("value", "said"), [("0", "keeps the GIL off even for modules that need it"), ("1", "turned the GIL on")]
 )
 def test_a_gil_that_was_decided_on_from_outside_is_said(application: Application, value: str, said: str) -> None:
     application.write({"app.py": PROGRAM})

@@ -86,7 +86,7 @@ def test_what_the_settings_allow_is_shown_and_passes(application: Application) -
     application.write({"pytest.ini": f"{settings.strip()}, lib.silent, other\n"})
     ran = application.pytest()
     assert ran.returncode == 0
-    assert told(ran)[-1] == "ftaudit_gil_allow names what turned nothing on: other"
+    assert told(ran)[-1] == "ftaudit_gil_allow lists modules that did not turn the GIL on: other"
 
 
 def test_the_command_line_overrules_the_settings(application: Application) -> None:

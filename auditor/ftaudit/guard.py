@@ -48,13 +48,11 @@ class Guard:
             return
         match gilwatch.forced():
             case True:
-                self._say(
-                    "the GIL is on because PYTHON_GIL or -X gil says so: nothing is left to guard", GilEnabledWarning
-                )
+                self._say("PYTHON_GIL or -X gil turned the GIL on, so there is nothing to guard", GilEnabledWarning)
                 return
             case False:
-                told = "PYTHON_GIL=0 or -X gil=0 keeps the GIL off, also for modules that need it: which those are, "
-                self._say(told + "CPython does not tell the guard then", RuntimeWarning)
+                told = "PYTHON_GIL=0 or -X gil=0 keeps the GIL off even for modules that need it, "
+                self._say(told + "and CPython does not report which modules those are", RuntimeWarning)
                 return
         if gilwatch.gil_is_on():
             loaded = ", ".join(gilwatch.find_loaded()) or "none from a file"

@@ -197,7 +197,7 @@ class GilPlugin:
                 terminalreporter.line(f"  {label + ':':<14} {text}")
         idle = [name for name in self.allow if not any(covers(name, entry["module"]) for entry in self.entries)]
         if idle:
-            terminalreporter.line(f"ftaudit_gil_allow names what turned nothing on: {', '.join(idle)}")
+            terminalreporter.line(f"ftaudit_gil_allow lists modules that did not turn the GIL on: {', '.join(idle)}")
         if self.fails:
             terminalreporter.line(
                 "This fails the session. --ftaudit-gil-warn only reports it; ftaudit_gil_allow allows modules."
@@ -217,7 +217,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ftaudit", "free-threading")
     # A flag without a value: an optional value would consume the path that follows.
     for flag, mode in (("--ftaudit-gil", "fail"), ("--ftaudit-gil-warn", "warn"), ("--no-ftaudit-gil", "off")):
-        what = {"fail": "fail", "warn": "say so, and pass,", "off": "do nothing"}[mode]
+        what = {"fail": "fail", "warn": "report it, and pass,", "off": "do nothing"}[mode]
         group.addoption(
             flag,
             action="store_const",

@@ -80,15 +80,15 @@ def rows(run: Run, *arguments: str) -> tuple[int, dict[str, Any], list[str]]:
     [
         ('reason = "x"', "names neither a package nor a rule"),
         ('package = "bad"', "has no reason"),
-        ('package = "bad"\nreason = " "', "reason takes a string with something in it"),
+        ('package = "bad"\nreason = " "', "reason must be a non-empty string"),
         ('package = "b ad"\nreason = "x"', "package"),
         ('package = "bad"\nreason = "x"\nversion = "1.0"', 'such as "==1.2"'),
         ('package = "bad"\nreason = "x"\nexpires = "soon"', "a date such as"),
         ('package = "bad"\nreason = "x"\nexpire = 2030-01-01', "did you mean expires?"),
         ('package = "bad"\nreason = "x"\nplatform = "amiga"', "amiga"),
-        ('package = "bad"\nreason = "x"\nverdicts = ["ready"]', "verdicts takes a list of"),
-        ('package = "bad"\nreason = "x"\npath = "src/"', "no rule whose findings"),
-        ('rule = "FT101"\nreason = "x"\nverdicts = ["unknown"]', "has a rule and verdicts"),
+        ('package = "bad"\nreason = "x"\nverdicts = ["ready"]', "verdicts must be a list of"),
+        ('package = "bad"\nreason = "x"\npath = "src/"', "a path but no rule"),
+        ('rule = "FT101"\nreason = "x"\nverdicts = ["unknown"]', "has both a rule and verdicts"),
         ('rule = "setswitchintervall"\nreason = "x"', "did you mean setswitchinterval?"),
     ],
 )
@@ -152,12 +152,12 @@ def test_expired_and_idle_entries_are_reported_for_people_and_programs(project: 
     told = [note for note in notes if "accept entry" in note]
     assert code == 1
     assert told == [
-        "ftaudit.toml:1: the accept entry for bad expired on 2020-01-31 and counts no more",
-        "ftaudit.toml:5: the accept entry for good accepts nothing here",
+        "ftaudit.toml:1: the accept entry for bad expired on 2020-01-31 and no longer applies",
+        "ftaudit.toml:5: the accept entry for good matches nothing here",
     ]
     for form in ("table", "concise", "markdown", "github", "gitlab", "junit", "csv", "sarif", "html", "summary"):
         text = "".join(run("check", "--format", form)[1:])
-        assert "2020-01-31" in text and "accepts nothing here" in text.replace("\n", " "), form
+        assert "2020-01-31" in text and "matches nothing here" in text.replace("\n", " "), form
 
 
 def test_what_could_not_be_checked_is_accepted_only_by_name(project: Path, run: Run) -> None:
@@ -207,7 +207,7 @@ def test_an_update_neither_replaces_what_is_no_baseline_nor_goes_without_a_name(
 
 def test_what_is_known_stands_and_what_is_new_fails(project: Path, run: Run) -> None:
     code, _, err = run("check", "--baseline", "b.json", "--update-baseline")
-    assert code == 0 and "1 known problem, 1 of them added now; 0 removed" in err
+    assert code == 0 and "1 known problem (1 added, 0 removed)" in err
     first = (project / "b.json").read_text()
     assert json.loads(first)["packages"] == [
         {"package": "bad", "platform": "linux-x86_64", "target": "3.14t", "verdict": "unavailable"}
@@ -233,7 +233,7 @@ def test_a_worse_verdict_than_the_known_one_is_new_and_a_better_one_is_not(proje
     assert rows(run, "--baseline", "b.json")[0] == 1
     (project / "b.json").write_text(text.replace("unavailable", "broken"))
     code, found, _ = rows(run, "--baseline", "b.json")
-    assert code == 0 and "better than in the baseline" in found["bad"]["accepted"]["reason"]
+    assert code == 0 and "improved since the baseline" in found["bad"]["accepted"]["reason"]
 
 
 def test_what_is_gone_is_said_and_taken_out_on_update_alone(project: Path, run: Run) -> None:
@@ -242,7 +242,7 @@ def test_what_is_gone_is_said_and_taken_out_on_update_alone(project: Path, run: 
     pins(project, "good==1.0")
     code, _, notes = rows(run, "--baseline", "b.json")
     assert code == 0
-    assert "2 problems of the baseline are gone (bad, worse): --update-baseline takes them out" in notes
+    assert "2 problems in the baseline no longer occur (bad, worse); --update-baseline removes them" in notes
     assert "worse" in (project / "b.json").read_text()
     run("check", "--baseline", "b.json", "--update-baseline")
     assert json.loads((project / "b.json").read_text())["packages"] == []
@@ -256,7 +256,7 @@ def test_a_baseline_makes_nothing_good_that_was_not_checked(project: Path, run: 
     )
     code, found, notes = rows(run, "--baseline", "b.json")
     assert code == 3 and found["absent"]["accepted"] is None
-    assert "in the baseline, and could not be checked this time: absent" in notes
+    assert "recorded in the baseline, but not checked in this run: absent" in notes
     run("check", "--baseline", "b.json", "--update-baseline")
     assert "absent" in (project / "b.json").read_text(), "it is not known to be gone"
 
@@ -294,7 +294,11 @@ def test_a_known_finding_stands_when_its_line_moves_and_a_second_like_it_is_new(
     assert code == 1 and [finding["line"] for finding in document["findings"]] == [3]
     (project / "a.py").write_text(SWITCH.replace("0.1", "0.2"))
     code, document = scan(run, "--baseline", "b.json")
-    assert code == 1 and len(document["notes"]) == 1 and "1 problem of the baseline is gone" in document["notes"][0]
+    assert (
+        code == 1
+        and len(document["notes"]) == 1
+        and ("1 problem in the baseline no longer occurs") in document["notes"][0]
+    )
 
 
 def test_a_file_whose_name_is_no_text_is_known_again(project: Path, run: Run) -> None:
@@ -335,8 +339,8 @@ def test_findings_in_source_are_accepted_by_rule_and_path(project: Path, run: Ru
     assert [finding["path"] for finding in document["accepted"]] == ["old/x.py"]
     assert document["accepted"][0]["accepted"]["reason"] == "goes with the old code"
     assert document["notes"] == [
-        "ftaudit.toml:5: the accept entry for FT517 in older/ accepts nothing here",
-        "ftaudit.toml:9: the accept entry for FT517 expired on 2020-01-31 and counts no more",
+        "ftaudit.toml:5: the accept entry for FT517 in older/ matches nothing here",
+        "ftaudit.toml:9: the accept entry for FT517 expired on 2020-01-31 and no longer applies",
     ]
     text = run("scan", "--select", "FT517")[1]
     assert "1 accepted" in text and "goes with the old code" in text and "expired on 2020-01-31" in text

@@ -166,14 +166,14 @@ def test_files_beyond_a_limit_have_a_row(
     module = only(inspect(url, session=requests.Session, limits=limits))
     assert module.path == f"{stem}1.{end}"
     assert module.binary is not None
-    assert module.binary.how.startswith("not read: the wheel holds more than")
+    assert module.binary.how.startswith("not read: the wheel has more than")
     assert inspect(url, session=requests.Session).modules == ()
 
 
 def test_a_text_file_named_like_a_module_is_a_problem(inspect: Inspect) -> None:
     facts = inspect(wheel({CORE: b"version https://git-lfs.example/spec/v1\n"}))
     assert facts.modules == ()
-    assert any("no ELF, Mach-O or PE" in problem for problem in facts.problems)
+    assert any("not an ELF, Mach-O, or PE" in problem for problem in facts.problems)
 
 
 def test_a_connection_that_breaks_leaves_the_modules_undetermined(

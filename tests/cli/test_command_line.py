@@ -87,7 +87,7 @@ def test_without_its_dependencies_it_says_so_in_a_line(arguments: list[str], tmp
     )
     assert (ran.returncode, ran.stdout) == (2, "")
     said, hint = ran.stderr.splitlines()
-    assert said.startswith("ftaudit: error: it is installed without its dependencies: ") and "pip install" in hint
+    assert said.startswith("ftaudit: error: the dependency ") and "pip install" in hint
 
 
 def test_alone_it_says_what_to_do_next(tmp_path: Path) -> None:

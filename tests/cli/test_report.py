@@ -95,7 +95,7 @@ def test_an_input_in_no_project_has_no_source_scanned_and_the_report_says_so(
     (project / "pyproject.toml").unlink()
     index = ("--static", "--no-deps", "--index-url", server.simple_url)
     ftaudit("report", *index, "requirements.txt", "-o", "report.html", cwd=project)
-    assert "no input lies in a project's folder" in told(project / "report.html", "#unchecked")
+    assert "no input is in a project folder" in told(project / "report.html", "#unchecked")
     ftaudit("report", *index, "requirements.txt", "--scan", "shop.py", "-o", "report.html", cwd=project)
     assert "FT501" in told(project / "report.html", "#source h3")
 

@@ -163,7 +163,7 @@ def test_a_named_file_in_no_language_that_is_read_is_not_called_clean(
     (tree / name).write_bytes(b"package main\n")
     code, report = scan_as_json(capsys, name)
     assert code == 3
-    assert [(skip["path"], "no language" in skip["reason"]) for skip in report["skipped"]] == [(name, True)]
+    assert [(skip["path"], "not a language" in skip["reason"]) for skip in report["skipped"]] == [(name, True)]
 
 
 def test_files_around_a_named_file_that_cannot_be_read_are_among_those_that_are_counted(

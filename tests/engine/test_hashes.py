@@ -52,7 +52,7 @@ def test_other_bytes_are_never_ready(algorithm: str, server: IndexServer, tmp_pa
     wrong = "0" * len(RIGHT[algorithm])
     answer = audit(server, tmp_path, f"demo==1.0 --hash={algorithm}:{wrong}")
     assert answer.code == 1
-    assert "hashes of the input leave it out" in answer.reasons("demo")
+    assert "its hash is not in the input" in answer.reasons("demo")
 
 
 def test_one_right_hash_among_several_is_enough(server: IndexServer, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_one_right_hash_among_several_is_enough(server: IndexServer, tmp_path: P
 def test_compiled_wheels_are_held_against_them_too(server: IndexServer, tmp_path: Path) -> None:
     server.add_project("demo", [dataclasses.replace(COMPILED, hashed=False)])
     answer = audit(server, tmp_path, f"demo==1.0 --hash=sha256:{'0' * 64}")
-    assert answer.code == 1 and "hashes of the input leave it out" in answer.reasons("demo")
+    assert answer.code == 1 and "its hash is not in the input" in answer.reasons("demo")
 
 
 def test_without_a_cache_the_bytes_are_read_all_the_same(server: IndexServer, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_cannot_be_fetched_is_unknown(server: IndexServer, tmp_path: Path) 
     server.add_project("demo", [dataclasses.replace(PURE, hashed=False, url="/files/missing.whl")])
     answer = audit(server, tmp_path, f"demo==1.0 --hash=sha256:{RIGHT['sha256']}")
     assert (answer.code, answer.verdicts) == (3, {"demo": "unknown"})
-    assert "hash could not be checked" in answer.reasons("demo")
+    assert "could not be checked" in answer.reasons("demo")
 
 
 def test_a_folder_of_wheels_is_read_too(server: IndexServer, tmp_path: Path) -> None:

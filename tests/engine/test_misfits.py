@@ -127,7 +127,7 @@ def test_a_file_for_another_system_or_version_beside_loadable_ones_is_not_said_t
     platform = "windows-amd64" if other.endswith(".pyd") else "linux-x86_64"
     found = row(tmp_path, LINUX, {f"multi_not_used{FOR_LINUX}": "linux-x86_64", other: platform})
     assert found.verdict is Verdict.UNKNOWN
-    assert "left from another build" in found.reasons[1]
+    assert "left over from another build" in found.reasons[1]
 
 
 def test_a_module_of_the_other_build_beside_loadable_ones_is_missed(tmp_path: Path) -> None:

@@ -62,6 +62,18 @@ def test_a_version_that_has_only_an_sdist_is_taken(server: IndexServer, tmp_path
     assert versions(answer) == {"score": "0.1.2", "needed": "1"}
 
 
+def test_an_older_version_of_what_needs_it_is_no_way_around_a_missing_wheel(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    # `app 1` does not need `proxy`: uv would go back to it rather than fail.
+    server.add_project("app", [wheel("app", "1"), wheel("app", "2", requires=["proxy"])])
+    server.add_project("proxy", [wheel("proxy", "1"), wheel("proxy", "2", requires=["rt>=1"])])
+    server.add_project("rt", [sdist("rt", "1", {"PKG-INFO": PKG_INFO, "setup.py": SETUP})])
+    server.add_project("needed", [wheel("needed", "1")])
+    answer = judge(server, tmp_path, "app\n")
+    assert versions(answer) == {"app": "2", "proxy": "2", "rt": "1", "needed": "1"}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

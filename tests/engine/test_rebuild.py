@@ -80,7 +80,7 @@ def test_what_a_rebuild_would_declare_is_told_and_is_no_verdict(
     found = row(server, tmp_path, ordinary(case))
     (module,) = found["modules"]
     assert (module["binary"], module["would_declare"], module["runtime"]) == (None, said, None)
-    (reason,) = (reason for reason in found["reasons"] if reason.startswith("a build of it"))
+    (reason,) = (reason for reason in found["reasons"] if reason.startswith("a build from source"))
     assert would in reason and "1 of 1" in reason and "_" not in reason
 
 
@@ -88,7 +88,7 @@ def test_what_a_rebuild_would_declare_is_told_and_is_no_verdict(
     ("case", "step"),
     [
         ("multi_used", "a build from the sdist would turn the GIL on too: ask upstream"),
-        ("gil_build_single", "`ftaudit build` shows what a build from the sdist gives"),
+        ("gil_build_single", "`ftaudit build` shows what a build from the sdist would do"),
         ("multi_not_used", "build one from the sdist, which would leave the GIL off"),
     ],
 )

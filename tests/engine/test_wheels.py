@@ -158,7 +158,7 @@ def test_a_file_that_no_installer_takes_is_a_row_that_blocks(
     path.write_bytes(data)
     report = audit(path)
     assert only(report).verdict is Verdict.BROKEN
-    assert only(report).reasons[0].startswith("installers refuse the wheel: ")
+    assert only(report).reasons[0].startswith("installers reject the wheel: ")
     assert said in only(report).reasons[0]
     assert (only(report).next_step or "").startswith("build the wheel again")
     assert report.exit_code == 1

@@ -188,7 +188,7 @@ def test_a_yanked_wheel_is_taken_only_where_no_other_fits_and_then_it_is_said() 
     yanked = DistributionFile(filename=best, yanked="segfaults")
     alone = facts(yanked)
     assert taken(alone) == best
-    assert alone.warnings == (f"{best} was yanked: segfaults; it is taken because the pin is exact",)
+    assert alone.warnings == (f"{best} was yanked: segfaults; it is used because the pin is exact",)
     beside = facts(yanked, "demo-1.0-py3-none-any.whl")
     assert taken(beside) == "demo-1.0-py3-none-any.whl"
     assert beside.warnings == ()

@@ -56,13 +56,13 @@ FAILURES = {
     "401": (Reply(status=401), "access denied"),
     "403": (Reply(status=403), "access denied"),
     "404": (Reply(status=404), "has no project demo"),
-    "truncated": (Reply(body=b"<html><body></body></html>", sends=10), "broke off"),
+    "truncated": (Reply(body=b"<html><body></body></html>", sends=10), "incomplete"),
     "connection dropped": (Reply(drops=True), "Remote end closed"),
-    "redirect loop": (Reply(status=302, headers=(("Location", PATH),)), "in circles"),
+    "redirect loop": (Reply(status=302, headers=(("Location", PATH),)), "in a loop"),
     "redirect to a file": (Reply(status=302, headers=(("Location", "file:///etc/passwd"),)), "not HTTP"),
     "an image": (Reply(body=b"GIF", headers=(("Content-Type", "image/gif"),)), "not a page of the Simple API"),
-    "cut JSON": (Reply(body=b'{"files": [', headers=(("Content-Type", JSON_TYPE),)), "cut off or no JSON"),
-    "cut HTML": (Reply(body=b"<html><body><a hre", headers=(("Content-Type", HTML_TYPE),)), "cut off"),
+    "cut JSON": (Reply(body=b'{"files": [', headers=(("Content-Type", JSON_TYPE),)), "is truncated or is not JSON"),
+    "cut HTML": (Reply(body=b"<html><body><a hre", headers=(("Content-Type", HTML_TYPE),)), "is truncated"),
     "bad gzip": (
         Reply(body=b"<html></html>", headers=(("Content-Type", HTML_TYPE), ("Content-Encoding", "gzip"))),
         "not compressed as its header says",
@@ -210,7 +210,7 @@ def test_a_fresh_page_is_not_asked_for_again(server: IndexServer, settings: Make
 def test_what_was_passed_over_is_said_by_the_cache_too(server: IndexServer, settings: MakeSettings) -> None:
     server.add_project("demo", [DEMO, ServedFile(filename="other-1.0-py3-none-any.whl")])
     first, second = ask(settings())[0], ask(settings())[0]
-    assert first.warnings == second.warnings == (f"links passed over on {server.url}{PATH}: 1",)
+    assert first.warnings == second.warnings == (f"links skipped on {server.url}{PATH}: 1",)
 
 
 def test_another_version_of_a_fresh_page_is_read_without_asking(server: IndexServer, settings: MakeSettings) -> None:

@@ -54,8 +54,8 @@ def test_where_there_is_none_the_error_says_where_it_was_looked_for(tmp_path: Pa
     ("text", "why"),
     [
         ("#!/bin/sh\necho 'pyenv: python3.14t: command not found' >&2; exit 127\n", "command not found"),
-        ("#!/bin/sh\necho hello\n", "does not answer"),
-        ("#!/bin/sh\necho '[]'\n", "does not answer"),
+        ("#!/bin/sh\necho hello\n", "does not behave like"),
+        ("#!/bin/sh\necho '[]'\n", "does not behave like"),
         ("no program at all", "does not run"),
         (
             '#!/bin/sh\necho \'{"version": "3.14.0", "build": "", "implementation": "cpython", '

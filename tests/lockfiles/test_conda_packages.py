@@ -74,7 +74,7 @@ def test_conda_packages_are_judged_like_wheels(tmp_path: Path) -> None:
             {},
             "a link to a file that was not read",
         ),
-        ("bomb", {f"{SITE}/demo/zeros{EXT}": bytes(40 << 20)}, [], {}, "unpacks to more"),
+        ("bomb", {f"{SITE}/demo/zeros{EXT}": bytes(40 << 20)}, [], {}, "too large when unpacked"),
         ("noarch-module", modules(OFF, "site-packages"), [], {"noarch": "python", "subdir": "noarch"}, "noarch"),
         ("nameless", {"Lib/site-packages/x.pyd": b""}, [], {"depends": [], "build": "0"}, "which Python it is for"),
         ("mars", modules(OFF), [], {"subdir": "mars-64"}, "mars-64"),

@@ -95,7 +95,7 @@ def test_who_needs_whom_is_not_made_up() -> None:
     found = select(SHOP / "Pipfile.lock")
     assert by_name(found)["flask"].required_by == (("flask",),)
     assert by_name(found)["hiredis"].required_by == ()
-    assert any("does not say which package needs which" in note for note in found.notes)
+    assert any("does not record which package requires which" in note for note in found.notes)
 
 
 def test_chosen_sections_count() -> None:

@@ -29,7 +29,7 @@ def names(found: Requirements) -> list[str | None]:
         ("[project]\nname='x'\ndependencies = [1]\n", r"project\.dependencies\[0\]"),
         ("project = 1\n", "project is not a table"),
         ("[project]\nname='x'\ndependencies = ['a',\n", "pyproject.toml"),
-        ("[tool.ruff]\nline-length=100\n", "is not the pyproject.toml of a project"),
+        ("[tool.ruff]\nline-length=100\n", "does not describe a project"),
         ("[tool.poetry.dependencies]\nrequests='*'\n", "poetry"),
         (
             "[project]\nname='x'\ndependencies=['a']\n[tool.uv.sources]\na={index='no'}\n",
@@ -70,7 +70,7 @@ docs = ["sphinx"]
 
 def test_a_group_of_poetrys_own_is_no_unknown_one(tmp_path: Path) -> None:
     text = PROJECT + POETRY_GROUPS
-    with pytest.raises(UsageError, match="poetry's own") as caught:
+    with pytest.raises(UsageError, match="only for poetry") as caught:
         parse(tmp_path, text, groups=["dev"])
     assert "poetry.lock" in str(caught.value.hint)
     found = parse(tmp_path, text, groups=["docs"])
@@ -79,7 +79,7 @@ def test_a_group_of_poetrys_own_is_no_unknown_one(tmp_path: Path) -> None:
 
 
 def test_a_group_asked_of_a_project_of_poetrys_alone_says_that_it_is_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="for poetry alone"):
+    with pytest.raises(InputError, match="only for poetry"):
         parse(tmp_path, "[tool.poetry.group.dev.dependencies]\npytest='*'\n", groups=["dev"])
 
 

@@ -89,8 +89,8 @@ def test_a_lock_that_was_made_when_the_project_needed_nothing_may_be_stale(tmp_p
     old = package + 'dependencies = [{ name = "six" }]\n[[package]]\nname = "six"\nversion = "1.17.0"\n'
     for number, (lock, project, told) in enumerate(
         (
-            (package, 'dependencies = ["orjson"]', "asks for orjson, which it does not hold"),
-            (package, '[dependency-groups]\ndev = ["orjson"]', "asks for orjson, which it does not hold"),
+            (package, 'dependencies = ["orjson"]', "asks for orjson, which is not locked"),
+            (package, '[dependency-groups]\ndev = ["orjson"]', "asks for orjson, which is not locked"),
             (package, "", None),
             (old, 'dependencies = ["orjson"]', None),
         )
@@ -110,9 +110,9 @@ def test_a_lock_that_was_made_when_the_project_needed_nothing_may_be_stale(tmp_p
         ("", None),
         ('[tool.uv]\nconstraint-dependencies = ["six<2"]\n', "other constraint-dependencies for six"),
         ('[tool.uv]\noverride-dependencies = ["orjson==3"]\n', "other override-dependencies for orjson"),
-        ('[tool.uv.sources]\nsix = { git = "https://git.example/six" }\n', "takes six from another source"),
+        ('[tool.uv.sources]\nsix = { git = "https://git.example/six" }\n', "gets six from a different source"),
         ('[tool.uv.sources]\nsix = { index = "own" }\n', None),
-        ('[tool.uv.workspace]\nmembers = ["m*"]\n', "describes member-x, which it does not hold"),
+        ('[tool.uv.workspace]\nmembers = ["m*"]\n', "describes member-x, which is not locked"),
         ('[tool.uv.workspace]\nmembers = ["m*"]\nexclude = ["member"]\n', None),
     ],
 )

@@ -54,13 +54,13 @@ pywin32 = "*"
     [
         ("", "", ""),
         ('six = ">=1.16"', 'six = ">=2"', "asks for six>=2, and 1.17.0 is locked"),
-        ('six = ">=1.16"', 'idna = "*"', "asks for idna, which it does not hold"),
+        ('six = ">=1.16"', 'idna = "*"', "asks for idna, which is not locked"),
         ("<3.15", "<3.14", "asks for python>=3.14,<3.14, and 3.14.2 is locked"),
         ('">=2.9"', '"2.8.*"', "asks for pytorch 2.8.*, and 2.9.1 is locked"),
         ('["linux-64"]', '["linux-64", "osx-arm64"]', "is for osx-arm64 too"),
-        ("{0}", '[environments]\ndocs = ["docs"]', "has the environment docs, which it does not hold"),
-        ("{0}", '[environments]\ndefault = ["docs"]', "asks for sphinx, which it does not hold"),
-        ("target.win-64", "target.unix", "asks for pywin32, which it does not hold"),
+        ("{0}", '[environments]\ndocs = ["docs"]', "has the environment docs, which is not locked"),
+        ("{0}", '[environments]\ndefault = ["docs"]', "asks for sphinx, which is not locked"),
+        ("target.win-64", "target.unix", "asks for pywin32, which is not locked"),
     ],
 )
 def test_a_pixi_lock_is_compared_with_its_manifest(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -77,7 +77,7 @@ def test_a_pixi_project_in_pyproject_is_compared_too(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", head.format("") + tail)
     assert not why_stale(path)
     write(tmp_path, "pyproject.toml", head.format(', "orjson"') + tail)
-    assert "asks for orjson, which it does not hold" in why_stale(path)
+    assert "asks for orjson, which is not locked" in why_stale(path)
     write(tmp_path, "pyproject.toml", head.format(', "orjson"'))
     assert not why_stale(path), "it is not pixi's"
 
@@ -117,9 +117,9 @@ dependencies:
         ("numpy=2.3", "numpy>2", ""),
         ("numpy=2.3", "numpy=2.2", "asks for numpy=2.2, and 2.3.5 is locked"),
         ("numpy=2.3", "numpy>=3", "asks for numpy>=3, and 2.3.5 is locked"),
-        ("python>=3.14", "python>=3.14\n  - scipy", "asks for scipy, which it does not hold"),
+        ("python>=3.14", "python>=3.14\n  - scipy", "asks for scipy, which is not locked"),
         ("six>=1", "six>=2", "asks for six>=2, and 1.17.0 is locked"),
-        ("six>=1", "idna", "asks for idna, which it does not hold"),
+        ("six>=1", "idna", "asks for idna, which is not locked"),
     ],
 )
 def test_a_conda_lock_is_compared_with_its_environment_file(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -160,7 +160,7 @@ UV = "uv pip compile -c limits.txt requirements/main.in -o requirements/main.txt
         ("-r more.in\nidna>=3\n", ""),
         ("idna\nnumpy\npip\nsetuptools\n", ""),
         ("idna\nnumpy\ncolorama; sys_platform == 'win32'\n", ""),
-        ("idna\nnumpy\norjson>=3\n", "requirements/main.in asks for orjson>=3, which it does not hold"),
+        ("idna\nnumpy\norjson>=3\n", "requirements/main.in asks for orjson>=3, which is not locked"),
         ("idna<3\nnumpy\n", "requirements/main.in asks for idna<3, and 3.11 is locked"),
         ("numpy\n", "requirements/main.in no longer asks for idna"),
     ],
@@ -196,4 +196,4 @@ def test_compiled_requirements_of_a_project_are_compared_with_its_metadata(tmp_p
     write(tmp_path, "pyproject.toml", f'{project}[project.optional-dependencies]\nfast = []\nother = ["orjson"]\n')
     assert not why_stale(path)
     write(tmp_path, "pyproject.toml", f'{project}[project.optional-dependencies]\nfast = ["orjson"]\n')
-    assert "asks for orjson, which it does not hold" in why_stale(path)
+    assert "asks for orjson, which is not locked" in why_stale(path)

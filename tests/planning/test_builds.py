@@ -123,8 +123,11 @@ def test_check_says_the_same_of_a_build(folder: Path) -> None:
     wrong = {}
     for name in blocked:
         declares, told = CASES[name][1], said.reasons(name)
-        named = f"a build of it {would.get(declares, 'may or may not leave the GIL off')}: {name.replace('-', '_')}-1.0"
-        if (named in told) is (name == "only-in-the-readme") or ("a build of it" in told) is not (named in told):
+        named = (
+            f"a build from source "
+            f"{would.get(declares, 'may or may not leave the GIL off')}: {name.replace('-', '_')}-1.0"
+        )
+        if (named in told) is (name == "only-in-the-readme") or ("a build from source" in told) is not (named in told):
             wrong[name] = told
     assert wrong == {}
     assert "m.c:1" in said.reasons("silent")

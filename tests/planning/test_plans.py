@@ -212,7 +212,7 @@ def test_what_the_others_exclude_is_given_up_with_uvs_reason_and_the_rest_is_don
     answer = plan(server, tmp_path)
     assert answer.code == 1 and answer.changes == {"free": ("1.0", "2.0")}
     way = answer.way("demo")
-    assert way["solved"] is False and "goes together with the rest" in way["sentence"] and "demo<2" in way["sentence"]
+    assert way["solved"] is False and "is compatible with the rest" in way["sentence"] and "demo<2" in way["sentence"]
     assert way["passed_over"][-1]["fate"] == "excluded"
 
 
@@ -354,7 +354,7 @@ def test_what_an_editor_must_know_besides_is_noted(server: IndexServer, tmp_path
     answer = plan(server, tmp_path)
     assert answer.code == 0 and answer.changes == {"demo": ("1.0", "2.0")}
     notes = " ".join(answer.document["notes"])
-    assert "`uv pip compile r.in -o r.txt`" in notes and "extra==3.0 comes in" in notes
+    assert "`uv pip compile r.in -o r.txt`" in notes and "extra==3.0 is new" in notes
 
 
 def test_a_projects_range_begins_at_the_nearest_good_version(server: IndexServer, tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ def test_the_commands_for_a_lock_file_work_where_its_project_excludes_the_versio
     assert len(commands) == 2 and commands[0].startswith("ftaudit plan --write pyproject.toml")
     assert commands[1] == "uv lock --upgrade-package demo --upgrade-package other==2.0"
     reason = next(row["reason"] for row in answer.document["changes"] if row["name"] == "demo")
-    assert "demo==1.0" in reason and "pyproject.toml, which is to change first" in reason
+    assert "demo==1.0" in reason and "pyproject.toml excludes it and must change first" in reason
     refused = ftaudit("plan", *base(server), *chosen, "--write", "uv.lock", cwd=tmp_path)
     assert refused.returncode == 2 and commands[0] in refused.stderr and commands[1] in refused.stderr
     for command in commands:
@@ -555,4 +555,4 @@ def test_a_release_that_could_not_be_determined_may_not_block(server: IndexServe
     answer = plan(server, tmp_path)
     assert answer.code == 3 and answer.document["unknown"] == ["demo"]
     reason = answer.document["changes"][0]["reason"]
-    assert reason == "the nearest release that may not block; whether it does could not be determined"
+    assert reason == "the nearest release that may not block; ftaudit could not determine whether it blocks"

@@ -126,7 +126,7 @@ UNREADABLE = "PyObject *make(void) { return PyModule_Create(&def); }\n"
 @pytest.mark.parametrize(
     ("files", "code", "told"),
     [
-        ({"m.c": SLOTS}, 0, "1 edit: each says that a module is safe without the GIL"),
+        ({"m.c": SLOTS}, 0, "1 edit: each one declares that a module is safe without the GIL"),
         ({"m.c": SLOTS, "a.py": MODULES}, 1, "no declaration: 1 finding of severity error or warning"),
         ({"m.c": SLOTS, "b.py": "def f(:\n"}, 3, "no declaration: 1 file could not be read"),
         ({"m.c": UNREADABLE}, 3, "no declaration: 1 file could not be read"),

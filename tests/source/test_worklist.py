@@ -67,5 +67,5 @@ def test_the_state_table_says_who_uses_what_under_which_lock(tmp_path: Path) -> 
 
 def test_a_scan_that_finds_nothing_says_what_comes_next(tmp_path: Path) -> None:
     text = scan_table.render(look(write(tmp_path, {"a.py": "x = 1\n"})), width=100)
-    for word in ("What comes next", "pytest-run-parallel", "ThreadSanitizer", "cibuildwheel", "Free Threading"):
+    for word in ("Next steps", "pytest-run-parallel", "ThreadSanitizer", "cibuildwheel", "Free Threading"):
         assert word in text

@@ -41,7 +41,7 @@ def test_a_budget_that_the_clock_ended_is_reported(ended: StressEnd | None, told
     stress = StressFacts(
         status=Status.DONE, reason=None, callables=(DRIVEN,), budget=12.0, cpu_seconds=8.0, ended=ended
     )
-    assert ("8 of 12 s of processor time, when the time on the clock was over" in printed(stress)) is told
+    assert ("8 of 12 s of processor time; it stopped at the wall-clock limit" in printed(stress)) is told
 
 
 def test_a_script_that_cannot_be_replayed_is_named_with_what_to_do(

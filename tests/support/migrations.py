@@ -93,7 +93,7 @@ _ran = RuntimeFacts(
     modules=(_guilty, _innocent),
     toplevels=(("guilty", imported()),),
     network_cut=False,
-    notes=("the network could not be cut off",),
+    notes=("the network could not be isolated",),
 )
 _scanned = SourceFacts(
     status=Status.DONE, reason=None, sdist="guilty-1.0.tar.gz", findings=(_finding(severity=Severity.ERROR),), unread=1

@@ -78,13 +78,13 @@ def _entry(raw: RawEntry) -> AcceptEntry:
         if key not in KEYS:
             near = nearest(key, KEYS)
             hint = f"did you mean {near}?" if near else f"an entry has {', '.join(KEYS)}"
-            raise _wrong(raw, f"has a key that is not known, {key!r}", hint)
+            raise _wrong(raw, f"has an unknown key, {key!r}", hint)
     if "package" not in values and "rule" not in values:
         raise _wrong(raw, "names neither a package nor a rule")
     if "path" in values and "rule" not in values:
-        raise _wrong(raw, "has a path, and no rule whose findings there are meant")
+        raise _wrong(raw, "has a path but no rule")
     if "verdicts" in values and "rule" in values:
-        raise _wrong(raw, "has a rule and verdicts: a rule's findings are accepted, or a package's verdict")
+        raise _wrong(raw, "has both a rule and verdicts; use one of the two")
     if "reason" not in values:
         raise _wrong(raw, "has no reason")
     parsed: dict[str, Any] = {}
@@ -102,7 +102,7 @@ def _wrong(raw: RawEntry, what: str, hint: str = EXAMPLE) -> UsageError:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise TypeError("takes a string with something in it")
+        raise TypeError("must be a non-empty string")
     return value.strip()
 
 
@@ -114,7 +114,7 @@ def _version(value: object) -> SpecifierSet:
     try:
         return SpecifierSet(_text(value))
     except InvalidSpecifier as error:
-        raise ValueError(f'takes a specifier such as "==1.2" or "<2", not {value!r}') from error
+        raise ValueError(f'must be a specifier such as "==1.2" or "<2", not {value!r}') from error
 
 
 def _platform(value: object) -> str:
@@ -128,7 +128,7 @@ def _verdicts(value: object) -> frozenset[Verdict]:
     possible: Collection[Verdict] = (*sorted(BLOCKING), Verdict.UNKNOWN)
     if isinstance(value, list) and value and all(item in [verdict.value for verdict in possible] for item in value):
         return frozenset(map(Verdict, value))
-    raise TypeError(f"takes a list of {', '.join(possible)}")
+    raise TypeError(f"must be a list of {', '.join(possible)}")
 
 
 def _date(value: object) -> date:
@@ -142,7 +142,7 @@ def _date(value: object) -> date:
                 return date.fromisoformat(value)
             except ValueError:
                 pass
-    raise TypeError("takes a date such as 2027-01-31")
+    raise TypeError("must be a date such as 2027-01-31")
 
 
 KEYS: Final[Mapping[str, Callable[[object], Any]]] = {

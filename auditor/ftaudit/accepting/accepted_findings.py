@@ -92,14 +92,16 @@ def _gone(result: ScanResult, baseline: Baseline | None, seen: Collection[Findin
         return []
     told = named(dict.fromkeys(f"{key.rule} in {key.path}" for key in gone), most=3)
     one = len(gone) == 1
-    problems = "1 problem of the baseline is" if one else f"{len(gone)} problems of the baseline are"
-    return [f"{problems} gone ({told}): --update-baseline takes {'it' if one else 'them'} out"]
+    problems = (
+        "1 problem in the baseline no longer occurs" if one else f"{len(gone)} problems in the baseline no longer occur"
+    )
+    return [f"{problems} ({told}); --update-baseline removes {'it' if one else 'them'}"]
 
 
 def _by_baseline(baseline: Baseline) -> Acceptance:
     return Acceptance(
         by=AcceptedBy.BASELINE,
-        reason="known since the baseline was made",
+        reason="recorded in the baseline",
         source=Location(path=str(baseline.path)),
     )
 

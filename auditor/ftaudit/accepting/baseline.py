@@ -18,8 +18,8 @@ from ftaudit.model import BLOCKING, Verdict
 
 VERSION: Final = 1
 MAX_BYTES: Final = 32 * 1024 * 1024
-NEXT: Final = "make it with --update-baseline, and commit it"
-BROKEN: Final = "restore it from version control, or remove it and record it again with --update-baseline"
+NEXT: Final = "create it with --update-baseline, then commit it"
+BROKEN: Final = "restore it from version control, or delete it and create it again with --update-baseline"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -77,7 +77,7 @@ def parse_baseline(data: bytes, path: Path) -> Baseline:
         raise InputError(f'{path} is not a baseline: it lacks "ftaudit_baseline"', hint="name another file")
     if document["ftaudit_baseline"] != VERSION:
         told = str(document["ftaudit_baseline"])[:20]
-        hint = "another release of ftaudit wrote it: use that release, or record it again with --update-baseline"
+        hint = "a different ftaudit release wrote it; use that release, or create it again with --update-baseline"
         raise InputError(f"{path} has version {told} of the format; this release reads {VERSION}", hint=hint)
     packages: dict[PackageKey, Verdict] = {}
     for number, row in _rows(document, "packages", path):

@@ -13,9 +13,11 @@ def entry_notes(entries: Iterable[AcceptEntry], *, used: Iterable[AcceptEntry], 
     wanted = set(map(id, used))
     for entry in entries:
         if entry.expired(today):
-            yield f"{entry.location}: the accept entry for {entry.title} expired on {entry.expires} and counts no more"
+            yield (
+                f"{entry.location}: the accept entry for {entry.title} expired on {entry.expires} and no longer applies"
+            )
         elif id(entry) not in wanted:
-            yield f"{entry.location}: the accept entry for {entry.title} accepts nothing here"
+            yield f"{entry.location}: the accept entry for {entry.title} matches nothing here"
 
 
 def named(things: Iterable[str], most: int = 6) -> str:

@@ -89,9 +89,9 @@ def _stand(report: Report, baseline: Baseline) -> Report:
     for row in report.packages:
         known = baseline.packages.get(_key(row))
         if row.accepted is None and row.blocks and known is not None and rank(row.verdict) <= rank(known):
-            reason = "known since the baseline was made"
+            reason = "recorded in the baseline"
             if known is not row.verdict:
-                reason = f"better than in the baseline, which has it as {known}"
+                reason = f"improved since the baseline, where it is {known}"
             row = replace(row, accepted=Acceptance(by=AcceptedBy.BASELINE, reason=reason, source=source))
         rows.append(row)
     blocked = {_key(row) for row in rows if row.blocks}
@@ -103,11 +103,16 @@ def _stand(report: Report, baseline: Baseline) -> Report:
     notes = []
     if gone:
         told = named(f"{key.package} on {key.platform}" if len(report.platforms) > 1 else key.package for key in gone)
-        problems = "1 problem of the baseline is" if len(gone) == 1 else f"{len(gone)} problems of the baseline are"
-        notes.append(f"{problems} gone ({told}): --update-baseline takes {'it' if len(gone) == 1 else 'them'} out")
+        one = len(gone) == 1
+        problems = (
+            "1 problem in the baseline no longer occurs"
+            if one
+            else f"{len(gone)} problems in the baseline no longer occur"
+        )
+        notes.append(f"{problems} ({told}); --update-baseline removes {'it' if one else 'them'}")
     if unsure:
         told = named(dict.fromkeys(key.package for key in sorted(unsure)))
-        notes.append(f"in the baseline, and could not be checked this time: {told}")
+        notes.append(f"recorded in the baseline, but not checked in this run: {told}")
     return replace(report, packages=tuple(rows), notes=(*report.notes, *notes))
 
 

@@ -63,7 +63,7 @@ class Reading:
 
     binary: ModuleBinary
     missing: tuple[str, ...] = ()
-    """File names of shared libraries that the initialisation may have needed and that were not among the siblings."""
+    """File names of shared libraries that the initialization may have needed and that were not among the siblings."""
     is_module: bool = True
     """Whether an import can make a module from it: a hook that only returns null never makes one."""
     hooks: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Reading:
     partial: bool = False
     """The holes prevented an answer."""
     missed: int | None = None
-    """The first unread offset in the file that the initialisation reached."""
+    """The first unread offset in the file that the initialization reached."""
 
 
 def read_module(
@@ -166,7 +166,7 @@ def _read_one(
     )
     subject, best, runs = _search(subject)
     if best.idle:
-        why = "no module: its initialisation does nothing but return null"
+        why = "not a module: its init function only returns null"
         answer = _answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence))
         return Reading(binary=answer, is_module=False)
     if build is None and best.built_free_threaded is not None:
@@ -260,10 +260,10 @@ def _as_declared(subject: Subject, best: HookRun) -> tuple[HookRun, str]:
     If the code may declare again, or return another module, that is what it depends on.
     """
     if not subject.is_final:
-        return best, f"the rest of its initialisation, which was not reached: {best.problem}"
+        return best, f"the emulation did not reach the rest of its initialization: {best.problem}"
     declared = run(replace(subject, seals=True), best.overrides, turned=())
     if declared.ending is not RunEnding.MODULE:
-        return best, f"the rest of its initialisation, which was not reached: {best.problem}"
+        return best, f"the emulation did not reach the rest of its initialization: {best.problem}"
     declared = replace(declared, problem="")
     return declared, depends(subject, declared)
 
@@ -479,7 +479,7 @@ _MAX_LIBRARIES = 3
 
 
 def judge(subject: Subject, best: HookRun, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
-    """Turn the best run into the answer, how it was reached, and whether the initialisation is multi-phase."""
+    """Turn the best run into the answer, how it was reached, and whether the initialization is multi-phase."""
     version = subject.layout.version
     again = f", on try {tries}" if tries > 1 else ""
     if best.beyond:
@@ -491,7 +491,7 @@ def judge(subject: Subject, best: HookRun, tries: int, build: bool | None) -> tu
             again = ", which it does not import"
             return (*_judge_single_phase(None, again, build, version), False)
         if best.declared is not None:
-            again = f"; the rest of its initialisation was not reached: {best.problem}"
+            again = f"; the rest of its initialization was not reached: {best.problem}"
             return (*_judge_single_phase(best.declared, again, build, version), False)
         error = f" ({best.errors[-1]})" if best.errors else ""
         return GilDeclaration.UNDETERMINED, f"{best.problem}{error}; tries: {tries}", None

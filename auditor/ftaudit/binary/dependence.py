@@ -120,7 +120,7 @@ def _contradiction(subject: Subject, best: HookRun, other: HookRun, path: _Path)
 def _may_go_on(subject: Subject, failed: HookRun) -> bool:
     """Return whether a real machine may go on where a run failed.
 
-    Without a framework, the initialisation may catch a C++ exception and go on, and so it may where the emulation ends.
+    Without a framework, the initialization may catch a C++ exception and go on, and so it may where the emulation ends.
     The frameworks turn each exception into one of Python.
     """
     if failed.faulted:

@@ -173,7 +173,7 @@ class Subject:
 
     @property
     def cannot_declare(self) -> bool:
-        """Whether no code of the module can declare anything, however its initialisation continues."""
+        """Whether no code of the module can declare anything, however its initialization continues."""
         images = (self.image, *(image for _, image in (*self.groups, *self.libraries)))
         return not any(image.imports & _DECLARATIONS for image in images)
 
@@ -381,7 +381,7 @@ def _finished(
         )
 
     if not result:
-        problem = f"the initialisation returns null{_after(python)}"
+        problem = f"the initialization returns null{_after(python)}"
         takes_nothing = not subject.image.imports & _DECLARATIONS and not any(
             name.startswith(("Py", "_Py")) for name in subject.image.imports
         )
@@ -389,7 +389,7 @@ def _finished(
         return ended(RunEnding.FAILED, problem=problem, declared=_declared(python), idle=idle)
     if python.error and flow is not None and (flow.turned or overrides):
         # CPython refuses it: "raised unreported exception" (Python/import.c, `_PyImport_RunModInitFunc`).
-        return ended(RunEnding.FAILED, problem="the initialisation returns with an exception set")
+        return ended(RunEnding.FAILED, problem="the initialization returns with an exception set")
     if subject.hook.startswith("PyModExport"):
         slots = read_exported_slots(process.machine, result, subject.layout)
         constant, origin = _is_constant(python, slots), _origin(python, returned, slots)
@@ -402,9 +402,9 @@ def _finished(
         return ended(RunEnding.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     known = python.objects.get(result)
     if known is None or known.kind != "module":
-        return ended(RunEnding.FAILED, problem="the initialisation does not return a module")
+        return ended(RunEnding.FAILED, problem="the initialization does not return a module")
     if known.origin not in ("create", "cffi"):
-        return ended(RunEnding.FAILED, problem="the initialisation returns a module that it did not create")
+        return ended(RunEnding.FAILED, problem="the initialization returns a module that it did not create")
     by = python.declared_by if known.origin == "cffi" else _origin(python, returned)
     return ended(RunEnding.MODULE, gil=known.gil, origin=known.origin, comes_from=by)
 
@@ -484,7 +484,7 @@ def _created(python: Python, slots: Slots, definition: int) -> bool | None:
 
 
 def _import_group(python: Python, name: str, image: Image, notes: list[str]) -> None:
-    """Load a group module and run its initialisation, as its import would: it leaves capsules with functions."""
+    """Load a group module and run its initialization, as its import would: it leaves capsules with functions."""
     process = python.process
     linked = process.link(image)
     process.start(linked, notes)

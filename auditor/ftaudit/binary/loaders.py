@@ -28,7 +28,7 @@ def load_images(
         return macho.load(data, limit=limit, base=base or macho.BASE, every_export=every_export)
     if data.startswith(b"MZ"):
         return (pe.load(data, limit=limit, base=base or pe.BASE, every_export=every_export),)
-    raise ImageError("this file is none of ELF, Mach-O and PE")
+    raise ImageError("not an ELF, Mach-O, or PE file")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

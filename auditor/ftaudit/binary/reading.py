@@ -89,7 +89,7 @@ class WheelReader:
                         asked.append((module, _known(image.error.problem)))
                 elif not image.data:
                     if module.abi is not None and module.by_import:
-                        self.problems.append(f"{module.path}: no ELF, Mach-O or PE file")
+                        self.problems.append(f"{module.path}: not an ELF, Mach-O, or PE file")
                 elif not self._mentions_hook(module, image.data):
                     self._hookless.append(module)
                 elif has_groups and module.by_import:
@@ -317,7 +317,7 @@ class WheelReader:
 
 def _left_out(modules: Sequence[ModuleMember], limits: str) -> list[tuple[ModuleMember, ModuleAnswer]]:
     """Return one answer for files that were not read because of limits, or none if there is no such file."""
-    answer = ModuleAnswer(binary=_undetermined(f"not read: the wheel holds {limits}"))
+    answer = ModuleAnswer(binary=_undetermined(f"not read: the wheel has {limits}"))
     return [(module, answer) for module in _together(modules)]
 
 

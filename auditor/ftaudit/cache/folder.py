@@ -47,21 +47,21 @@ PARTS: Final = (
     ),
     CachePart(
         name="binary",
-        what="what was read of wheels",
+        what="facts that were read from wheels",
         patterns=("binary/*/[0-9a-f][0-9a-f]/*.json",),
         days=60,
         most=256 << 20,
     ),
     CachePart(
         name="reach",
-        what="Python files and names of modules read from wheels, and answers",
+        what="Python files and module names from wheels, and reach results",
         patterns=("reach/*/[0-9a-f][0-9a-f]/*.zip", "reach/*/[0-9a-f][0-9a-f]/*.json"),
         days=60,
         most=1 << 30,
     ),
     CachePart(
         name="wheels",
-        what="wheels that were fetched whole",
+        what="complete wheels",
         patterns=("wheels/*.whl", "wheels/*.part"),
         days=30,
         most=1 << 30,
@@ -73,13 +73,11 @@ PARTS: Final = (
         days=30,
         most=1 << 30,
     ),
-    CachePart(
-        name="leads", what="what is known of later versions", patterns=("later.json", "leads.json", "surveys.json")
-    ),
+    CachePart(name="leads", what="facts about later versions", patterns=("later.json", "leads.json", "surveys.json")),
     CachePart(name="scan", what="results of scans", patterns=("scan/results-*.sqlite3",)),
-    CachePart(name="fleet", what="answers of runs over fleets", patterns=("fleet/answers-*.sqlite3",)),
+    CachePart(name="fleet", what="results of fleet runs", patterns=("fleet/answers-*.sqlite3",)),
     CachePart(
-        name="environments", what="wheels installed to be imported", patterns=("environments/" + "[0-9a-f]" * 32,)
+        name="environments", what="wheels that are installed for imports", patterns=("environments/" + "[0-9a-f]" * 32,)
     ),
     CachePart(name="facts", what="facts stores that were imported", patterns=("facts/*.ftfacts",), costly=True),
     CachePart(

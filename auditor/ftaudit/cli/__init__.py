@@ -59,8 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = (error.name or "").partition(".")[0]
         if not name or name in OURS or name in sys.stdlib_module_names:
             raise
-        print(f"ftaudit: error: it is installed without its dependencies: {_plain(name)} is missing", file=sys.stderr)
-        print("  pip install ftaudit, without --no-deps; the guard and the pytest plugin need none", file=sys.stderr)
+        print(f"ftaudit: error: the dependency {_plain(name)} is not installed", file=sys.stderr)
+        print(
+            "  run `pip install ftaudit` without --no-deps; only the guard "
+            "and the pytest plugin work without dependencies",
+            file=sys.stderr,
+        )
         return FtauditError.exit_code
     except KeyboardInterrupt:
         print("ftaudit: interrupted", file=sys.stderr)

@@ -110,5 +110,5 @@ def _replace(old: Baseline, new: Baseline) -> Baseline:
     after = {*new.packages.items(), *new.findings}
     replace_file(new.path, render_baseline(new))
     known = counted(len(after), "known problem")
-    say(f"{new.path}: {known}, {len(after - before)} of them added now; {len(before - after)} removed")
+    say(f"{new.path}: {known} ({len(after - before)} added, {len(before - after)} removed)")
     return new

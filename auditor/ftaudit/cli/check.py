@@ -112,7 +112,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     settings = settings_of(options)
     check_stress(options)
     if settings.stress and settings.static:
-        raise UsageError("--static and --stress contradict each other", hint="leave one of them out")
+        raise UsageError("--static and --stress cannot be used together", hint="remove one of them")
     check_accept(options)
     check_answer(options, formats.OF_REPORT)
     if options.build and options.static:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EPILOG: Final = """\
 examples:
-  ftaudit config show                what is in force for every command
+  ftaudit config show                the settings in effect for every command
   ftaudit config show scan           for one command
   ftaudit config show --format json
 """
@@ -25,9 +25,9 @@ examples:
 
 def add_parsers(commands: Any) -> None:
     """Add `config show` to the sub-commands."""
-    config = commands.add_parser("config", help="show the settings in force and where each came from")
+    config = commands.add_parser("config", help="show the settings in effect and where each one is set")
     actions = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    text = "show the settings in force and where each came from: command line, environment, file or default"
+    text = "show the settings in effect and where each one is set: command line, environment, file or default"
     show = actions.add_parser(
         "show",
         help=text,

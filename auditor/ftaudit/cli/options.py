@@ -37,7 +37,7 @@ def add_target(group: Any) -> None:
 
 def _target_help(default: str | None) -> str:
     named = (f"{name} (old)" if name in EXPERIMENTAL else name for name in TARGETS)
-    usual = default or f"the target of the given wheels, else {DEFAULT_TARGET}"
+    usual = default or f"the target of the given wheels, or {DEFAULT_TARGET}"
     return f"{', '.join(named)}; default {usual}"
 
 
@@ -174,7 +174,7 @@ def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table
     """Add the options of the answer, in one of the formats; return their group."""
     group = parser.add_argument_group("output")
     offered = tuple(map(str, formats))
-    text = f"{', '.join(offered)}; default: from the --output suffix, else {offered[0]}"
+    text = f"{', '.join(offered)}; default: from the suffix of --output, or {offered[0]}"
     group.add_argument("--format", choices=offered, metavar="NAME", help=text)
     group.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the output to FILE")
     group.add_argument(
@@ -264,7 +264,7 @@ def inputs_of(options: argparse.Namespace) -> list[str]:
     if not inputs:
         inputs = [engine.find_input()]
         others = engine.find_others(inputs[0])
-        also = f" (also here, and not read: {', '.join(others)})" if others else ""
+        also = f" (also found, but not read: {', '.join(others)})" if others else ""
         say(f"reading {inputs[0]}{also}")
     return inputs
 

@@ -62,7 +62,7 @@ def settle_by_reach(report: Report, options: argparse.Namespace) -> tuple[int, t
     code = exit_code_by_reach(report, FailOnReach(level))
     if code == report.exit_code:
         return None
-    note = f"exit code {code}: --fail-on-reach {level} counts what your code loads, and the verdicts stay as they are"
+    note = f"exit code {code}: --fail-on-reach {level} counts only what your code loads; the verdicts do not change"
     if code == UNSURE:
         settled, notes = settle_exit(code, options)
         return settled, (note, *notes)

@@ -127,11 +127,11 @@ def _plan(report: Report, session: AuditSession, options: argparse.Namespace) ->
     from ftaudit.planning import make_plan
 
     if options.no_plan:
-        return None, "No plan was asked for (--no-plan)."
+        return None, "The plan was skipped (--no-plan)."
     try:
         return make_plan(report, session), None
     except FtauditError as error:
-        return None, f"No plan could be made: {error.problem}"
+        return None, f"ftaudit could not make a plan: {error.problem}"
 
 
 def _scan(
@@ -146,5 +146,7 @@ def _scan(
 
 def _why_no_scan(options: argparse.Namespace) -> str:
     if options.no_scan:
-        return "The project's own source was left out (--no-scan)."
-    return "The project's own source was not scanned: no input lies in a project's folder. Name it with --scan PATH."
+        return "The project's own source was not scanned (--no-scan)."
+    return (
+        "The project's own source was not scanned: no input is in a project folder. Name the source with --scan PATH."
+    )

@@ -290,7 +290,7 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
         )
         if not found.files and not found.skipped and not found.left_out and options.changed is None:
             raise UsageError(
-                f"no source file in {', '.join(map(str, paths)) or 'this folder'}",
+                f"no source files in {', '.join(map(str, paths)) or 'this folder'}",
                 hint="ftaudit scans C, C++, Cython, Rust, Python and build files",
             )
         results.append(look(found))

@@ -97,7 +97,7 @@ def compare(old: Document, new: Document) -> Comparison:
     for what, mine, other in (("packages", old.audits, new.audits), ("source", old.scans, new.scans)):
         if bool(mine) != bool(other):
             made.not_compared.append(f"{what}: in {old.name if mine else new.name} only")
-    made.unsure += (f"the new report is not complete: {what}" for what in new.incomplete[:3])
+    made.unsure += (f"the new report is incomplete: {what}" for what in new.incomplete[:3])
     if not made.common:
         told = "; ".join(made.not_compared)
         raise InputError(
@@ -165,9 +165,9 @@ class _Made:
             changes = [replace(one, platforms=tuple(f"{new.target} {p}" for p in one.platforms)) for one in changes]
         self.changes += changes
         if new.incomplete:
-            self.unsure.append("the new report is not complete: " + "; ".join(new.incomplete[:3]))
+            self.unsure.append("the new report is incomplete: " + "; ".join(new.incomplete[:3]))
         if old.incomplete:
-            self.not_compared.append("the old report was not complete: what came may have been there")
+            self.not_compared.append("the old report is incomplete, so what is new here may have existed before")
 
     def _package(
         self, name: str, platform: str, before: tuple[ComparedPackage, ...], after: tuple[ComparedPackage, ...]
@@ -206,7 +206,7 @@ class _Made:
         self.changes += self._findings(old.findings, new.findings, marks=marks)
         unread = sorted(new.unread - old.unread)
         if unread:
-            self.unsure.append("could be checked in the old report only: " + ", ".join(unread[:5]))
+            self.unsure.append("checked only in the old report: " + ", ".join(unread[:5]))
 
     def _findings(
         self, before: Iterable[ComparedFinding], after: Iterable[ComparedFinding], *, marks: bool

@@ -91,7 +91,7 @@ class _LayerReader:
         mine = [key for key in keys if key.name == path[-1]]
         if not mine:
             near = nearest(path[-1], (*(key.name for key in keys), *also))
-            where = f" in [{path[0]}]" if len(path) > 1 else ": there is no such key"
+            where = f" in [{path[0]}]" if len(path) > 1 else ": unknown key"
             raise self.error(
                 path,
                 f"is not known{where}",
@@ -104,7 +104,7 @@ class _LayerReader:
             if key.reserved and not self._file.named:
                 raise self.error(
                     path,
-                    f"may not be set by a file that ftaudit found by itself: {key.reserved}",
+                    f"cannot be set in a configuration file that ftaudit finds by itself: {key.reserved}",
                     hint=f"use {self._otherwise(key)}, or name this file with --config",
                 )
             try:

@@ -36,7 +36,7 @@ def convert(value: object, key: Key, folder: Path, *, named: bool) -> Any:
     if not isinstance(value, list):
         if key.bare:
             return [_one(value, key, folder, named=named)]
-        raise WrongValue(f"takes {key.expected}, not {_shown(value)}")
+        raise WrongValue(f"must be {key.expected}, not {_shown(value)}")
     return [_one(item, key, folder, named=named) for item in value]
 
 
@@ -54,15 +54,16 @@ def _one(value: object, key: Key, folder: Path, *, named: bool) -> Any:
             return _text(value, key, folder, named=named)
         case ValueKind.TEXT, date() | time() if key.convert is not None:
             return _text(value.isoformat(), key, folder, named=named)
-    raise WrongValue(f"takes {key.expected}, not {_shown(value)}")
+    raise WrongValue(f"must be {key.expected}, not {_shown(value)}")
 
 
 def _text(value: str, key: Key, folder: Path, *, named: bool) -> Any:
     if key.choices and value not in key.choices:
-        raise WrongValue(f"takes {key.expected}, not {_shown(value)}")
+        raise WrongValue(f"must be {key.expected}, not {_shown(value)}")
     if key.located and not named and _NAMED_INDEX.match(value):
         raise WrongValue(
-            "names an index by NAME=URL, whose credentials are the environment's: only a file named with --config may"
+            "names an index with NAME=URL, which uses credentials from the "
+            "environment; only a file named with --config can do that"
         )
     if key.located and "://" not in value and "==" not in value and not value.startswith("file:"):
         return _path(value, key, folder, named=named)
@@ -71,9 +72,9 @@ def _text(value: str, key: Key, folder: Path, *, named: bool) -> Any:
     try:
         return key.convert(value)
     except FtauditError as error:
-        raise WrongValue(f"does not take {_shown(value)}: {error.problem}", hint=error.hint) from error
+        raise WrongValue(f"does not accept {_shown(value)}: {error.problem}", hint=error.hint) from error
     except (ArgumentTypeError, TypeError, ValueError) as error:
-        raise WrongValue(f"does not take {_shown(value)}: {error}") from error
+        raise WrongValue(f"does not accept {_shown(value)}: {error}") from error
 
 
 def _path(value: str, key: Key, folder: Path, *, named: bool) -> str:
@@ -81,7 +82,7 @@ def _path(value: str, key: Key, folder: Path, *, named: bool) -> str:
     path = folder / Path(value).expanduser()
     if key.contained and not named and not path.resolve().is_relative_to(folder.resolve()):
         raise WrongValue(
-            f"names {_shown(value)}, which is not below {folder}: only a file named with --config may do that"
+            f"names {_shown(value)}, which is not below {folder}; only a file named with --config can do that"
         )
     if Path(value).expanduser().is_absolute():
         return str(path)

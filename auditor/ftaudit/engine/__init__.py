@@ -137,4 +137,8 @@ def _unopened(every: Sequence[PackageFacts]) -> tuple[str, ...]:
             if facts.binary.reason is not None and facts.binary.reason.kind is GapKind.NOT_OPENED
         }
     )
-    return (f"pure by their tags alone, because the wheels could not be fetched: {', '.join(names)}",) if names else ()
+    return (
+        (f"classified as pure only by their tags, because the wheels could not be fetched: {', '.join(names)}",)
+        if names
+        else ()
+    )

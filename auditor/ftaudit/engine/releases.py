@@ -78,7 +78,7 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
         elif path.is_dir():
             misnamed: list[str] = []
             releases += _grouped(_in_folder(path, incomplete), whole=True, misnamed=misnamed)
-            incomplete += (f"{problem}: no installer takes it" for problem in misnamed)
+            incomplete += (f"{problem}; installers reject it" for problem in misnamed)
         elif path.is_file() and path.name.endswith((".conda", ".tar.bz2")) and is_conda(path):
             named += _of_conda(path, incomplete)
         elif path.is_file():
@@ -152,7 +152,7 @@ def _on_index(item: str, index: Index) -> Release | str:
     name = canonicalize_name(requirement.name)
     project = index.find_project(name)
     if project.status is not Status.DONE:
-        told = "the index gave no answer" if project.reason is None else gap_phrase(project.reason)
+        told = "the index did not respond" if project.reason is None else gap_phrase(project.reason)
         if project.reason is not None and project.reason.kind is GapKind.NO_PROJECT:
             raise InputError(f"{item}: {told}", hint="check its spelling, and --index-url")
         return f"{name}: {told}"

@@ -88,7 +88,7 @@ def open_sessions(
     each = parse_targets(targets)
     if len(each) > 1 and settings.python is not None:
         raise UsageError(
-            f"--python names one interpreter, and there are {len(each)} targets",
+            f"--python names one interpreter, but there are {len(each)} targets",
             hint="leave it out (ftaudit finds the interpreter of each target), or name one --target",
         )
     paths = tuple(inputs) or (str(lockfiles.find_input(Path())),)
@@ -158,8 +158,8 @@ def _open(
 
 def _check_run_env(read: Sequence[Requirements], settings: Settings) -> None:
     if settings.run_env and settings.static:
-        raise UsageError("--run-env imports the installed packages, and --static imports nothing", hint="leave one out")
+        raise UsageError("--run-env imports the installed packages, but --static imports nothing", hint="leave one out")
     if settings.run_env and not any(each.format is InputFormat.ENVIRONMENT for each in read):
         raise UsageError(
-            "--run-env needs an environment, and no input is an environment", hint="name one with --env PATH"
+            "--run-env needs an environment, but no input is an environment", hint="name one with --env PATH"
         )

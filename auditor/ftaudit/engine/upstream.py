@@ -19,7 +19,7 @@ from ftaudit.target import PLATFORMS, Target, parse_platform
 FREE_THREADED: Final = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T})
 ABSENT: Final = frozenset({GapKind.NO_PROJECT, GapKind.NO_RELEASE})
 """The answers of an index that does not have something."""
-_NO_ANSWER: Final = Gap(kind=GapKind.FAILED, detail="the index gave no answer")
+_NO_ANSWER: Final = Gap(kind=GapKind.FAILED, detail="the index did not respond")
 
 
 def find_published(session: AuditSession, report: Report) -> tuple[Published, ...]:
@@ -42,7 +42,9 @@ def find_published(session: AuditSession, report: Report) -> tuple[Published, ..
 
 def why_stale(session: AuditSession) -> tuple[str, ...]:
     """Return why the answers of the index may be old: the cache gave them instead of the index."""
-    offline = ("--offline: the index was not asked, and the cache may be old",) if session.settings.offline else ()
+    offline = (
+        ("--offline: the index was not queried, and the cache may be out of date",) if session.settings.offline else ()
+    )
     return (*offline, *session.index.notes)
 
 

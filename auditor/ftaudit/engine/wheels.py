@@ -165,7 +165,7 @@ def _settle(rows: Sequence[Package], found: Sequence[InstalledRelease]) -> tuple
             finding.severity is Severity.ERROR for finding in row.findings
         )
         if installed.optional and not wrong:
-            notes.append(f"{name} is not for {row.facts.target}; {_would(row.facts.modules)}")
+            notes.append(f"{name} is not a wheel for {row.facts.target}; {_would(row.facts.modules)}")
         else:
             kept.append(row)
         notes += [f"{name}: {problem}" for problem in row.facts.binary.problems]
@@ -175,7 +175,7 @@ def _settle(rows: Sequence[Package], found: Sequence[InstalledRelease]) -> tuple
 def _would(modules: Sequence[ExtensionModule]) -> str:
     """Return what a rebuild of these modules for the target would declare."""
     rebuild = find_rebuild(modules)
-    return "it holds no extension module" if rebuild is None else f"a build of it {rebuilt(rebuild)}"
+    return "it holds no extension module" if rebuild is None else f"a build from source {rebuilt(rebuild)}"
 
 
 def _for_authors(finding: Finding) -> Finding:

@@ -62,7 +62,7 @@ def compare_with_wheels(store: FactsStore, places: Iterable[Path]) -> tuple[int,
         if any(render_facts(each) != render_facts(read[request]) for each in answers):
             raise StoreMismatch(
                 f"the facts store {store.name} is wrong about {request.file.filename} for {request.target.name}",
-                hint="do not use this store; report the difference to its maker",
+                hint="stop using this store, and report the difference to its maker",
             )
     return sum(map(len, asked.values())), len(wheels) - len(found)
 

@@ -182,7 +182,7 @@ def read_run(folder: Path) -> RunInfo:
         lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
         return RunInfo(**{**known, **lists, "mode": Mode(known["mode"])})
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / RUN_FILE} is not what ftaudit writes", hint=hint) from error
+        raise InputError(f"{folder / RUN_FILE} was not written by ftaudit", hint=hint) from error
 
 
 def read_rows(folder: Path, table: DataTable) -> Iterator[dict[str, Any]]:

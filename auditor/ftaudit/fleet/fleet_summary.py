@@ -184,7 +184,7 @@ def read_summary(folder: Path) -> FleetSummary:
     try:
         return FleetSummary(info=info, targets=tuple(_targets(folder, info)))
     except (KeyError, TypeError, ValueError) as error:
-        what = f"{folder} is not what ftaudit writes: {error!r:.200}"
+        what = f"{folder} was not written by ftaudit: {error!r:.200}"
         raise InputError(what, hint="make the data set again") from error
 
 

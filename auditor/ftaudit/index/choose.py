@@ -79,7 +79,7 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
         excluded.append(sdist_left_out)
     if best is not None and best.file.yanked is not None:
         why = f": {best.file.yanked}" if best.file.yanked else ""
-        warnings.append(f"{best.file.filename} was yanked{why}; it is taken because the pin is exact")
+        warnings.append(f"{best.file.filename} was yanked{why}; it is used because the pin is exact")
     gil = _best((wheel for wheel in wheels if _why_not(wheel.file, pin, target) is None), _gil_ranks(target, platform))
     return IndexFacts(
         status=Status.DONE,

@@ -89,7 +89,7 @@ class Index:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return notes on indexes whose pages came from the cache because the connection failed."""
-        return tuple(f"{why}: pages were taken from the cache, as with --offline" for why in self._pages.fallen_back)
+        return tuple(f"{why}; pages come from the cache, as with --offline" for why in self._pages.fallen_back)
 
     def find_releases(
         self,
@@ -388,7 +388,7 @@ def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
     said = []
     for reader in readers:
         if reader.skipped:
-            said.append(f"links passed over on {reader.entry.url}: {reader.skipped}")
+            said.append(f"links skipped on {reader.entry.url}: {reader.skipped}")
         if reader.is_stale:
             said.append(f"offline: the page is {_span(reader.entry.age)} old")
     return tuple(said)

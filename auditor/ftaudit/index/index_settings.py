@@ -198,9 +198,7 @@ def _source(text: str, env: Mapping[str, str]) -> IndexSource:
     named = _NAMED.fullmatch(text)
     name, url = named.groups() if named else (None, text)
     if "://" not in url and not url.startswith("file:") and not Path(url).expanduser().is_dir():
-        raise UsageError(
-            f"not a URL, and no folder either: {public(url)}", hint="give the https:// URL of an index, or a folder"
-        )
+        raise UsageError(f"not a URL or a folder: {public(url)}", hint="give the https:// URL of an index, or a folder")
     source = _location(url)
     if not source.url.endswith("/"):
         source = IndexSource(url=f"{source.url}/", user=source.user, password=source.password)

@@ -192,7 +192,7 @@ class Session(requests.Session):
         try:
             return self._read(url, headers)
         except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError) as error:
-            raise _BrokenOff(f"the answer broke off ({explain(error)})", about=redact(url)) from error
+            raise _BrokenOff(f"the response is incomplete ({explain(error)})", about=redact(url)) from error
         except (urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError) as error:
             if _is_unconnected(error):
                 raise Unconnected(_host(url), explain(error)) from error
@@ -350,7 +350,7 @@ _NOISE: Final = re.compile(
 )
 _PHRASES: Final = (
     (NetworkTimeOver, "the time that --network-seconds allows has ended"),
-    (requests.TooManyRedirects, "it redirects in circles"),
+    (requests.TooManyRedirects, "it redirects in a loop"),
     (requests.exceptions.InvalidSchema, "it redirects to something that is not HTTP"),
     (requests.ReadTimeout, "no answer in time"),
     (requests.ConnectTimeout, "no answer in time"),

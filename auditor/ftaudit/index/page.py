@@ -272,9 +272,9 @@ def _parse_json(body: bytes, url: str) -> dict[str, Any]:
     try:
         raw = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise IndexUnreachable(f"{url} is cut off or no JSON ({str(error)[:100]})") from error
+        raise IndexUnreachable(f"{url} is truncated or is not JSON ({str(error)[:100]})") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("files"), list):
-        raise IndexUnreachable(f"{url} is JSON, but no page of the Simple API (PEP 691)")
+        raise IndexUnreachable(f"{url} is JSON, but not a page of the Simple API (PEP 691)")
     meta = raw.get("meta")
     _refuse_unknown_api([meta.get("api-version")] if isinstance(meta, dict) else [], url)
     return raw
@@ -314,4 +314,4 @@ def _refuse_cut_off(html: bytes, url: str) -> None:
     ended = html.rfind(b"</a")
     hanging = html.rfind(b"<a ") > (ended if ended >= 0 else html.rfind(b"</A"))
     if hanging or not closed:
-        raise IndexUnreachable(f"the page {url} is cut off in the middle")
+        raise IndexUnreachable(f"the page {url} is truncated")

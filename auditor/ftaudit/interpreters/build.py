@@ -95,7 +95,7 @@ def _check_machine(target: Target, releases: dict[str, str], cache_dir: Path) ->
     if shutil.which("gcc") is None and shutil.which("cc") is None:
         raise InterpreterError("there is no C compiler", hint="as root: apt-get install gcc libc6-dev")
     if any(character.isspace() for character in str(cache_dir)):
-        raise InterpreterError(f"CPython cannot be built below a folder with blanks in its name: {cache_dir}")
+        raise InterpreterError(f"CPython cannot be built below a folder with spaces in its name: {cache_dir}")
     existing = next(folder for folder in (cache_dir, *cache_dir.parents) if folder.exists())
     if shutil.disk_usage(existing).free < _ROOM:
         raise InterpreterError(f"less than {_ROOM >> 20} MB are free below {existing}")
@@ -168,7 +168,7 @@ def _build(version: str, tarball: Path, prefix: Path, work: Path, log: Path, pro
             cwd=source,
             log=log,
             every=_HEARTBEAT,
-            waiting=lambda passed: progress(f"still at it, for {passed:.0f} s now"),
+            waiting=lambda passed: progress(f"still running after {passed:.0f} s"),
         )
         if not ran.ok:
             why = ran.errors or f"it ended with {ran.code}"

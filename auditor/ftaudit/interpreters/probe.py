@@ -55,7 +55,7 @@ def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> 
         implementation, free_threaded = said["implementation"], said["free_threaded"]
         path, missing = str(said["executable"]), tuple(map(str, said["missing"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise InterpreterError(f"{executable} does not answer as a Python interpreter does") from error
+        raise InterpreterError(f"{executable} does not behave like a Python interpreter") from error
     wanted = ".".join(map(str, target.version))
     if implementation != "cpython" or version.rsplit(".", 1)[0] != wanted:
         raise InterpreterError(f"{executable} is {implementation} {version}, not CPython {wanted}")

@@ -64,7 +64,7 @@ def _install_with_uv(target: Target, attempts: tuple[str, ...]) -> Interpreter:
         [uv, "python", "find", "--no-python-downloads", "--no-project", "--managed-python", target.name], timeout=30
     )
     if not found.ok or not found.output.strip():
-        raise InterpreterError(f"uv installed {target.name} but does not find it again")
+        raise InterpreterError(f"uv installed {target.name} but cannot find it")
     probed = probe_interpreter(Path(found.output.strip().splitlines()[-1]), target)
     return dataclasses.replace(probed, source="installed by uv just now", attempts=attempts)
 

@@ -120,7 +120,7 @@ def _unmet(wanted: InputRequirement, held: dict[str, list[InputRequirement]]) ->
         return None
     lines = held.get(str(wanted.name), [])
     if not lines:
-        return f"{wanted.name}{wanted.specifier}, which it does not hold"
+        return f"{wanted.name}{wanted.specifier}, which is not locked"
     versions = [line.exact for line in lines]
     if wanted.reference or any(v is None or wanted.specifier.contains(v, prereleases=True) for v in versions):
         return None

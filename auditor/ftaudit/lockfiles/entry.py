@@ -108,17 +108,17 @@ def find_others(folder: Path, taken: Path) -> tuple[Path, ...]:
 def _nearest(folder: Path) -> str:
     """Return what exists that another command can turn into an input."""
     if (folder / "Pipfile").is_file():
-        return "`pipenv lock` makes a Pipfile.lock of its Pipfile; "
+        return "run `pipenv lock` to create a Pipfile.lock; "
     tool = _tool_of(folder / "pyproject.toml") if (folder / "pyproject.toml").is_file() else None
     if tool in ("poetry", "pdm"):
         return (
-            f"its pyproject.toml has no [project]: `{tool} lock` makes a lock file of it, "
+            f"its pyproject.toml has no [project] table; run `{tool} lock`, "
             "or name a requirements file or an environment (--env); "
         )
     if tool is None and ((folder / "setup.py").is_file() or (folder / "setup.cfg").is_file()):
-        return "its setup.py computes what it needs and is not run: name an environment with --env; "
+        return "setup.py computes its dependencies, and ftaudit does not run it; name an environment with --env; "
     if (folder / "pyproject.toml").is_file():
-        return "its pyproject.toml has no [project]: name a requirements file or an environment (--env); "
+        return "its pyproject.toml has no [project] table; name a requirements file or an environment (--env); "
     return ""
 
 

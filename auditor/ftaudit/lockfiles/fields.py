@@ -135,10 +135,8 @@ def note_of_edges(path: Path, source: EdgeSource) -> tuple[str, ...]:
     if source is EdgeSource.LOCK:
         return ()
     what = {
-        EdgeSource.METADATA: ": that was read from their metadata",
-        EdgeSource.SOME_METADATA: (
-            ", and not every package's metadata could be read: who pulls one in is not known of all"
-        ),
-        EdgeSource.NOWHERE: ": who pulls one in is not known",
+        EdgeSource.METADATA: "; ftaudit read it from the packages' metadata",
+        EdgeSource.SOME_METADATA: "; the metadata of some packages could not be read, so some chains are missing",
+        EdgeSource.NOWHERE: ", so the chains are missing",
     }
-    return (f"{path} does not say which package needs which{what[source]}",)
+    return (f"{path} does not record which package requires which{what[source]}",)

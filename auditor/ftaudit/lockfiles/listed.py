@@ -87,7 +87,7 @@ def list_roots(
     for kind, found in ((listed.constraints, requirements.constraints), (listed.overrides, requirements.overrides)):
         for item in found:
             if item.reference is not None:
-                listed.notes.append(f"{item.location}: a constraint by URL is not obeyed")
+                listed.notes.append(f"{item.location}: ftaudit ignores constraints by URL")
             elif markers.hold(item.marker, item.location):
                 kind.append(item)
     return listed
@@ -113,7 +113,8 @@ def _take_named(root: InputRequirement, tree: NormalizedName | None, listed: Lis
     )
     if known.exact and root.exact and known.exact != root.exact:
         listed.notes.append(
-            f"{root.location} wants {root.name} {root.exact}, {known.location} {known.exact}: the first one is checked"
+            f"{root.location} wants {root.name} {root.exact}, "
+            f"{known.location} {known.exact}; ftaudit checks the first one"
             if tree
             else f"{root.name} is pinned twice, to {known.exact} ({known.location}) and {root.exact} ({root.location})"
         )
@@ -123,7 +124,7 @@ def _take_named(root: InputRequirement, tree: NormalizedName | None, listed: Lis
                 version=root.exact,
                 required_by=((root.name,),),
                 source=root.location,
-                problem=f"it is pinned to {known.exact} as well, at {known.location}",
+                problem=f"it is also pinned to {known.exact}, at {known.location}",
             )
         )
         merged = dataclasses.replace(merged, specifier=known.specifier)
@@ -137,7 +138,9 @@ def _take_file(root: InputRequirement, tree: NormalizedName | None, listed: List
     shown = public(url)
     if root.reference.kind is ReferenceKind.VCS:
         name = root.name or canonicalize_name(shown.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository")
-        _add(listed, _row(name, f"a VCS requirement is not built: {public_revision(url)}", root.location), tree)
+        _add(
+            listed, _row(name, f"ftaudit does not build VCS requirements: {public_revision(url)}", root.location), tree
+        )
         return
     found = parse_file(url)
     if found is None:
@@ -146,7 +149,7 @@ def _take_file(root: InputRequirement, tree: NormalizedName | None, listed: List
         return
     name, version = found
     if root.name and root.name != name:
-        _add(listed, _row(root.name, f"the file is one of {name}: {shown}", root.location), tree)
+        _add(listed, _row(root.name, f"the file belongs to {name}: {shown}", root.location), tree)
         return
     missing = url.startswith("file:") and not _local(url).is_file()
     if not missing and url.endswith(".whl"):

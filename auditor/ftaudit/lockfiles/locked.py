@@ -51,22 +51,21 @@ def _pins_of_choice(
         is_foreign = True
         told = " or ".join(map(str, ranges))
         incomplete.append(
-            f"{place} is locked for Python {told}: what it lists for {target.name} may not be all{remedy}"
+            f"{place} is locked for Python {told}, so its list for {target.name} may be incomplete{remedy}"
         )
     is_elsewhere = bool(lock.platforms) and not any(_is_platform(each, platform) for each in lock.platforms)
     if is_elsewhere or not Markers(environment, lock.extras, lock.groups).any_hold(lock.environments, place):
         is_foreign = True
         incomplete.append(
-            f"{place} is locked for other environments than {platform.name} with {target.name}: what it lists may not "
-            f"be all{remedy}"
+            f"{place} is not locked for {target.name} on {platform.name}, so its list may be incomplete{remedy}"
         )
     absent = [str(package.name) for package in lock.packages if package.is_member and not _is_here(package)]
     if absent:
-        notes.append(f"workspace members that are missing here were not checked: {', '.join(absent)}")
+        notes.append(f"workspace members without files here were not checked: {', '.join(absent)}")
     if lock.single_environment and not is_foreign:
         notes.append(
-            f"{place} lists the files for one environment alone: the index is asked which others there are; "
-            f"installing from it on {target.name} needs a new lock"
+            f"{place} lists the files for one environment only, so ftaudit asks the index for others; "
+            f"to install from it on {target.name}, lock again"
         )
     extras, more = lock.extras, lock.extras
     while True:
@@ -323,7 +322,7 @@ class _PackageWalk:
         except InputError as error:
             if not self._lock.tolerant:
                 raise
-            self.missing[f"a requirement was passed over: {error.problem}"] = None
+            self.missing[f"skipped an invalid requirement: {error.problem}"] = None
             return False
 
     def _miss(self, edge: Edge, place: Location, parent: LockedPackage | None) -> None:
@@ -334,7 +333,7 @@ class _PackageWalk:
                 f"{place}: the package {edge.name}{version}, which is needed here, is not in the lock file"
             )
         who = f"{parent.name} {parent.version or ''}".strip() if parent is not None else "the project"
-        self.missing[f"{who} needs {edge.name}, which {self._place.path} does not hold"] = None
+        self.missing[f"{who} needs {edge.name}, which is not in {self._place.path}"] = None
 
 
 def _member(package: LockedPackage) -> Pin:

@@ -26,17 +26,17 @@ _BY_NAME: Final = {
     "conda-lock.yaml": InputFormat.CONDA_LOCK,
 }
 _INSTEAD: Final = {
-    "pipfile": "name the Pipfile.lock that `pipenv lock` makes of it",
-    "pixi.toml": "name the pixi.lock that `pixi lock` makes of it",
+    "pipfile": "run `pipenv lock`, then name the Pipfile.lock",
+    "pixi.toml": "run `pixi lock`, then name the pixi.lock",
     "hatch.toml": "name the pyproject.toml, with --group for an environment",
-    "noxfile.py": "it is not run: name the requirements file or group that it installs",
-    "bom.xml": "name its JSON form: `cyclonedx-py --output-format JSON`",
-    "meta.yaml": "that is a recipe: name an environment that the package is installed in, with --env",
-    "spec.txt": "name the environment that it made, with --env",
-    "package.json": "that is JavaScript's",
-    "package-lock.json": "that is JavaScript's",
-    "cargo.lock": "that is Rust's",
-    "cargo.toml": "that is Rust's; `ftaudit scan` looks at the source of an extension",
+    "noxfile.py": "ftaudit does not run it; name the requirements file or group that it installs",
+    "bom.xml": "convert it to JSON, and name that file: `cyclonedx-py --output-format JSON`",
+    "meta.yaml": "this is a recipe; name an environment in which the package is installed, with --env",
+    "spec.txt": "name the environment that was made from it, with --env",
+    "package.json": "this file is for JavaScript",
+    "package-lock.json": "this file is for JavaScript",
+    "cargo.lock": "this file is for Rust",
+    "cargo.toml": "this file is for Rust; `ftaudit scan` checks the source of an extension",
 }
 """What to name instead of a common but unsupported file."""
 _TOML_LINE: Final = re.compile(r"\[{1,2}[^\[\]]+\]{1,2}\s*(#.*)?$|[\w.\"'-]+\s*=(?!=)")
@@ -60,10 +60,13 @@ def format_of(path: Path) -> InputFormat:
     if name.endswith((".py", ".pyw")):
         return InputFormat.SCRIPT
     if name.endswith((".xml", ".spdx")):
-        hint = "name its JSON form: `cyclonedx convert --output-format json`, or `pyspdxtools -o FILE.json`"
+        hint = (
+            "convert it to JSON, and name that file: `cyclonedx convert "
+            "--output-format json`, or `pyspdxtools -o FILE.json`"
+        )
         raise InputError(f"{path} is not in a format that ftaudit knows", hint=hint)
     if name.endswith((".whl", ".conda")):
-        raise InputError(f"{path} is one package", hint=f"ftaudit wheel {path}; or name the folder that it is in")
+        raise InputError(f"{path} is a single package", hint=f"ftaudit wheel {path}, or name its folder")
     if name.endswith((".conda-lock.yml", "-conda-lock.yml")):
         return InputFormat.CONDA_LOCK
     if name.endswith((".txt", ".in")):

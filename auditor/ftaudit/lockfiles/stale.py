@@ -270,7 +270,7 @@ def _missing(file: Path, wanted: set[tuple[object, ...]], locked: set[tuple[obje
     gone = sorted({str(key[0]) for key in locked - wanted if key[0] not in names})
     known = {str(key[0]) for key in locked}
     if added := [name for name in new if name not in known]:
-        return f"{file} asks for {', '.join(added)}, which it does not hold"
+        return f"{file} asks for {', '.join(added)}, which is not locked"
     if new:
         return f"{file} asks for {', '.join(new)} in another way"
     return f"{file} no longer asks for {', '.join(gone)}" if gone else None

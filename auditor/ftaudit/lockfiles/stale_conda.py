@@ -44,7 +44,7 @@ def of_pixi(path: Path, document: Mapping[str, Any]) -> str | None:
     wanted = pixi.get("environments", {})
     for name in wanted:
         if name not in environments:
-            return f"{manifest} has the environment {name}, which it does not hold"
+            return f"{manifest} has the environment {name}, which is not locked"
     subdirs = {subdir for each in environments.values() for subdir in each.get("packages", {})}
     workspace = pixi.get("workspace", pixi.get("project", {}))
     for platform in workspace.get("platforms", ()):
@@ -153,7 +153,7 @@ def _unmet(name: str, wanted: str, locked: Versions) -> str | None:
     """Return the requirement if no locked version meets it; conda's own ways to write a range are not compared."""
     versions = locked.get(canonicalize_name(name))
     if versions is None:
-        return f"{name}, which it does not hold"
+        return f"{name}, which is not locked"
     prefix = _PREFIX.fullmatch(wanted)
     try:
         specifier = SpecifierSet(f"=={prefix[1] or prefix[2]}.*" if prefix else wanted.strip("* "))

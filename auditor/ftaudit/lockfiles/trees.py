@@ -27,16 +27,16 @@ def find_compiled(folder: Path) -> str | None:
         if number >= MOST_FILES:
             return f"{folder} has more than {MOST_FILES} files: not all of them were read"
         if is_compiled(relative):
-            return f"a source tree with compiled parts ({relative}), and nothing is built"
+            return f"a source tree with compiled code ({relative}), which ftaudit does not build"
         if len(relative.parts) == 1 and is_build_file(path.name) and (text := _text(path)) is not None:
             source.texts[path.name] = text
     try:
         build = judge_build(source)
     except ValueError as error:
-        return f"a source tree whose pyproject.toml cannot be read ({error}), and nothing is built"
+        return f"a source tree whose pyproject.toml cannot be read ({error}), and ftaudit builds nothing"
     if build is Build.PURE:
         return None
-    return "a source tree whose build files do not rule out compiled code, and nothing is built"
+    return "a source tree whose build files do not rule out compiled code, and ftaudit builds nothing"
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -38,7 +38,7 @@ def find_change(path: Path, document: Mapping[str, Any]) -> str | None:
     }
     for folder, name in _members(path.parent, uv.get("workspace", {})):
         if name not in local:
-            return f"{folder / 'pyproject.toml'} describes {name}, which it does not hold"
+            return f"{folder / 'pyproject.toml'} describes {name}, which is not locked"
     for key, table in _TABLES.items():
         if differing := _differing(uv.get(table, ()), document.get("manifest", {}).get(key, ())):
             return f"{top} has other {table} for {', '.join(differing)}"
@@ -118,7 +118,7 @@ def _sources(path: Path, shared: Mapping[str, Any], document: Mapping[str, Any])
             expected = kinds.get(name, False) if name not in by_url else True
             recorded = any(key in entry for key in ELSEWHERE)
             if name in direct and expected is not None and expected != recorded and "marker" not in entry:
-                return f"{file} takes {name} from another source"
+                return f"{file} gets {name} from a different source"
     return None
 
 

@@ -27,7 +27,7 @@ WORDS: Final = {
     ReachClass.START_IF: "at start, if …",
     ReachClass.RUN: "when a function runs",
     ReachClass.UNSURE: "cannot tell",
-    ReachClass.NONE: "no way found",
+    ReachClass.NONE: "no path found",
 }
 LONGEST_WAY: Final = 7
 """Steps of an import chain to show: the first ones and the last ones."""
@@ -67,7 +67,10 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
     if found.cuts and found.reached is ReachClass.START:
         yield cut_sentence(found.module, found.cuts)
     if found.optional:
-        yield f"{found.module}: every import of its package at start handles ImportError: without the package it starts"
+        yield (
+            f"{found.module}: your code handles ImportError wherever it imports the "
+            f"package at start, so it starts without the package"
+        )
     if found.extras:
         extras = " or ".join(f"`{each.extra}` of {each.package}" for each in found.extras[:LISTED])
         yield f"{found.module}: without the extra {extras}, its package is not installed"
@@ -94,7 +97,7 @@ def blocker_sentences(found: BlockerReach) -> Iterator[str]:
 
 
 def _ways(found: ModuleReach) -> str:
-    return "by the only way" if found.ways == 1 else f"one way of {found.ways}"
+    return "through the only import path" if found.ways == 1 else f"through one of {found.ways} import paths"
 
 
 def cut_sentence(module: str, cuts: Sequence[ImportSite]) -> str:
@@ -102,7 +105,7 @@ def cut_sentence(module: str, cuts: Sequence[ImportSite]) -> str:
     places = ", ".join(f"{site.file}:{site.line}" for site in cuts[:LISTED])
     more = f" and {len(cuts) - LISTED} more" if len(cuts) > LISTED else ""
     what = "this import" if len(cuts) == 1 else f"these {len(cuts)} imports"
-    return f"{module}: change {what} and it is not loaded at start: {places}{more}"
+    return f"{module}: change {what} so that it is not loaded at start: {places}{more}"
 
 
 def way(path: Sequence[ReachStep], module: str) -> str:
@@ -135,13 +138,13 @@ def condition_phrase(condition: Condition) -> str:
         case ConditionKind.NOT_BRANCH:
             return f"not `{condition.text}` {at}"
         case ConditionKind.LOOP:
-            return f"the loop over `{condition.text}` gets there {at}"
+            return f"the loop over `{condition.text}` reaches it {at}"
         case ConditionKind.HANDLER:
             return f"`{condition.text or 'any exception'}` is handled {at}"
         case ConditionKind.BODY:
             return f"`{condition.text}` can be imported {at}"
         case ConditionKind.SEVERAL:
-            return f"`{condition.text}` is this one {at}"
+            return f"`{condition.text}` selects it {at}"
         case ConditionKind.NAMED:
             return f"{condition.text} imports what its binary names"
 
@@ -199,7 +202,7 @@ def reach_summary(reach: ReachAnswer) -> Iterator[str]:
 def run_sentences(run: ComparedRun, differences: Sequence[Difference]) -> Iterator[str]:
     """Yield how a run differed from the analysis, and what could not be compared."""
     if run.other is not None:
-        yield f"{run.run} was not compared: its runs are of {run.other}"
+        yield f"{run.run} was not compared: its runs are from {run.other}"
         return
     for start, error in run.failed:
         yield f"{start} could not be imported with {run.run}: {error}"

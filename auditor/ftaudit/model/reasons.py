@@ -344,7 +344,7 @@ class Plainly(StrEnum):
     """Reasons without data."""
 
     FALLBACK = "fallback"
-    """The target gets the pure-Python wheel although compiled wheels exist."""
+    """The target gets the pure-Python wheel though compiled wheels exist."""
     NO_COMPILED_CODE = "no-compiled-code"
     SOURCE_TREE = "source-tree-without-compiled-sources"
     BUILT_FROM_SOURCE = "built-from-source"

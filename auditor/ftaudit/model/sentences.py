@@ -79,7 +79,7 @@ _REBUILT: Final = {
     GilDeclaration.NOT_USED: "would leave the GIL off",
 }
 _PLAINLY: Final = {
-    Plainly.FALLBACK: "the target gets the pure-Python wheel although compiled ones exist: it works, but slower",
+    Plainly.FALLBACK: "the target installs the pure-Python wheel, though compiled wheels exist: it works, but slower",
     Plainly.NO_COMPILED_CODE: "no compiled code in any wheel",
     Plainly.SOURCE_TREE: "a source tree without compiled sources",
     Plainly.BUILT_FROM_SOURCE: "built from source: no wheel, and nothing in the sdist is compiled",
@@ -87,29 +87,29 @@ _PLAINLY: Final = {
 }
 
 _GAPS: Final = {
-    GapKind.NO_WHEEL: "no wheel to look into",
+    GapKind.NO_WHEEL: "there is no wheel to read",
     GapKind.NOTHING_COMPILED: "no compiled code in the wheel",
     GapKind.NOT_OPENED: "no compiled code by the wheel's tags; the wheel could not be opened",
-    GapKind.STATIC: "imports left out (--static)",
+    GapKind.STATIC: "imports were skipped (--static)",
     GapKind.IMPORTS_NOTHING: "`ftaudit wheel` imports nothing",
     GapKind.LATER_RELEASE: "later releases are not imported",
-    GapKind.INSTALLED: "the installed files were read, and not imported",
-    GapKind.CONDA_PACKAGE: "conda packages are read, and not imported",
+    GapKind.INSTALLED: "the installed files were read, but not imported",
+    GapKind.CONDA_PACKAGE: "conda packages are read, but not imported",
     GapKind.NO_SANDBOX: "modules are imported only on Linux and macOS: ftaudit has no sandbox for Windows",
     GapKind.SOURCE_NOT_ASKED: "source not requested (--source)",
     GapKind.STRESS_NOT_ASKED: "stress not requested (--stress)",
     GapKind.STRESS_NOT_READY: "only packages that run without the GIL are stressed",
     GapKind.NO_VERSION: "no version to scan",
-    GapKind.NOT_ASKED: "no index was asked",
+    GapKind.NOT_ASKED: "no index was queried",
     GapKind.NO_PLACE: "the input has no URL of the wheel",
 }
 _SIMPLY: Final = {
-    Simply.LOCK_AGAIN: "lock again with the hashes of all the files of the release",
+    Simply.LOCK_AGAIN: "lock again, and include the hashes of all files of the release",
     Simply.REPORT: "report the failure upstream, with the lines above",
-    Simply.BUILD_TREE: "build a wheel of it and give that to ftaudit",
-    Simply.FILL_CACHE: "run `ftaudit` once with a network and without --offline: that fills the cache",
+    Simply.BUILD_TREE: "build a wheel, and pass the wheel to ftaudit",
+    Simply.FILL_CACHE: "run `ftaudit` once with network access and without --offline to fill the cache",
     Simply.CHECK_NETWORK: "check the network, the proxy and the index URL, then run it again",
-    Simply.BUILD_AGAIN: "build the wheel again: installers refuse it in its present form",
+    Simply.BUILD_AGAIN: "build the wheel again; installers reject this one",
 }
 SLOWER: Final = "falls back to pure Python: it works, but slower"
 
@@ -140,27 +140,27 @@ def sentence(reason: Reason, where: str) -> str:
             head = "compiled for an older Python: " if reason.older else ""
             return f"{head}{_no_wheel(reason, where)}{tail}"
         case Rebuild():
-            return f"a build of it {rebuilt(reason)}"
+            return f"a build from source {rebuilt(reason)}"
         case InSource():
-            return f"a build of it {WOULD[reason.declares]}: {in_source(reason)}"
+            return f"a build from source {WOULD[reason.declares]}: {in_source(reason)}"
         case Excluded():
             return f"{reason.filename}: {exclusion(reason)}"
         case RefusedWheel():
-            return f"installers refuse the wheel: {reason.told}"
+            return f"installers reject the wheel: {reason.told}"
         case ModuleFails():
             return f"{reason.module}: {_failure(reason)}"
         case ImportFails():
             return f"import {reason.name}: {reason.told}"
         case StartUpFails():
-            return f"{reason.file} runs when an interpreter starts, and ends it: {reason.told}"
+            return f"{reason.file} runs when the interpreter starts, and terminates it: {reason.told}"
         case TurnsOnAtStartUp():
-            return f"{reason.file} runs when an interpreter starts, and turns the GIL on"
+            return f"{reason.file} runs when the interpreter starts, and turns the GIL on"
         case TurnsOnUnlisted():
             return f"importing it turns the GIL on because of a module that no wheel lists: {listed(reason.modules)}"
         case TurnsOnUnnamed():
             return f"the GIL is on after `import {reason.name}`; ftaudit could not find the module that turned it on"
         case Contested():
-            order = "which of the two is loaded depends on the order of installation"
+            order = "the installation order decides which one is loaded"
             return f"{reason.other} has a different {reason.file}: {order}"
         case TiersDisagree():
             return f"{reason.module}: its binary says {reason.declaration}, but its import left the GIL off"
@@ -179,7 +179,7 @@ def sentence(reason: Reason, where: str) -> str:
             return gap_phrase(reason.gap, where)
         case NothingLookedAt():
             left_out = [gap_phrase(gap, where) for gap in reason.why]
-            return "no module of it was checked: " + "; ".join(left_out or ("every tier was left out",))
+            return "none of its modules was checked: " + "; ".join(left_out or ("all tiers were skipped",))
         case Undetermined():
             found = f"{len(reason.modules)} of {reason.total} extension modules could not be determined"
             return f"{found}: {listed(reason.modules)}"
@@ -198,19 +198,21 @@ def step_sentence(step: Step, where: str) -> str:
         case Simply():
             return _SIMPLY[step]
         case Upgrade():
-            by = "" if step.decided_by is None else f" (which version is taken is up to {step.decided_by})"
+            by = "" if step.decided_by is None else f" ({step.decided_by} decides which version is installed)"
             return f"{_lead(step.lead, where)}{by}"
         case NothingLater():
             return _nothing_later(step)
         case ImportThere():
             return f"import it under {step.target} on {where}: run `ftaudit check` there, without --static"
         case Download():
-            return f"the index has one of this version: `{step.command}`"
+            return f"the index has a wheel for this version: `{step.command}`"
         case Remedy():
             return f"{step.told} (`ftaudit explain {step.rule}`)"
         case MakeWheel():
             build = f"build one with {step.executable}: `python -m build --wheel`"
-            return build if step.release is None else f"{build}; `ftaudit wheel {step.release}` says what the index has"
+            return (
+                build if step.release is None else (f"{build}; `ftaudit wheel {step.release}` shows what the index has")
+            )
 
 
 def step_names_platform(step: Step) -> bool:
@@ -242,7 +244,7 @@ def candidate_phrase(candidate: Candidate, where: str) -> str:
             there = f" (there is one for {', '.join(candidate.elsewhere[:3])})" if candidate.elsewhere else ""
             return "no wheel at all" if candidate.has_no_wheel else f"no free-threaded wheel for {where}{there}"
         case Fate.NOT_LOOKED_INTO:
-            return f"has a wheel for {where}, not read"
+            return f"has a wheel for {where} that was not read"
         case Fate.FALLBACK:
             return SLOWER
         case _:
@@ -286,9 +288,9 @@ def _lead(lead: Lead, where: str) -> str:
             return f"later versions could not be looked up: {gap_phrase(lead.gap, where)}"
         case GoodRelease():
             told = f"{lead.first} is the first later version whose wheel for {where} leaves the GIL off"
-            told += f", {lead.newest} the newest" if lead.newest != lead.first else ""
+            told += f", and {lead.newest} is the newest" if lead.newest != lead.first else ""
             told += f" ({lead.slower} falls back to pure Python)" if lead.slower is not None else ""
-            return f"{told}; `ftaudit plan` says what else has to change"
+            return f"{told}; `ftaudit plan` shows what else must change"
         case NoGoodRelease():
             return "; ".join(_without_good(lead, where))
 
@@ -307,7 +309,7 @@ def _without_good(lead: NoGoodRelease, where: str) -> Iterator[str]:
 
 
 _BAD: Final = {
-    Fate.REENABLES_GIL: "turns the GIL on too",
+    Fate.REENABLES_GIL: "also turns the GIL on",
     Fate.BROKEN: "cannot be loaded by the target",
     Fate.UNDETERMINED: "could not be determined",
     Fate.NOT_LOOKED_INTO: "was not checked",
@@ -329,7 +331,7 @@ def _nothing_later(step: NothingLater) -> str:
         case GilDeclaration.USED | GilDeclaration.UNDECLARED:
             return f"{none}, and a build from the sdist would turn the GIL on too: ask upstream"
         case GilDeclaration.UNDETERMINED | None:
-            return f"{none}: ask upstream; `ftaudit build` shows what a build from the sdist gives"
+            return f"{none}: ask upstream; `ftaudit build` shows what a build from the sdist would do"
 
 
 def names_platform(reason: Reason) -> bool:
@@ -352,9 +354,9 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
         case GapKind.REBUILD_NOT_READ:
             return f"{_GAPS[GapKind.NO_WHEEL]}; the wheel of the GIL-enabled build was not read: {gap.detail}"
         case GapKind.OTHER_MACHINE:
-            return f"this machine cannot run {where}"
+            return f"this machine cannot run code for {where}"
         case GapKind.NO_INTERPRETER:
-            return f"no {gap.detail} to import with"
+            return f"no {gap.detail} is available to import with"
         case GapKind.LOCAL_PROJECT:
             return f"a local project: {subject}" if subject else "a local project"
         case GapKind.NOT_LISTED:
@@ -362,7 +364,7 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
         case GapKind.OTHER_HASH:
             return f"the index's {subject or 'wheel'} has a different hash than the one in the input"
         case GapKind.HASH_UNCHECKED:
-            return f"its hash could not be checked, which the input asks for: {gap.detail}"
+            return f"its hash, which the input requires, could not be checked: {gap.detail}"
         case GapKind.NO_PROJECT:
             return f"{gap.detail} has no project {subject or 'of its name'}"
         case GapKind.NO_RELEASE:
@@ -370,7 +372,7 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
         case GapKind.NO_ANSWER:
             return f"the index did not answer within {gap.detail} s"
         case GapKind.NOTHING_DRIVEN:
-            return f"nothing of it could be called by several threads: {gap.detail}"
+            return f"no part of it could be called from several threads: {gap.detail}"
         case GapKind.OFFLINE:
             return f"{gap.detail} ({subject})" if subject else gap.detail
         case GapKind.UNRESOLVED | GapKind.SOURCE_TREE | GapKind.TOO_LARGE | GapKind.UNCONNECTED | GapKind.FAILED:
@@ -383,15 +385,15 @@ def exclusion(excluded: Excluded) -> str:
     """Return why a file is excluded, as a phrase."""
     match excluded.by:
         case Exclusion.REQUIRES_PYTHON:
-            return f"requires Python {excluded.wanted}, the target is {excluded.has}"
+            return f"requires Python {excluded.wanted}, but the target is {excluded.has}"
         case Exclusion.NO_BINARY:
-            return "the input allows no wheel of it (--no-binary)"
+            return "the input does not allow its wheels (--no-binary)"
         case Exclusion.ONLY_BINARY:
             return "is not built, because the input allows only wheels (--only-binary)"
         case Exclusion.HASH:
             return "its hash is not among those that the input allows"
         case Exclusion.SYSTEM:
-            return f"needs {excluded.wanted}, the platform has {excluded.has}"
+            return f"needs {excluded.wanted}, but the platform has {excluded.has}"
 
 
 def misfit_phrase(misfit: Misfit) -> str:
@@ -412,9 +414,9 @@ def rebuilt(rebuild: Rebuild) -> str:
 
 def _no_wheel(reason: NoWheel, where: str) -> str:
     if reason.there is Lack.REFUSED:
-        return f"a wheel for {where} exists, but the input allows none of it (--no-binary)"
+        return f"a wheel for {where} exists, but the input does not allow wheels of this package (--no-binary)"
     if reason.there is Lack.HASHES:
-        return f"a wheel for {where} exists, but the hashes of the input leave it out"
+        return f"a wheel for {where} exists, but its hash is not in the input"
     if reason.there is Lack.NOTHING:
         return f"no wheel at all for {reason.version}{' among the files given' if reason.given else ''}"
     text = f"no {' or '.join(reason.wanted)} wheel for {'any platform' if where == 'any' else where}"
@@ -431,7 +433,7 @@ def _no_wheel(reason: NoWheel, where: str) -> str:
 def _failure(reason: ModuleFails) -> str:
     told = [] if reason.misfit is None else [misfit_phrase(reason.misfit)]
     if reason.gil_build:
-        told.append(f"compiled for the build with the GIL ({reason.evidence})")
+        told.append(f"compiled for the GIL-enabled build ({reason.evidence})")
     if reason.refusal is not None:
         told.append(describe_refusal(reason.refusal, reason.version))
     return "; ".join(told) or reason.told or "crashes"
@@ -462,7 +464,7 @@ def _declares(reason: Declares) -> str:
 
 def _why_undetermined(reason: WhyUndetermined) -> Iterator[str]:
     if reason.misfit is not None:
-        yield f"{misfit_phrase(reason.misfit)}; left from another build, or missing for this one"
+        yield f"{misfit_phrase(reason.misfit)}; left over from another build, or missing for this one"
         return
     if reason.binary is not None:
         yield f"binary: {reason.binary}"
@@ -507,7 +509,7 @@ def stress_sentence(facts: StressFacts) -> str:
     found = "no failure" if not count else "1 failure" if count == 1 else f"{count} failures"
     time = f"{facts.cpu_seconds:.0f} s of processor time"
     if facts.ended is StressEnd.CLOCK:
-        time = f"{facts.cpu_seconds:.0f} of {facts.budget:.0f} s of processor time, when the time on the clock was over"
+        time = f"{facts.cpu_seconds:.0f} of {facts.budget:.0f} s of processor time; it stopped at the wall-clock limit"
     return f"{found} in {facts.driven} of {total} callables, {calls}, {time}"
 
 
@@ -516,4 +518,4 @@ def unstressed_sentence(facts: PackageFacts) -> str | None:
     if facts.stress.status is not Status.FAILED or facts.stress.reason is None:
         return None
     version = "" if facts.pin.version is None else f" {facts.pin.version}"
-    return f"the stress of {facts.pin.name}{version}: {gap_phrase(facts.stress.reason)}"
+    return f"the stress test of {facts.pin.name}{version}: {gap_phrase(facts.stress.reason)}"

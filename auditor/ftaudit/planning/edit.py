@@ -59,7 +59,7 @@ def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
     if locked := [change for change in plan.changes if change.kind is ChangeKind.LOCK]:
         hint = "; ".join(plan.lock_commands) or "lock again with the versions of the plan"
         path = locked[0].location.path if locked[0].location else "the lock file"
-        raise UsageError(f"{path} is written by the tool that locks, and not edited", hint=hint)
+        raise UsageError(f"{path} is written by a locking tool, so ftaudit does not edit it", hint=hint)
     for requirements in session.read:
         if not requirements.path.exists():
             problem = f"{requirements.path} is not a file, so there is nothing to edit"
@@ -172,7 +172,9 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8, and not edited", hint="make the changes by hand") from error
+        raise InputError(
+            f"{path} is not UTF-8, so ftaudit does not edit it", hint="make the changes by hand"
+        ) from error
     return data
 
 

@@ -97,7 +97,7 @@ def way_out(way: WayOut, where: str) -> str:
 def _way(way: WayOut, where: str) -> str:
     if way.kind is WayKind.UNKNOWN:
         if way.problem is None:
-            return "it is not a package that an index lists: ask whoever makes it"
+            return "no index lists this package; ask its maintainers"
         return f"later releases could not be looked up: {gap_phrase(way.problem, where)}"
     if way.first is not None:
         return _upgrade(way.first, way.newest_good, way.passed_over, where)
@@ -113,33 +113,33 @@ def change_reason(change: Change) -> str:
     reason, wanted = change.reason, change.wanted.version
     match reason.aim:
         case Aim.FIT:
-            text = "another change does not go together with its present version"
+            text = "its current version conflicts with another change"
         case Aim.FASTER:
             text = (
-                f"the present version falls back to pure Python: this is {_PREFERRED[reason.prefer]} with compiled "
+                f"the current version falls back to pure Python; this is {_PREFERRED[reason.prefer]} with compiled "
                 "code that leaves the GIL off"
             )
         case Aim.REMOVE:
             text = _of_removal(reason)
             if change.proposed != wanted:
-                text = f"{wanted} is {text}; of the range from there on uv takes {change.proposed}"
+                text = f"{wanted} is {text}; in the range that starts there, uv chooses {change.proposed}"
     if change.kind is ChangeKind.IMPLIED:
-        text += "; the other changes bring it about, so that it takes no line"
+        text += "; it follows from the other changes, so it needs no line of its own"
     elif reason.through is not None:
-        text += f"; {reason.through} pulls it in, so that it takes a line of its own"
+        text += f"; {reason.through} requires it, so it needs a line of its own"
     if reason.excluded_by:
-        text += f"; that is excluded by {', '.join(reason.excluded_by)}, which is to change first"
+        text += f"; {', '.join(reason.excluded_by)} excludes it and must change first"
     return text
 
 
 def _of_removal(reason: ChangeReason) -> str:
     text = f"{_PREFERRED[reason.prefer]} that {'may' if reason.unsure else 'does'} not block"
     if reason.nearer is not None:
-        text += f" and goes together with the rest, which {reason.nearer} does not"
+        text += f" and is compatible with the rest; {reason.nearer} is not"
     if reason.slower:
-        text += ": it falls back to pure Python, slower"
+        text += "; it falls back to pure Python, which is slower"
     if reason.unsure:
-        text += "; whether it does could not be determined"
+        text += "; ftaudit could not determine whether it blocks"
     return text
 
 
@@ -159,7 +159,7 @@ def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate]
     if over:
         text += f"; {passed_over(over)}"
     if newest is not None and newest != first.version:
-        text += f"; the newest that does is {newest}"
+        text += f"; the newest such release is {newest}"
     return text
 
 
@@ -169,7 +169,7 @@ def _no_upgrade(name: str, current: object, later: Sequence[Candidate], early: C
         return f"no version yet: {current} is the newest release"
     excluded = any(one.fate in (Fate.EXCLUDED, Fate.BLOCKED_ON_IMPORT) for one in later)
     what = (
-        "no release that leaves the GIL off goes together with the rest"
+        "no release that leaves the GIL off is compatible with the rest"
         if excluded
         else "no version that was checked leaves the GIL off"
         if any(one.fate is Fate.NOT_LOOKED_INTO for one in later)
@@ -194,7 +194,7 @@ def source_evidence(source: SourceEvidence) -> tuple[str, ...]:
     """Return a phrase for each source that shows what a build would declare."""
     text = [_build_evidence(one) for one in source.evidence]
     if source.contradicted:
-        text.append("yet the wheel that was made of it turns the GIL on: ask upstream how it was built")
+        text.append("but the wheel that was built from it turns the GIL on: ask upstream how it was built")
     return tuple(text)
 
 
@@ -205,11 +205,11 @@ def _build_evidence(evidence: BuildEvidence) -> str:
         case InSource():
             return in_source(evidence)
         case NotRead(sdist=sdist, problem=None):
-            return f"{sdist} is too large to be fetched for this"
+            return f"{sdist} is too large to fetch"
         case NotRead(sdist=sdist, problem=problem):
             return f"{sdist} was not read: {problem}"
 
 
 def switch(hint: Switch) -> str:
     """Name a setting with its source and its date."""
-    return f"{hint.setting}: {hint.effect} (a hint: {hint.source}, read on {hint.checked})"
+    return f"{hint.setting}: {hint.effect} (from {hint.source}, read on {hint.checked})"

@@ -28,7 +28,7 @@ from ftaudit.settings import Settings
 from ftaudit.target import Target
 from ftaudit.urls import public
 
-_LOCKED: Final = "the ranges of the project itself were not asked: its locking tool holds them"
+_LOCKED: Final = "the version ranges of the project itself were not checked; its locking tool enforces them"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ class Prover:
             input=str(case.requirements.path),
             platform=case.platform.name,
             status=ProofStatus.NOT_NEEDED,
-            reason="no version is to change" if not solution.given_up else "nothing that could change goes together",
+            reason="no version needs to change" if not solution.given_up else "no combination of changes is compatible",
         )
 
     def _failed(self, case: ProposalCase, solution: Solution) -> Proof:
@@ -91,18 +91,18 @@ class Prover:
         yield from self._free_threaded(case, selection)
         if selection.without_wheels:
             names = ", ".join(selection.without_wheels)
-            yield f"{names}: no wheel of the GIL-enabled build either; what it needs was read, and nothing was built"
+            yield f"{names}: the GIL-enabled build has no wheel either; ftaudit read what it needs, and built nothing"
         if case.left_out:
-            yield f"left out, for they could not be looked up: {', '.join(sorted(case.left_out))}"
+            yield f"left out because they could not be looked up: {', '.join(sorted(case.left_out))}"
         if not case.editable:
             yield _LOCKED
         if any(row.read for row in rows):
-            why = f"there is no {self.target.executable} to import with"
+            why = f"no {self.target.executable} is available to import with"
             if self.settings.static:
                 why = "--static"
             elif not case.platform.is_host:
-                why = f"this machine cannot run {case.platform.name}"
-            yield f"not imported, the wheels' binaries were read: {why}"
+                why = f"this machine cannot run code for {case.platform.name}"
+            yield f"not imported; only the binaries in the wheels were read: {why}"
         yield "that your own code works with these versions: run its tests"
 
     def _free_threaded(self, case: ProposalCase, selection: Selection) -> Iterator[str]:
@@ -112,7 +112,7 @@ class Prover:
                 self.target, explicit=self.settings.python, cache_dir=self.settings.cache
             )
         except InterpreterError:
-            yield f"uv chose among wheels of the GIL-enabled build: there is no {self.target.executable} to choose for"
+            yield f"uv chose among wheels for the GIL-enabled build, because no {self.target.executable} is available"
             return
         options = replace(self.options, no_deps=True, find_metadata=None)
         answer = prove(
@@ -128,9 +128,9 @@ class Prover:
             ],
         )
         if isinstance(answer, Failure):
-            yield f"uv could not be asked with the wheels of {self.target.name} alone: {answer.message}"
+            yield f"uv could not resolve with wheels for {self.target.name} only: {answer.message}"
         elif answer.without_wheels:
-            yield f"uv finds no wheel of {self.target.name} for {', '.join(answer.without_wheels)}"
+            yield f"uv finds no {self.target.name} wheel for {', '.join(answer.without_wheels)}"
 
     def _command(self, case: ProposalCase, without_wheels: Iterable[str]) -> str | None:
         """Return the command that resolves the written file; `None` for a lock file, which needs its own tool."""

@@ -57,7 +57,7 @@ class FolderTree:
                     continue
                 count += 1
                 if count > MOST_FILES:
-                    self.problems.append(f"{self.root} holds more than {MOST_FILES:,} files")
+                    self.problems.append(f"{self.root} has more than {MOST_FILES:,} files")
                     return
                 yield Path(folder, name).relative_to(self.root).as_posix()
 

@@ -60,7 +60,7 @@ class WheelStore:
     def open(self, file: DistributionFile) -> WheelArchive:
         """Open a wheel; raise `ArchiveError` if it cannot be read."""
         if file.url is None:
-            raise ArchiveError("nothing says where it is", about=file.filename)
+            raise ArchiveError("its location is unknown", about=file.filename)
         session = None if self.session is None or local_path(file.url) is not None else self.session()
         return open_wheel(file.url, cache_dir=self.folder / "wheels", session=session, sha256=file.sha256)
 

@@ -220,7 +220,7 @@ class _Watch:
         if self.stop.is_set():
             self.verdict = "not-run", "interrupted"
         elif now > self.deadline:
-            self.verdict = "timeout", f"the distribution's {self.settings.distribution_seconds:g} s were used up"
+            self.verdict = "timeout", f"the distribution took longer than {self.settings.distribution_seconds:g} s"
         elif now > self.limit:
             seconds = self.settings.module_seconds if self.ready else START_SECONDS
             self.verdict = "timeout", f"no answer within {seconds:g} s"

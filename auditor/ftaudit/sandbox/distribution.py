@@ -138,7 +138,11 @@ class _ImportWork:
         rest = list(steps)
         while rest:
             if self.stop.is_set() or time.monotonic() > self.deadline:
-                why = "interrupted" if self.stop.is_set() else "the time for this distribution was used up before it"
+                why = (
+                    "interrupted"
+                    if self.stop.is_set()
+                    else ("the time limit for this distribution was reached before it")
+                )
                 found |= {step: _Seen(ending=ImportEnding(outcome="not-run", error=why), alone=True) for step in rest}
                 break
             ran = run_steps(

@@ -146,7 +146,7 @@ def _reason(errors: str) -> str:
     chosen = dict.fromkeys([told[0], told[-1]]) if told else dict.fromkeys(lines[-1:])
     text = "; ".join(line.removeprefix("error: ").removeprefix("cause: ") for line in chosen)
     if "Hash mismatch" in text:
-        text = "its content has not the hash that it should have"
+        text = "its content does not match its hash"
     return escape(f"could not be installed: {text or 'uv gave no reason'}")
 
 

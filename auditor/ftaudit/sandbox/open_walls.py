@@ -8,11 +8,11 @@ from typing import Final
 from ftaudit.sandbox import confine
 
 _WORDS: Final = {
-    confine.OTHER_SYSTEM: "network and file system are not cut off on this system",
-    confine.PROCESSES: "processes that a module leaves behind are looked for and killed, not contained",
+    confine.OTHER_SYSTEM: "the network and the file system are not isolated on this system",
+    confine.PROCESSES: "ftaudit finds and kills processes that a module leaves behind, but does not contain them",
     confine.MAPPING: "the user namespace could not be mapped",
-    confine.NETWORK: "the network could not be cut off",
-    confine.UDP: "the network could be cut off for TCP (Landlock), not for UDP",
+    confine.NETWORK: "the network could not be isolated",
+    confine.UDP: "the network could be isolated for TCP (Landlock), but not for UDP",
     confine.CALLS: "Unix sockets and changes of file attributes could not be denied",
     confine.SIGNALS: "signals to other processes of the same user could not be denied",
     confine.FILES: "writing outside the scratch folder could not be denied",

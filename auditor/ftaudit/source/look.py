@@ -105,7 +105,7 @@ def encoding_of(data: bytes, language: Language) -> tuple[str, str | None]:
     if language is Language.PYTHON:
         return _encoding_of_python(data), None
     if b"\0" in data[:4096]:
-        raise ParseError("binary, no source text")
+        raise ParseError("binary, not source text")
     try:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -118,9 +118,9 @@ def _encoding_of_python(data: bytes) -> str:
         return python_encoding(data)
     except UnicodeDecodeError as error:
         line = data.count(10, 0, error.start) + 1
-        raise ParseError(f"not {error.encoding.upper()}, nor does it say another encoding", line=line) from error
+        raise ParseError(f"not {error.encoding.upper()}, and no other encoding is declared", line=line) from error
     except (SyntaxError, LookupError) as error:
-        raise ParseError(f"not UTF-8, nor does it say an encoding that is known: {error}", line=1) from error
+        raise ParseError(f"not UTF-8, and no known encoding is declared: {error}", line=1) from error
 
 
 def first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
     findings: list[Finding] = []
     languages = languages_of(PurePosixPath(file.shown), data)
     if not languages and not file.context_only and not file.shown.lower().endswith(OBJECTIVE_C):
-        skipped.append(Skipped(path=file.shown, reason=f"no language that is read: {READ}"))
+        skipped.append(Skipped(path=file.shown, reason=f"not a language that ftaudit reads: {READ}"))
     for language in languages:
         room = ROOM_OF[language]
         if room not in plan.surveyed or (role is Role.SCRIPT and room is Room.PYTHON):

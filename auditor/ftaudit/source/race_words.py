@@ -94,7 +94,7 @@ def _named(access: Access) -> str:
 _DOES: Final = {
     AccessKind.READ: "reads",
     AccessKind.INDEX: "indexes memory with",
-    AccessKind.WALK: "goes through, step by step,",
+    AccessKind.WALK: "iterates over",
     AccessKind.SET: "sets",
     AccessKind.WRITE: "changes",
     AccessKind.COUNT: "adds to or subtracts from",
@@ -108,7 +108,7 @@ _DOES: Final = {
 def _result(race: Race) -> str:
     match race.effect, race.second.writes:
         case Effect.MEMORY, _ if AccessKind.INDEX in {site.kind for site in race.sites}:
-            return "it reaches beyond the end of the memory"
+            return "it accesses memory beyond the end"
         case Effect.MEMORY, True:
             return "both release the same old value, or one uses what the other has freed"
         case Effect.MEMORY, False:
@@ -118,6 +118,6 @@ def _result(race: Race) -> str:
         case Effect.LOST, False:
             return "it gets a stale value"
         case _ if race.second.kind is AccessKind.WALK:
-            return "what it has just seen is gone, or the loop fails"
+            return "an item that it has just seen is gone, or the loop fails"
         case _:
             return "it acts on a state that no single thread would ever see"

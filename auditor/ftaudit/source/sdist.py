@@ -60,7 +60,7 @@ def found_in(
         )
         found = replace(found, skipped=(*found.skipped, *left_out))
         if not found.files and not found.skipped and not found.left_out and not (only is not None and only.left_out):
-            raise InputError(f"no source file in {archive.name}", hint="name a source distribution")
+            raise InputError(f"no source files in {archive.name}", hint="name a source distribution")
         yield found
 
 

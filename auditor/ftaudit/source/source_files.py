@@ -388,7 +388,7 @@ def _why_not(root: Path, path: Path) -> str | None:
         return f"cannot be read: {getattr(error, 'strerror', None) or 'links in a circle'}"
     if not target.is_file():
         return "no regular file"
-    return None if target.is_relative_to(root.resolve()) else "a link out of the folder, which is not followed"
+    return None if target.is_relative_to(root.resolve()) else "a link that leads out of the folder and was not followed"
 
 
 def _under(relative: str, folder: str) -> str:
@@ -429,7 +429,7 @@ def _changed(paths: Iterable[Path], revision: str) -> frozenset[Path]:
         folder = path if path.is_dir() else path.parent
         top = _git(folder, "rev-parse", "--show-toplevel")
         if top is None:
-            raise UsageError(f"{path} is in no git repository", hint="leave out --changed")
+            raise UsageError(f"{path} is not in a git repository", hint="leave out --changed")
         root = Path(os.fsdecode(top).rstrip("\n"))
         base = _git(root, "merge-base", "HEAD", "--end-of-options", revision)
         if base is None:

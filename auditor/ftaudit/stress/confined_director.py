@@ -124,7 +124,7 @@ class _DirectorWatch:
         if self.stop.is_set():
             self.report.problem = "interrupted"
         elif now > self.deadline:
-            self.report.problem = "the time on the clock was used up"
+            self.report.problem = "the wall-clock limit was reached"
         elif (used := memory_bytes(process.pid)) > self.settings.memory_bytes:
             limit = self.settings.memory_bytes >> 20
             self.report.problem = f"{used >> 20} MB of memory in use, more than the {limit} MB allowed"

@@ -84,7 +84,7 @@ def open_wheel(
             check_digest(path.name, file_digest(path), sha256)
         source: WheelSource = LocalSource(path)
     elif session is None:
-        raise NotFetched("not fetched: no network is to be used", about=redact(str(location)))
+        raise NotFetched("not fetched, because the network is disabled", about=redact(str(location)))
     else:
         source = RemoteSource(
             str(location), session=session, cache_dir=cache_dir, limits=limits, tail=0 if whole else TAIL, sha256=sha256
@@ -104,7 +104,7 @@ def fetch_whole(
     Raise `ArchiveError` if it cannot be fetched, or without a session to fetch it with.
     """
     if session is None:
-        raise NotFetched("not fetched: no network is to be used", about=shown(url))
+        raise NotFetched("not fetched, because the network is disabled", about=shown(url))
     source = RemoteSource(url, session=session, cache_dir=cache_dir, limits=limits or Limits(), tail=0, sha256=None)
     source.close()
     if source.whole is None:

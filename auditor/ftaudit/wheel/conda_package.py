@@ -156,7 +156,7 @@ def _copy(path: Path, archive: zipfile.ZipFile, limits: Limits) -> _Found:
 
 def _text(member: CondaMember, path: Path) -> bytes:
     if member.file is None or member.size > LARGEST_TEXT:
-        raise DamagedArchive(f"{shown_name(member.name)} is a link, or too large", about=path.name)
+        raise DamagedArchive(f"{shown_name(member.name)} is a link or is too large", about=path.name)
     return member.file.read()
 
 

@@ -106,14 +106,14 @@ def _decompressed(data: IO[bytes], about: str) -> Iterator[IO[bytes]]:
         try:
             from compression import zstd
         except ImportError as error:
-            raise ArchiveError("needs a Python that was built with Zstandard to be read", about=about) from error
+            raise ArchiveError("reading it requires a Python that was built with Zstandard", about=about) from error
         with zstd.open(data) as stream:
             yield stream
     else:
         try:
             import zstandard
         except ImportError as error:
-            raise ArchiveError(f"needs Zstandard to be read: pip install '{_EXTRA}'", about=about) from error
+            raise ArchiveError(f"reading it requires Zstandard: pip install '{_EXTRA}'", about=about) from error
         with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
             yield stream
 
@@ -148,5 +148,5 @@ class _Bounded(io.RawIOBase):
         data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise ArchiveError("it unpacks to more than it may", about=self._about)
+            raise ArchiveError("it is too large when unpacked", about=self._about)
         return data

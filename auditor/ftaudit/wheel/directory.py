@@ -90,7 +90,7 @@ def _locate(source: WheelSource, limits: Limits) -> _Ends:
         raise ArchiveError(f"a central directory of {size} bytes, more than {limits.directory}", about=source.name)
     if start + size > position:
         raise DamagedArchive(
-            "truncated, or its last record lies: the central directory is not in it", about=source.name
+            "truncated, or its last record is wrong: the central directory is not in it", about=source.name
         )
     return _Ends(start=start, count=count, stop=position + _END.size)
 
@@ -157,7 +157,7 @@ def _problem(info: zipfile.ZipInfo, times: int) -> str | None:
     if not info.flag_bits & _UTF8 and not name.isascii():
         return "its name is not UTF-8"
     if not name.isprintable():
-        return "its name holds control characters"
+        return "its name has control characters"
     if times > 1:
         return f"{times} members have this name"
     if info.flag_bits & _ENCRYPTED:

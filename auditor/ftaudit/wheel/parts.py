@@ -1,4 +1,4 @@
-"""Which parts of an ELF module its initialisation starts from, so that the code between them need not be read.
+"""Which parts of an ELF module its initialization starts from, so that the code between them need not be read.
 
 Linkers put what the dynamic loader looks up first, the code after it and the data last; the init hook and the
 constructors are only a few pages of the code. All of this is a guess on what to fetch: an unfetched part is a hole,

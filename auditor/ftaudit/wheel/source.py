@@ -110,7 +110,9 @@ class RemoteSource:
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`, with one request unless the tail holds them."""
         if not 0 <= start <= stop <= self.size:
-            raise ArchiveError(f"truncated: byte {stop} is asked for and it has {self.size}", about=self.name)
+            raise ArchiveError(
+                f"truncated: byte {stop} was requested, but the file has {self.size} bytes", about=self.name
+            )
         if self._local is not None:
             return self._local.read(start, stop)
         if start >= self._tail_start:
@@ -121,7 +123,7 @@ class RemoteSource:
             if answer.status_code == 206 and self._range_of(answer) == (start, stop, self.size):
                 return self._body(answer, stop - start)
             if answer.status_code == 206:
-                raise ArchiveError("the server sent another range than was asked for", about=self.name)
+                raise ArchiveError("the server sent a different range than requested", about=self.name)
             with self._downloading:
                 if self._local is None:
                     self._take_whole(answer)
@@ -142,7 +144,7 @@ class RemoteSource:
             if found is not None and found[1] == found[2]:
                 self._tail_start, stop, self.size = found
                 if stop - self._tail_start > tail:
-                    raise ArchiveError("the server sent another range than was asked for", about=self.name)
+                    raise ArchiveError("the server sent a different range than requested", about=self.name)
                 self._tail = self._body(answer, stop - self._tail_start)
                 if self._tail_start == 0:
                     check_digest(self.name, hashlib.sha256(self._tail).hexdigest(), self._sha256)
@@ -187,7 +189,7 @@ class RemoteSource:
             if len(data) > length:
                 break
         if len(data) != length:
-            raise ArchiveError(f"the server sent {len(data)} bytes where it announced {length}", about=self.name)
+            raise ArchiveError(f"the server sent {len(data)} bytes, but announced {length}", about=self.name)
         return bytes(data)
 
     def _kept(self) -> Path | None:
@@ -251,7 +253,7 @@ def _failures() -> tuple[type[Exception], ...]:
 def check_digest(name: str, found: str, wanted: str | None) -> None:
     """Raise `ArchiveError` if an expected SHA-256 digest is given and the digest differs."""
     if wanted is not None and found != wanted.lower():
-        raise ArchiveError(f"its SHA-256 is {found}, and {wanted.lower()} was expected", about=name)
+        raise ArchiveError(f"its SHA-256 is {found}, but {wanted.lower()} was expected", about=name)
 
 
 def file_digest(path: Path) -> str:

@@ -58,4 +58,4 @@ class Died:
             case TaskEnding.CLOSED:
                 return "closed its pipes"
             case TaskEnding.NONSENSE:
-                return "gave an answer that makes no sense"
+                return "returned an invalid result"

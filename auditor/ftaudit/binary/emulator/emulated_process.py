@@ -266,7 +266,7 @@ class Process:
             return
         self.calls += 1
         if self.calls > self.allowed:
-            raise Halt("the initialisation calls more functions than the budget allows")
+            raise Halt("the initialization calls more functions than the budget allows")
         self.current = self.names[address]
         self.trace.append(self.current)
         flow = self.calls_flow if self.calls_flow is not None and not self.calls_flow.silent else None

@@ -68,7 +68,7 @@ class _Symbol:
 def machine_of(data: bytes) -> str:
     """Return the machine of an ELF file by its header (`e_machine`), or raise `ImageError` if it is cut."""
     if len(data) < 64:
-        raise ImageError("the ELF header is cut off")
+        raise ImageError("the ELF header is truncated")
     order = ">" if data[5] == 2 else "<"
     number = struct.unpack_from(order + "H", data, 18)[0]
     name = _MACHINES.get(number, f"ELF machine {number}")
@@ -148,7 +148,7 @@ def _absent(data: bytes, holes: Holes, base: int, *, code: bool) -> Iterator[tup
 
 def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
     if data[4:6] != b"\2\1" or struct.unpack_from("<H", data, 16)[0] != _ET_DYN:
-        raise ImageError("this ELF file is no 64-bit little-endian shared object")
+        raise ImageError("this ELF file is not a 64-bit little-endian shared object")
     segments = _program_headers(data)
     size = max((s.address + s.size for s in segments if s.kind == _PT_LOAD), default=0)
     if not 0 < size <= limit:

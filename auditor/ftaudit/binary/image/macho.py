@@ -42,7 +42,7 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
     images = []
     for content in _slices(data):
         if len(content) < 32 or content[:4] not in MAGICS[:2]:
-            raise ImageError("a Mach-O header is cut off or big-endian")
+            raise ImageError("a Mach-O header is truncated or big-endian")
         number, subtype = struct.unpack_from("<iI", content, 4)
         machine = _CPU_TYPES.get(number, f"Mach-O machine {number}")
         if machine not in (X86_64, AARCH64) or subtype & 0xFF_FFFF == _ARM64E:
@@ -66,10 +66,10 @@ def _slices(data: bytes) -> list[bytes]:
         for index in range(count):
             _, _, offset, size, *_ = struct.unpack_from(entry, data, 8 + index * struct.calcsize(entry))
             if offset + size > len(data):
-                raise ImageError("a slice of this universal file is cut off")
+                raise ImageError("a slice of this universal file is truncated")
             slices.append(data[offset : offset + size])
     except struct.error as error:
-        raise ImageError("the header of this universal file is cut off") from error
+        raise ImageError("the header of this universal file is truncated") from error
     return slices
 
 

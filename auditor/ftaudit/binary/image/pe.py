@@ -39,7 +39,7 @@ def machine_of(data: bytes) -> str:
             raise ImageError("this MZ file is not a PE image")
         number = struct.unpack_from("<H", data, offset + 4)[0]
     except struct.error as error:
-        raise ImageError("the PE header is cut off") from error
+        raise ImageError("the PE header is truncated") from error
     return _MACHINES.get(number, f"PE machine {number:#x}")
 
 

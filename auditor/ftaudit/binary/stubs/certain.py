@@ -1,7 +1,7 @@
 """The imported functions whose answers are the same on every machine: all others' answers are guesses.
 
 A function is listed if its stand-in computes the real result, or if the only other answer is that memory
-has run out or that the module is refused, so that the initialisation fails. If a stand-in of a listed function
+has run out or that the module is refused, so that the initialization fails. If a stand-in of a listed function
 invents an answer, it reports that with `Process.guess`.
 """
 

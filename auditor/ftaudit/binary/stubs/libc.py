@@ -338,4 +338,4 @@ def _sysconf(process: Process) -> int:
          "__chk_fail", "?terminate@@YAXXZ", "_purecall", "Py_FatalError", "_Py_FatalErrorFunc", "quick_exit", "_Exit",
          "TerminateProcess", "ExitProcess")  # fmt: skip
 def _abort(process: Process) -> int:
-    raise ProcessEnds(f"the initialisation ends in {process.current}")
+    raise ProcessEnds(f"the initialization ends in {process.current}")

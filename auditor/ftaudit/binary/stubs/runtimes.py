@@ -102,7 +102,7 @@ def _longjmp(process: Process) -> None:
     """Go back to the call of `setjmp`, which then returns the second argument, or 1 for 0."""
     place, value = process.argument(0), process.argument(1) & 0xFFFF_FFFF
     if place not in process.jumps:
-        raise Halt("the initialisation jumps to where it has not been")
+        raise Halt("the initialization jumps to where it has not been")
     process.machine.go_back(process.jumps[place], value or 1)
 
 
@@ -127,7 +127,7 @@ def _guard_release(process: Process) -> int:
          "_ZSt28__throw_bad_array_new_lengthv", "_ZSt21__throw_runtime_errorPKc",
          "?_Xlength_error@std@@YAXPEBD@Z", "?_Xbad_alloc@std@@YAXXZ", "?_Xout_of_range@std@@YAXPEBD@Z")  # fmt: skip
 def _throw(process: Process) -> int:
-    raise Thrown("the initialisation throws a C++ exception")
+    raise Thrown("the initialization throws a C++ exception")
 
 
 @answers("_ZSt9call_once", "_ZNSt3__111__call_onceERVmPvPFvS2_E")

@@ -154,13 +154,13 @@ def _members(path: Path) -> Iterator[tuple[str, int, str | None]]:
                     yield info.filename, info.file_size, _decode(archive.read(info)) if wanted else None
         return
     if not path.name.endswith(SUFFIXES):
-        raise ValueError("no sdist by its name")
+        raise ValueError("its name is not that of an sdist")
     with tarfile.open(path, mode="r:*") as tar:
         total = 0
         for member in tar:
             total += member.size
             if total > 20 * MOST_BYTES:
-                raise ValueError("it unpacks to too much")
+                raise ValueError("it is too large when unpacked")
             if member.isdir():
                 continue
             file = tar.extractfile(member) if _is_build_file(member.name) and member.isreg() else None

@@ -49,9 +49,7 @@ def import_environments(
     }
     chosen = set(wanted)
     if not installed:
-        answers.notes[
-            f"--run-env: no environment is one of CPython {target.name}, and nothing was imported in place"
-        ] = None
+        answers.notes[f"--run-env: no environment has CPython {target.name}, so nothing was imported in place"] = None
     if not chosen.intersection(installed):
         return answers
     from ftaudit.interpreters import find_in_environment

@@ -150,4 +150,4 @@ def _matches(path: Path, sdist: DistributionFile) -> bool:
 
 
 def _told(release: ReleaseFiles) -> str:
-    return "the index gave no answer" if release.reason is None else gap_phrase(release.reason)
+    return "the index did not respond" if release.reason is None else gap_phrase(release.reason)

@@ -19,7 +19,7 @@ def look_at_tree(folder: Path) -> IndexFacts:
     if not folder.is_dir():
         return _unknown(f"{folder} is not a folder")
     if not any((folder / name).is_file() for name in PROJECT):
-        return _unknown(f"{folder} holds neither {' nor '.join(PROJECT)}: no installer takes it")
+        return _unknown(f"{folder} holds neither {' nor '.join(PROJECT)}; installers reject it")
     if (told := find_compiled(folder)) is not None:
         return _unknown(told)
     return IndexFacts(status=Status.DONE, origin="source tree", kind=WheelKind.PURE)

@@ -46,7 +46,7 @@ def _placed(
 ) -> IndexFacts:
     there = next((file for file in files if file.filename == wheel.filename and file.url is not None), None)
     if there is None:
-        why = "the index does not list it (any more)" if reason is None else gap_of_many(reason)
+        why = "the index does not list it, or no longer lists it" if reason is None else gap_of_many(reason)
         return replace(facts, no_place=Gap(kind=GapKind.NOT_LISTED, subject=wheel.filename, detail=why))
     theirs = dict(there.hashes)
     if any(theirs.get(name, digest) != digest for name, digest in wheel.hashes):

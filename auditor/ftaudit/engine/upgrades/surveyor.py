@@ -92,7 +92,7 @@ class Surveyor:
             return known
         project = self._index.find_project(pin.name, index_url=pin.index_url, after=pin.version)
         if project.status is not Status.DONE:
-            return Survey(problem=project.reason or Gap(kind=GapKind.FAILED, detail="the index gave no answer"))
+            return Survey(problem=project.reason or Gap(kind=GapKind.FAILED, detail="the index did not respond"))
         survey = Survey(releases=_walk(list_later(question, project, self._target), self._look))
         self._memo.learn(key, survey)
         return survey

@@ -129,7 +129,7 @@ def _answer(
             tolerant=True,
             single_environment=True,
             environments=markers if all(markers) else (),
-            remedy="the platforms that it is made for",
+            remedy="the platforms of the lock file",
         ),
     )
 

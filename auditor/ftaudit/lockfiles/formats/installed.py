@@ -71,7 +71,7 @@ def read(path: Path) -> Requirements:
             tolerant=True,
             notes=tuple(_notes(path, found)),
             incomplete=tuple(
-                f"{each.name}: a requirement was passed over: {line!r}"
+                f"{each.name}: skipped an invalid requirement: {line!r}"
                 for each in found
                 for line in each.needs.malformed
             ),
@@ -95,7 +95,7 @@ def find_folders(path: Path) -> list[Path]:
     versions = {place.parent.name for place in folders if place.parent.name.startswith("python3.")}
     if len(versions) > 1:
         raise InputError(
-            f"{path} holds the packages of {', '.join(sorted(versions))}", hint=f"name one: {folders[0]}, for example"
+            f"{path} has the packages of {', '.join(sorted(versions))}", hint=f"name one: {folders[0]}, for example"
         )
     if path.name in ("site-packages", "dist-packages"):
         return [path]
@@ -112,7 +112,7 @@ def _listing(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error
     if len(entries) > MAX_ENTRIES:
-        raise InputError(f"{folder} holds more than {MAX_ENTRIES:,} entries")
+        raise InputError(f"{folder} has more than {MAX_ENTRIES:,} entries")
     return sorted(entries)
 
 
@@ -171,11 +171,11 @@ def _origin(record: Any) -> tuple[tuple[DistributionFile, ...] | None, str | Non
         return None, None, "its direct_url.json does not say where it comes from"
     shown = public(url)
     if "vcs_info" in record:
-        return None, None, f"it comes from a repository ({shown}), which is not built"
+        return None, None, f"it comes from a repository ({shown}), which ftaudit does not build"
     if "dir_info" in record:
         return None, str(local_path(url, Path())), None
     if url.lower().startswith("file:") and not local_path(url, Path()).is_file():
-        return None, None, f"it was installed from a file that is not there any more: {shown}"
+        return None, None, f"it was installed from a file that no longer exists: {shown}"
     info = record.get("archive_info")
     hashes = info.get("hashes") if isinstance(info, dict) else None
     pairs = sorted(hashes.items()) if isinstance(hashes, dict) else []
@@ -193,8 +193,8 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
     version = settings.get("version_info") or settings.get("version")
     if version:
         yield (
-            f"{path} is an environment of Python {version[:20]}: for its free-threaded build, the installed files are "
-            "checked; for any other Python, the files that it would install of the same versions"
+            f"{path} is an environment of Python {version[:20]}: for the free-threaded build of that version, ftaudit "
+            "checks the installed files; for any other Python, it checks the files of the same versions on the index"
         )
     if settings.get("include-system-site-packages", "").lower() == "true":
         yield f"{path} also uses the system's packages, which were not checked: name their folder with --env"
@@ -203,7 +203,7 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
         "installed by conda; the index's files of the same version are checked instead": [
             e for e in found if e.installer == "conda"
         ],
-        "installed the old way (egg-info)": [e for e in found if e.path.suffix != ".dist-info"],
+        "installed in an obsolete way (egg-info)": [e for e in found if e.path.suffix != ".dist-info"],
         "installed without a RECORD of its files": [
             e for e in found if not e.has_record and e.path.suffix == ".dist-info" and not e.problem
         ],

@@ -104,7 +104,7 @@ def _compiled(folder: Path) -> Iterator[str]:
         for name in sorted(names):
             count += 1
             if count > MAX_FILES:
-                raise InputError(f"{folder} holds more than {MAX_FILES:,} files")
+                raise InputError(f"{folder} has more than {MAX_FILES:,} files")
             path = Path(parent, name)
             inside = path.relative_to(folder).as_posix()
             if find_suffix(name) is not None or is_library(name) or (may_be_image(inside) and _is_image(path)):

@@ -129,7 +129,7 @@ def _package(table: Table, place: Location) -> LockedPackage:
     repository = next((table.text(kind) for kind in _REPOSITORIES if kind in table), None)
     source_tree = problem = direct = None
     if repository is not None:
-        problem = f"it comes from a repository ({public(repository)}), which is not built"
+        problem = f"it comes from a repository ({public(repository)}), which ftaudit does not build"
     elif url is not None:
         direct = url.partition("#")[0]
     elif path is not None:

@@ -72,7 +72,7 @@ def read(
             package = _package(table.table(key), canonicalize_name(key), place, dict(sources))
             known = packages.setdefault(package.name, package)
             if known is not package and known.version != package.version and _section_of(known, lines) == section:
-                problem = f"it is locked to {known.version} as well, at {known.location}: Pipenv takes one of them"
+                problem = f"it is also locked to {known.version}, at {known.location}; Pipenv installs only one of them"
                 doubles.append(dataclasses.replace(package, problem=problem))
     python = meta.table("requires").text("python_version")
     urls = [url for _, url in sources]
@@ -87,7 +87,7 @@ def read(
             edges_from=EdgeSource.LOCK if len(packages) < 2 else EdgeSource.NOWHERE,
             requires_python=_only(python),
             remedy="python_version in the Pipfile",
-            notes=(f"{path} holds what the environment needs that it was made in: another may need other packages",),
+            notes=(f"{path} was made in one environment; other environments may need other packages",),
         ),
     )
 
@@ -134,7 +134,7 @@ def _package(table: Table, name: NormalizedName, place: Location, sources: dict[
     files: tuple[DistributionFile, ...] | None = None
     source_tree = problem = None
     if repository is not None:
-        problem = f"it comes from a repository ({public(repository)}), which is not built"
+        problem = f"it comes from a repository ({public(repository)}), which ftaudit does not build"
     elif where is not None and where.partition("#")[0].lower().endswith(ARCHIVES):
         url = where if "://" in where else local_path(where, folder).as_uri()
         files = (DistributionFile(filename=url.partition("#")[0].rpartition("/")[2], url=url.partition("#")[0]),)

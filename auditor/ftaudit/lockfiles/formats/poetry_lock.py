@@ -131,9 +131,9 @@ class _PoetryReader:
             case "directory":
                 source_tree = str(local_path(source.need("url"), self._path.parent))
             case "git" | "hg":
-                problem = f"it comes from a repository ({public(where)}), which is not built"
+                problem = f"it comes from a repository ({public(where)}), which ftaudit does not build"
             case _:
-                raise source.error("type", f"is a kind of source that ftaudit does not know: {kind!r}")
+                raise source.error("type", f"is an unknown kind of source: {kind!r}")
         needs = sort_edges(_edges(table.table("dependencies")))
         return LockedPackage(
             name=name,

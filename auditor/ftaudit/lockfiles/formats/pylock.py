@@ -112,7 +112,7 @@ def _package(package: Package, place: Location, path: Path, position: int) -> Lo
         source_tree = str(local_path(package.directory.path, path.parent))
     elif package.vcs is not None:
         where = public(package.vcs.url or package.vcs.path or "")
-        problem = f"it comes from a repository ({where}), which is not built"
+        problem = f"it comes from a repository ({where}), which ftaudit does not build"
     elif package.archive is not None:
         archive = package.archive
         url = archive.url or local_path(archive.path or "", path.parent).as_uri()

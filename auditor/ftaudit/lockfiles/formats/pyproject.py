@@ -118,7 +118,7 @@ class _Project:
         dynamic = self._read_dynamic(roots, extras, all_extras=all_extras)
         for field in ("dependencies", "optional-dependencies"):
             if field in dynamic and (field == "dependencies" or extras or all_extras):
-                message = f"{field} are dynamic: only a build would tell them, and nothing is built"
+                message = f"{field} are dynamic: only a build can determine them, and ftaudit builds nothing"
                 self._problems.append(Problem(name=self._name or "project", message=message, location=place))
         foreign = self._foreign_groups()
         return Requirements(
@@ -150,7 +150,7 @@ class _Project:
             return setuptools_project.read(self._path, extras=extras, groups=groups, all_extras=all_extras)
         if "build-system" not in self._top:
             raise InputError(
-                f"{self._path} is not the pyproject.toml of a project: it has no [project] and no [dependency-groups]",
+                f"{self._path} does not describe a project: it has neither [project] nor [dependency-groups]",
                 hint="name a file that lists packages",
             )
         return Requirements(path=self._path, format=InputFormat.PYPROJECT)
@@ -181,7 +181,7 @@ class _Project:
         foreign = [tool for tool in _FOREIGN if tool in self._top.table("tool")]
         if foreign:
             raise InputError(
-                f"{self._path} lists its dependencies for {foreign[0]} alone, not in [project]",
+                f"{self._path} lists its dependencies only for {foreign[0]}, not in [project]",
                 hint=_WAYS[foreign[0]],
             )
 
@@ -252,8 +252,8 @@ class _Project:
         if normal not in keys:
             if (tool := self._foreign_groups().get(normal)) is not None:
                 raise UsageError(
-                    f"{self._path}: the group {name!r} is {tool}'s own, and not in [dependency-groups]",
-                    hint=f"`{tool} lock` makes a lock file: name {tool}.lock with --group {name}",
+                    f"{self._path}: the group {name!r} is defined only for {tool}, not in [dependency-groups]",
+                    hint=f"run `{tool} lock`, then name {tool}.lock with --group {name}",
                 )
             raise self._unknown("group", name, list(keys.values()))
         if normal in chain:
@@ -351,7 +351,7 @@ class _Project:
         for index in self._indexes:
             if index.text("name") == name:
                 return index.need("url")
-        raise source.error("index", f"names no [[tool.uv.index]]: {name!r}")
+        raise source.error("index", f"names an unknown [[tool.uv.index]]: {name!r}")
 
     def _index(self) -> InputIndexes:
         settings = self._settings
@@ -401,5 +401,7 @@ def _glob(root: Path, pattern: str) -> list[Path]:
     try:
         found = sorted(root.glob(pattern))
     except (ValueError, NotImplementedError) as error:
-        raise InputError(f"{root / 'pyproject.toml'}: {pattern!r} is not a pattern of workspace members") from error
+        raise InputError(
+            f"{root / 'pyproject.toml'}: {pattern!r} is not a valid pattern for workspace members"
+        ) from error
     return [folder for folder in found if (folder / "pyproject.toml").is_file()]

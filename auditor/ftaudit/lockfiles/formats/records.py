@@ -70,7 +70,7 @@ def read(path: Path) -> Requirements:
                 reader = _cyclonedx if kind is InputFormat.CYCLONEDX else _spdx
                 packages, others, knows_edges = reader(document, place)
                 if others:
-                    notes.append(f"{path}: {others} components are not of PyPI and were left out")
+                    notes.append(f"{path}: {others} components are not from PyPI and were skipped")
             case _:
                 raise InputError(f"{path} is JSON, but not in a format that ftaudit knows")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -101,7 +101,7 @@ def _package(
     try:
         found, problem = Version(str(version)), None
     except (InvalidVersion, ValueError):
-        found, problem = None, f"its version is not one that an index can have: {str(version)[:80]!r}"
+        found, problem = None, f"its version is not valid on an index: {str(version)[:80]!r}"
     return LockedPackage(name=normal, version=found, location=place, edges=edges, problem=problem, source_tree=tree)
 
 

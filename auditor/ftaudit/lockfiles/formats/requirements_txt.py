@@ -272,7 +272,7 @@ def _decode(path: Path) -> str:
     try:
         text = data.decode(encoding)
     except LookupError as error:
-        raise InputError(f"{path} declares the encoding {encoding!r}, which does not exist") from error
+        raise InputError(f"{path} declares an unknown encoding, {encoding!r}") from error
     except UnicodeDecodeError as error:
         try:
             text = data.decode(locale.getpreferredencoding(False))

@@ -51,7 +51,7 @@ def read(
     project = state(path.parent) or SetuptoolsProject(dependencies=())
     if path.name in FILES and project.dependencies is None and project.name is None:
         raise InputError(
-            f"{path} states no metadata that can be read without running it",
+            f"{path} has no metadata that can be read without running it",
             hint=f"name an environment in which it is installed (--env), or a lock file; ftaudit reads {KNOWN_FORMATS}",
         )
     place = Location(path=str(path))
@@ -61,11 +61,11 @@ def read(
     wanted = list(offered) if all_extras else [canonicalize_name(extra) for extra in extras]
     problems = []
     if project.dependencies is None:
-        message = "its dependencies are computed when setup.py runs, and nothing is run"
+        message = "setup.py computes its dependencies, and ftaudit does not run it"
         problems.append(Problem(name=name, message=message, location=place))
     if project.extras is None:
         if wanted:
-            message = "its extras are computed when setup.py runs, and nothing is run"
+            message = "setup.py computes its extras, and ftaudit does not run it"
             problems.append(Problem(name=name, message=message, location=place))
     else:
         check_known("extra", wanted, offered, path)

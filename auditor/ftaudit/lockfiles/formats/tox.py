@@ -30,7 +30,7 @@ def read(
     check_known("extra", extras, (), path)
     environments = _of_toml(path) if path.suffix == ".toml" else _of_ini(path)
     if BASE not in environments:
-        raise InputError(f"{path} has no tox environment", hint="name a requirements or lock file")
+        raise InputError(f"{path} defines no tox environment", hint="name a requirements or lock file")
     check_known("group", groups, environments, path)
     factors = {factor for name in groups for factor in name.split("-")}
     lines: list[str] = []
@@ -55,7 +55,7 @@ def read(
         index=found.index,
         left_out=(
             *(f"group {name}" for name in others),
-            *(("what stands under factors that no chosen environment has",) if conditional else ()),
+            *(("lines for factors that no selected environment has",) if conditional else ()),
         ),
     )
 
@@ -85,7 +85,7 @@ def _of_ini(path: Path) -> dict[str, list[str]]:
 
 def _lines(value: str, parser: configparser.RawConfigParser, path: Path, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
-        raise InputError(f"{path}: sections refer to each other without end")
+        raise InputError(f"{path}: sections refer to each other in a loop")
     for line in (line.partition(" #")[0].strip() for line in value.splitlines()):
         match = _REFERENCE.fullmatch(line)
         if match is not None:

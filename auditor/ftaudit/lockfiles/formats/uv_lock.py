@@ -213,9 +213,9 @@ def _package(table: Table, place: Location, folder: Path, members: frozenset[Nor
         case "directory" | "editable" | "virtual":
             source_tree = str(local_path(where, folder))
         case "git":
-            problem = f"it comes from a repository ({public(where)}), which is not built"
+            problem = f"it comes from a repository ({public(where)}), which ftaudit does not build"
         case _:
-            raise source.error(kind, "is a kind of source that ftaudit does not know")
+            raise source.error(kind, "is an unknown kind of source")
     optional = table.table("optional-dependencies")
     return LockedPackage(
         name=name,

@@ -36,7 +36,7 @@ def read(path: Path) -> Requirements:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if len(entries) > MAX_FILES:
-        raise InputError(f"{path} holds more than {MAX_FILES:,} entries")
+        raise InputError(f"{path} has more than {MAX_FILES:,} entries")
     releases: dict[tuple[NormalizedName, Version], list[Path]] = defaultdict(list)
     packages: list[LockedPackage] = []
     conda = _Conda()
@@ -55,7 +55,7 @@ def read(path: Path) -> Requirements:
     packages += [_package(name, version, files, incomplete) for (name, version), files in sorted(releases.items())]
     packages += conda.packages(incomplete)
     if not packages and not conda.left_out:
-        raise InputError(f"{path} holds no wheel", hint="name a folder of wheels, or a requirements or lock file")
+        raise InputError(f"{path} has no wheels", hint="name a folder of wheels, or a requirements or lock file")
     return Requirements(
         path=path,
         format=InputFormat.WHEELS,
@@ -152,5 +152,5 @@ def _needs(wheel: Path, incomplete: list[str]) -> Needs:
         incomplete.append(f"the dependencies of {wheel.name}: it has no METADATA")
         return Needs()
     needs = parse_needs(requires)
-    incomplete += [f"{wheel.name}: a requirement was passed over: {line!r}" for line in needs.malformed]
+    incomplete += [f"{wheel.name}: skipped an invalid requirement: {line!r}" for line in needs.malformed]
     return needs

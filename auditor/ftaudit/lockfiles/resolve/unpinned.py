@@ -117,6 +117,8 @@ class _Resolution:
         """Why the dependencies of releases are unknown; releases that uv then discards do not count."""
         self._wanted: dict[NormalizedName, Version] = {}
         """The newest versions of packages for which uv chose older ones, requested to learn the reason."""
+        self._held: dict[NormalizedName, Version] = {}
+        """The versions that uv chose for the others, as minimums: otherwise uv chooses older ones and does not fail."""
         self._tried: set[tuple[NormalizedName, Version]] = set()
 
     def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
@@ -145,11 +147,10 @@ class _Resolution:
                     return
                 continue
             failure = answer
-            if self._wanted and not self._learn(answer):
-                # They are incompatible with the rest, or uv does not answer: its own choice remains.
-                self._wanted = {}
-                continue
             if self._wanted:
+                if not self._learn(answer):
+                    # They are incompatible with the rest, or uv does not answer: its own choice remains.
+                    self._wanted = {}
                 continue
             if answer.kind is FailureKind.OUT_OF_REACH and self._leave_out(answer):
                 continue
@@ -192,6 +193,7 @@ class _Resolution:
             newest = self._newest(name, find(name, version))
             if newest is not None:
                 self._wanted[name] = newest
+        self._held = {each.name: each.version for each in self._answer if each.version is not None}
         return bool(self._wanted)
 
     def _newest(self, name: NormalizedName, versions: Iterable[Version]) -> Version | None:
@@ -369,6 +371,11 @@ class _Resolution:
             constraints=[
                 *(_line(constraint) for constraint in constraints),
                 *(f"{name}=={version}" for name, version in self._wanted.items()),
+                *(
+                    f"{name}>={version}"
+                    for name, version in self._held.items()
+                    if self._wanted and name not in self._wanted
+                ),
             ],
             overrides=overrides,
             stand_ins=self._stand_ins,
@@ -445,6 +452,13 @@ class _Resolution:
         if name in self._excluded:
             return False
         version = self._known.get(name) or culprit.version
+        if version is not None and version == self._wanted.get(name) and failure.kind is FailureKind.NO_WHEEL:
+            if name in self._any_sdist:  # It has no sdist either, so no installer takes it.
+                self._any_sdist.discard(name)
+                del self._wanted[name]
+            else:
+                self._any_sdist.add(name)
+            return True
         if version is not None and (name, version) not in self._stand_ins:
             self._stand_in(name, version, failure)
             return True
@@ -501,9 +515,7 @@ class _Resolution:
         """First keep every pin against the requirements of others; then drop the unpinned root that uv names last."""
         if not self._forced and any(root.exact for root in self._listed.named.values()):
             self._forced = True
-            self._notes.append(
-                f"the requirements exclude each other; each pin is checked as written: {failure.message}"
-            )
+            self._notes.append(f"the requirements conflict, so each pin is checked as written: {failure.message}")
             return True
         named = [name for name in self._listed.named if name not in self._excluded and _mentions(failure.message, name)]
         loose = [name for name in named if self._listed.named[name].exact is None] or named

@@ -113,7 +113,7 @@ def ask(question: UvRequest, folder: Path, timeout: float) -> tuple[Resolved, ..
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Failure(kind=FailureKind.OUT_OF_REACH, message=f"uv gave no answer in {timeout:.0f} s")
+        return Failure(kind=FailureKind.OUT_OF_REACH, message=f"uv did not finish in {timeout:.0f} s")
     except OSError as error:
         raise ResolutionError(f"uv cannot be run: {error.strerror}", hint="pip install --force-reinstall uv") from error
     if done.returncode == 0:
@@ -244,7 +244,7 @@ def parse_answer(text: str) -> tuple[Resolved, ...]:
         try:
             parsed = Requirement(requirement.strip())
         except InvalidRequirement as error:
-            raise ResolutionError(f"uv answered what ftaudit cannot read: {requirement.strip()!r}") from error
+            raise ResolutionError(f"uv printed something that ftaudit cannot read: {requirement.strip()!r}") from error
         version = next((Version(s.version) for s in parsed.specifier if s.operator in ("==", "===")), None)
         if parsed.url and (named := parse_file(parsed.url)):
             version = named[1]

@@ -54,9 +54,9 @@ def _title(kind: WheelKind | None, outlook: Outlook) -> tuple[str, str]:
         case WheelKind.FREE_THREADED:
             return tag, f"each needs another build for {outlook.after}"
         case WheelKind.ABI3T:
-            return "abi3t", f"{outlook.after} takes the same wheel"
+            return "abi3t", f"{outlook.after} can use the same wheel"
         case WheelKind.NATIVE:
-            return "not bound to an ABI", f"{outlook.after} takes the same wheel"
+            return "not bound to an ABI", f"{outlook.after} can use the same wheel"
         case WheelKind.PURE:
             return "pure Python", "nothing to build"
 

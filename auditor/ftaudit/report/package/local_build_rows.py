@@ -87,9 +87,9 @@ def answer_phrase(build: LocalBuild) -> str:
         case BuildAnswer.TURNS_GIL_ON:
             return f"builds and turns the GIL on: {', '.join(build.culprits) or 'an unidentified module'}"
         case BuildAnswer.BROKEN:
-            return "builds, and its modules cannot be imported"
+            return "builds, but its modules cannot be imported"
         case BuildAnswer.UNDECIDED:
-            return "builds, and what its modules do could not be determined"
+            return "builds, but its effect on the GIL could not be determined"
         case BuildAnswer.REFUSES:
             return "refuses to build for free-threaded Python"
         case BuildAnswer.FAILS if build.problem is BuildProblem.UNREACHABLE:
@@ -103,7 +103,7 @@ def problem_phrase(build: LocalBuild) -> str:
     missing = build.missing or "something"
     match build.problem:
         case BuildProblem.REQUIREMENTS:
-            return f"its build requirements cannot be installed from wheels ({missing})"
+            return f"its build requirements have no wheels to install ({missing})"
         case BuildProblem.COMPILER:
             return "there is no compiler"
         case BuildProblem.TOOL:
@@ -113,7 +113,7 @@ def problem_phrase(build: LocalBuild) -> str:
         case BuildProblem.LIBRARY:
             return f"the library {missing} is missing"
         case BuildProblem.LIMITED_API:
-            return "it asks for the limited API, which free-threaded builds do not have before 3.15"
+            return "it uses the limited API, which free-threaded builds do not have before 3.15"
         case BuildProblem.CRATES:
             return "it needs Rust crates, and a build has no network"
         case BuildProblem.NETWORK:
@@ -123,11 +123,11 @@ def problem_phrase(build: LocalBuild) -> str:
         case BuildProblem.MEMORY:
             return "it needs too much memory"
         case BuildProblem.DISK:
-            return "it writes too much"
+            return "it writes too much data"
         case BuildProblem.OUTPUT:
-            return "it prints too much"
+            return "it prints too much output"
         case BuildProblem.SANDBOX:
-            return "this system cannot confine it"
+            return "this system cannot run it in a sandbox"
         case BuildProblem.UNREACHABLE:
             return "its source distribution could not be fetched"
         case BuildProblem.SDIST:

@@ -28,7 +28,10 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
         answer = headline(report)
         word, sentence = answer.word, answer.sentence
         if report.exit_code == 0:
-            word, sentence = "NO FAILURE", "nothing failed in what was driven. That does not mean that it is safe."
+            word, sentence = (
+                "NO FAILURE",
+                ("nothing failed in the calls that were made. That does not mean that the package is safe."),
+            )
         console.print(Text.assemble((word, _WORDS.get(word, "bold green")), ": ", clean(sentence)))
         for package in report.packages:
             if package.facts.stress.reason is not None and package.facts.stress.status is Status.SKIPPED:

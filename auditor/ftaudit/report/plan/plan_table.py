@@ -95,7 +95,7 @@ def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, writt
             _proof(console, proof)
         _outlook(console, plan)
         notes = [f"not checked: {what}" for what in plan.incomplete]
-        notes += [f"not known, today or then: {', '.join(plan.unknown)}"] if plan.unknown else []
+        notes += [f"not known, before and after the changes: {', '.join(plan.unknown)}"] if plan.unknown else []
         notes += [f"note: {note}" for note in plan.notes]
         if notes:
             console.print()
@@ -132,7 +132,7 @@ def _changes(console: Console, plan: Plan) -> None:
 def _about(change: Change, plan: Plan) -> Iterator[tuple[str, str]]:
     yield "", plan_sentences.change_reason(change)
     if change.needed_by:
-        yield "needed by ", f"the change of {', '.join(change.needed_by)}"
+        yield "needed by ", f"the change to {', '.join(change.needed_by)}"
     if change.kind is ChangeKind.CONSTRAINT:
         yield "new line: ", change.new
     for said in plan_sentences.change_evidence(change, plan.ways):
@@ -205,7 +205,7 @@ def _switches(ways: Iterable[WayOut]) -> Iterator[tuple[str, str]]:
         for switch in way.switches:
             yield (
                 "or set ",
-                f"{switch.setting}: {switch.effect} (a hint from {switch.source}, read on {switch.checked})",
+                f"{switch.setting}: {switch.effect} (from {switch.source}, read on {switch.checked})",
             )
 
 
@@ -219,11 +219,11 @@ def _proof(console: Console, proof: Proof) -> None:
     if proof.status is ProofStatus.RESOLVED:
         changed = ", ".join(f"{one.name} {one.version} {one.verdict}" for one in proof.checked)
         lines = [("", f"uv resolves {counted(len(proof.resolved), 'package')} together")]
-        lines += [("audited again: ", changed)] if changed else []
+        lines += [("audited: ", changed)] if changed else []
     else:
         lines = [("", proof.reason or str(proof.status))]
-    lines += [("once written: ", proof.command)] if proof.command else []
-    lines += [("not shown: ", what) for what in proof.not_proven]
+    lines += [("to resolve the written file: ", proof.command)] if proof.command else []
+    lines += [("not proven: ", what) for what in proof.not_proven]
     _lines(console, lines, indent=2)
 
 

@@ -53,13 +53,13 @@ VERDICT_RULES: Final = {
     Verdict.UNAVAILABLE: (
         Severity.ERROR,
         "No wheel that the target installs, and no sdist.",
-        "No file of this version can be installed on the free-threaded target on this platform.",
+        "The free-threaded target cannot install any file of this version on this platform.",
         "Use another version, platform or package.",
     ),
     Verdict.BROKEN: (
         Severity.ERROR,
         "Installers refuse its wheel, or importing it crashes, hangs or fails.",
-        "Its own code fails under the free-threaded target: the reason says how.",
+        "Its own code fails under the free-threaded target. The reason has the details.",
         "Use another version, and report the crash upstream.",
     ),
     Verdict.UNKNOWN: (
@@ -70,7 +70,7 @@ VERDICT_RULES: Final = {
     ),
     Verdict.FALLBACK: (
         Severity.INFO,
-        "The target gets the pure-Python wheel although compiled ones exist.",
+        "The target installs the pure-Python wheel, though compiled wheels exist.",
         "It works, and is slower than what the GIL-enabled build gets.",
         "Ask upstream for a wheel for the free-threaded build.",
     ),

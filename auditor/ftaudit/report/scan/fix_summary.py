@@ -80,9 +80,12 @@ def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator
         yield f"no edit at {finding.location} ({finding.code}): {obstacle_phrase(obstacle)}"
     edited = sum(isinstance(finding.fix, Fix) for finding in earned.silent)
     if edited:
-        yield f"{counted(edited, 'edit')}: each says that a module is safe without the GIL. Not examined:"
+        yield (
+            f"{counted(edited, 'edit')}: each one declares that a module is "
+            f"safe without the GIL. ftaudit did not examine:"
+        )
         yield from (f"  - {each}" for each in not_examined(result, earned.stressed))
-        yield "What comes next:"
+        yield "Next steps:"
         yield from (f"  {number}. {step}" for number, step in enumerate(_next_steps(earned), 1))
 
 
@@ -121,7 +124,7 @@ def obstacle_phrase(obstacle: Obstacle) -> str:
     """Return why a finding has no fix, as the end of a sentence."""
     match obstacle:
         case Obstacle.IN_MACRO:
-            return "the place is in a macro, or a macro that may leave the function follows"
+            return "the place is in a macro, or before a macro that can return from the function"
         case Obstacle.IN_HEADER:
             return "the place is in a header"
         case Obstacle.IN_ARGUMENT:

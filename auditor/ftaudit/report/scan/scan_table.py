@@ -152,7 +152,7 @@ def _order(console: Console, result: ScanResult) -> None:
     todo = tasks(result)
     if not todo and result.unread:
         return
-    console.print(Text("Porting order" if todo else "What comes next", style="bold"))
+    console.print(Text("Porting order" if todo else "Next steps", style="bold"))
     for number, task in enumerate(todo, 1):
         titles = ", ".join(task.titles[:_MOST_TITLES])
         more = f" and {len(task.titles) - _MOST_TITLES} more" if len(task.titles) > _MOST_TITLES else ""

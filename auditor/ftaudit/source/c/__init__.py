@@ -61,7 +61,7 @@ class CReader(Reader):
 
     def gaps(self, context: CTree) -> Iterable[tuple[str, int | None, str]]:
         """Yield the files that make a module although no entry point was recognised in the tree."""
-        reason = "makes a module, but no entry point was recognised: what it declares could not be determined"
+        reason = "makes a module, but no entry point was recognized, so its declaration could not be determined"
         return ((path, line, reason) for path, line in context.without_entry)
 
     def has_state(self, source: SourceFile, context: TreeContext) -> bool:
@@ -125,15 +125,15 @@ def _check_brackets(source: SourceFile) -> None:
         code = preprocess(mask_comments(text)[0], {}).code
         longest = max(len(_NO_MATTER.sub("", piece)) for piece in _STATEMENT_ENDS.split(code))
         if longest > LONGEST_STATEMENT:
-            raise ParseError(f"no C or C++: more than {LONGEST_STATEMENT:,} characters without an end of a statement")
+            raise ParseError(f"not C or C++: more than {LONGEST_STATEMENT:,} characters without an end of a statement")
     counts = {bracket: text.count(bracket) for bracket in "(){}[]"}
     for opening, closing in ("()", "{}", "[]"):
         if abs(counts[opening] - counts[closing]) > MOST_UNCLOSED:
-            raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} have no counterpart")
+            raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} are unmatched")
     if source.path.endswith(_WHOLE):
         opened, closed = counts["{"], counts["}"]
         if abs(opened - closed) >= LEAST_BROKEN and min(opened, closed) * 3 < max(opened, closed):
-            raise ParseError(f"no C or C++: {opened:,} {{ and {closed:,} }}")
+            raise ParseError(f"not C or C++: {opened:,} {{ and {closed:,} }}")
 
 
 def _c_of(source: SourceFile) -> SourceFile:

@@ -136,7 +136,7 @@ def fix_findings(path: str, data: bytes, findings: Sequence[Finding], asked: Fix
     units: dict[Language | None, Unit] = {}
     languages = languages_of(PurePosixPath(path), data)
     if not languages:
-        raise ParseError("no language that is read")
+        raise ParseError("not a language that ftaudit reads")
     return [_offer(path, data, finding, languages, units, asked) for finding in findings]
 
 

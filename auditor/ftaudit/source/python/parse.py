@@ -82,4 +82,4 @@ def _nested(work: Callable[[], Result]) -> Result:
     try:
         return with_deep_stack(work, recursion=_DEEP_RECURSION)
     except (RecursionError, MemoryError) as error:
-        raise ParseError("nested deeper than the parser goes") from error
+        raise ParseError("nested too deeply for the parser") from error

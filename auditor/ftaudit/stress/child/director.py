@@ -170,7 +170,7 @@ class Director:
         self.work(UnitLanes(self.learner, self.free, self.job["seed"], self.job["threads"]), entries)
         for callable_ in self.learner.callables.values():
             if not callable_.driven and not callable_.reason:
-                callable_.reason = "the budget was used up before it was driven"
+                callable_.reason = "the time budget ended before it was called"
 
     def work(self, lanes: UnitLanes, entries: list[dict[str, Any]]) -> None:
         """Learn, and run units of what is learned, until the budget is used up."""

@@ -144,9 +144,9 @@ class Learner:
             known.reason = SLOW_REASON
         known.calls = found = quick
         if not found:
-            known.reason = "its name says that it destroys something" if dangerous else known.reason
+            known.reason = "its name suggests that it destroys something" if dangerous else known.reason
             return
-        known.reason = "the budget was used up before it was driven"
+        known.reason = "the time budget ended before it was called"
         for row in found:
             for kind, maker in own.items():
                 if maker in row["call"]:
@@ -204,7 +204,7 @@ class Learner:
                 self.messages = [text for text in result.get("messages", ()) if isinstance(text, str)]
                 if not found and not reason:
                     errors = sorted(result["errors"], key=lambda name: -result["errors"][name])
-                    reason = f"no arguments were found that it takes ({', '.join(errors[:3]) or 'none tried'})"
+                    reason = f"ftaudit found no arguments that it accepts ({', '.join(errors[:3]) or 'none tried'})"
                 break
             crashes += 1
             place = max(int(answer["progress"][0]), skip)
@@ -278,7 +278,7 @@ class Learner:
                     entry.reason = "it raises in one thread"
                 continue
             done[row["name"]] += 1
-            entry.reason = "the budget was used up before it was driven"
+            entry.reason = "the time budget ended before it was called"
             entry.recipe = bool(row.get("recipe"))
             quick = [each for each in found if each["cpu"] <= SLOW]
             if not quick:

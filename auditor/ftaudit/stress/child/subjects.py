@@ -31,7 +31,7 @@ class KnownCallable:
         self.driven = False
         self.recipe = False
         """Whether a recipe makes it callable."""
-        self.reason = "the budget was used up before it was tried"
+        self.reason = "the time budget ended before it was tried"
 
 
 class SharedType:

@@ -32,14 +32,14 @@ OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKN
 """From the best to the worst."""
 _STATES: Final[tuple[Verdict | Readiness, ...]] = (*OF_THE_BAR[:3], Readiness.NEEDS_BLOCKED, *OF_THE_BAR[3:])
 MEANINGS: Final[Mapping[Verdict | Readiness, str]] = {
-    Readiness.NEEDS_BLOCKED: "works itself, but needs a package that is blocked",
-    Verdict.READY: "compiled, and leaves the GIL off",
+    Readiness.NEEDS_BLOCKED: "works, but needs a package that is blocked",
+    Verdict.READY: "compiled code that leaves the GIL off",
     Verdict.PURE: "no compiled code",
     Verdict.FALLBACK: "works without its compiled code, but slower",
-    Verdict.REENABLES_GIL: "installs, and turns the GIL back on",
-    Verdict.SOURCE_ONLY: "no wheel to install, an sdist to build",
+    Verdict.REENABLES_GIL: "installs, but turns the GIL back on",
+    Verdict.SOURCE_ONLY: "no wheel to install, but an sdist to build",
     Verdict.UNAVAILABLE: "neither wheel nor sdist",
-    Verdict.BROKEN: "installs, and fails on import",
+    Verdict.BROKEN: "installs, but fails on import",
     Verdict.UNKNOWN: "could not be checked",
 }
 T = TypeVar("T")
