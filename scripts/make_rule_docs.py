@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ftaudit.registry import load_rules
 from ftaudit.rule import PackageExample, PackageRule, Rule, SourceExample, SourceRule
+from ftaudit.target import DEFAULT_TARGET
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "rules"
 GROUPS = {
@@ -94,6 +95,8 @@ def source_example(rule: SourceRule, example: SourceExample) -> Iterator[str]:
     notes = [f"`{example.path}`"] if example.path else []
     if example.lines:
         notes.append(("line " if len(example.lines) == 1 else "lines ") + ", ".join(map(str, example.lines)))
+    if example.target != DEFAULT_TARGET:
+        notes.append(f"with `--target {example.target}`")
     if notes:
         yield from (f"{', '.join(notes)}:", "")
     suffix = Path(example.path).suffix if example.path else ""
