@@ -189,7 +189,7 @@ def sentence(reason: Reason, where: str) -> str:
         case Plainly():
             return _PLAINLY[reason]
         case AllOff():
-            return f"{_all_of(reason.total)} the GIL off ({'imported' if reason.imported else 'read'})"
+            return f"{_all_of(reason.total)} the GIL off ({'seen on import' if reason.imported else 'read from the binaries'})"
 
 
 def step_sentence(step: Step, where: str) -> str:

@@ -102,8 +102,8 @@ class Prover:
                 why = "--static"
             elif not case.platform.is_host:
                 why = f"this machine cannot run code for {case.platform.name}"
-            yield f"not imported; only the binaries in the wheels were read: {why}"
-        yield "that your own code works with these versions: run its tests"
+            yield f"imports, because only the binaries in the wheels were read ({why})"
+        yield "that your own code works with these versions; run its tests"
 
     def _free_threaded(self, case: ProposalCase, selection: Selection) -> Iterator[str]:
         """Ask uv again with only the wheels of the free-threaded build; yield the packages without one."""
