@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RENDERED = frozenset(
-    {"reasons", "reason", "next_step", "notes", "note", "how", "problem", "problems", "message", "sentence", "told"}
+    {
+        "reasons",
+        "reason",
+        "next_step",
+        "notes",
+        "note",
+        "how",
+        "problem",
+        "problems",
+        "message",
+        "sentence",
+        "explanation",
+    }
     | {"detail", "incomplete", "warnings", "phrase", "shared", "opaque", "comes_from", "not_proven", "refused"}
 )
 """Attributes that hold text for people."""

@@ -27,8 +27,8 @@ def fingerprints(findings: Iterable[Finding], frames: Frames) -> list[str]:
         finding = every[number]
         what = (finding.code, _path(finding), " ".join(_text(finding, frames).split()))
         seen[what] += 1
-        told = "\0".join((*what, str(seen[what])))
-        made[number] = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
+        text = "\0".join((*what, str(seen[what])))
+        made[number] = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
     return made
 
 

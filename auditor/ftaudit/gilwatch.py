@@ -269,8 +269,8 @@ def gil_is_on() -> bool:
 
 def forced() -> bool | None:
     """Return the value of `PYTHON_GIL` or `-X gil`, or `None` if neither is set: CPython then decides."""
-    said: int | None = getattr(sys.flags, "gil", None)
-    return None if said is None else bool(said)
+    text: int | None = getattr(sys.flags, "gil", None)
+    return None if text is None else bool(text)
 
 
 def find_loaded() -> list[str]:

@@ -51,8 +51,8 @@ class Guard:
                 self._say("PYTHON_GIL or -X gil turned the GIL on, so there is nothing to guard", GilEnabledWarning)
                 return
             case False:
-                told = "PYTHON_GIL=0 or -X gil=0 keeps the GIL off even for modules that need it, "
-                self._say(told + "and CPython does not report which modules those are", RuntimeWarning)
+                text = "PYTHON_GIL=0 or -X gil=0 keeps the GIL off even for modules that need it, "
+                self._say(text + "and CPython does not report which modules those are", RuntimeWarning)
                 return
         if gilwatch.gil_is_on():
             loaded = ", ".join(gilwatch.find_loaded()) or "none from a file"

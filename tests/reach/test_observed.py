@@ -43,7 +43,7 @@ def observed(*loads: SeenLoad, completed: tuple[str, ...] = (), programs: tuple[
 
 
 def differences(found: ReachAnswer) -> list[tuple[str, str, bool, bool]]:
-    return [(each.module, each.said.value, each.loaded, each.outside) for each in found.differences]
+    return [(each.module, each.predicted.value, each.loaded, each.outside) for each in found.differences]
 
 
 def classes(found: ReachAnswer) -> dict[str, str]:
@@ -118,4 +118,4 @@ def test_a_record_of_another_interpreter_is_reported_and_not_compared(tmp_path: 
     run = ComparedRun(kind=RunKind.RECORDED, run="r.json", other="CPython 3.9 on win32 AMD64")
     found = compare_with_runs(answer(tmp_path), [ObservedRun(run=run, loads={"lib.never": load("app", "lib.never")})])
     assert (differences(found), classes(found)) == ([], SAID)
-    assert list(reach_summary(found))[-1] == ("r.json was not compared: its runs are of CPython 3.9 on win32 AMD64")
+    assert list(reach_summary(found))[-1] == ("r.json was not compared: its runs are from CPython 3.9 on win32 AMD64")

@@ -51,7 +51,7 @@ WORST = report(
     ),
     package(
         facts(module(f"x.{ALL}", binary=GilDeclaration.USED, framework=ALL), name="worse"),
-        step=Remedy(told=ALL, rule=ALL),
+        step=Remedy(text=ALL, rule=ALL),
     ),
 )
 WORST = replace(WORST, notes=(ALL,), incomplete=(ALL,), inputs=(ALL,))

@@ -90,12 +90,12 @@ def _gone(result: ScanResult, baseline: Baseline | None, seen: Collection[Findin
     gone = sorted(_answerable(result, baseline, whole=whole) - set(seen))
     if not gone:
         return []
-    told = named(dict.fromkeys(f"{key.rule} in {key.path}" for key in gone), most=3)
+    text = named(dict.fromkeys(f"{key.rule} in {key.path}" for key in gone), most=3)
     one = len(gone) == 1
     problems = (
         "1 problem in the baseline no longer occurs" if one else f"{len(gone)} problems in the baseline no longer occur"
     )
-    return [f"{problems} ({told}); --update-baseline removes {'it' if one else 'them'}"]
+    return [f"{problems} ({text}); --update-baseline removes {'it' if one else 'them'}"]
 
 
 def _by_baseline(baseline: Baseline) -> Acceptance:

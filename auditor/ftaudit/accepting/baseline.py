@@ -76,9 +76,9 @@ def parse_baseline(data: bytes, path: Path) -> Baseline:
     if not isinstance(document, dict) or "ftaudit_baseline" not in document:
         raise InputError(f'{path} is not a baseline: it lacks "ftaudit_baseline"', hint="name another file")
     if document["ftaudit_baseline"] != VERSION:
-        told = str(document["ftaudit_baseline"])[:20]
+        text = str(document["ftaudit_baseline"])[:20]
         hint = "a different ftaudit release wrote it; use that release, or create it again with --update-baseline"
-        raise InputError(f"{path} has version {told} of the format; this release reads {VERSION}", hint=hint)
+        raise InputError(f"{path} has version {text} of the format; this release reads {VERSION}", hint=hint)
     packages: dict[PackageKey, Verdict] = {}
     for number, row in _rows(document, "packages", path):
         name, platform, target, verdict = _texts(row, ("package", "platform", "target", "verdict"), number, path)
@@ -106,8 +106,8 @@ def render_baseline(baseline: Baseline) -> str:
 
 
 def _lines(rows: Iterable[Mapping[str, str]]) -> str:
-    told = [f"    {json.dumps(row, ensure_ascii=False)}" for row in rows]
-    return "[\n" + ",\n".join(told) + "\n  ]" if told else "[]"
+    parts = [f"    {json.dumps(row, ensure_ascii=False)}" for row in rows]
+    return "[\n" + ",\n".join(parts) + "\n  ]" if parts else "[]"
 
 
 def _rows(document: Mapping[str, Any], key: str, path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:

@@ -102,17 +102,17 @@ def _stand(report: Report, baseline: Baseline) -> Report:
     gone = [key for key in mine if key not in blocked and key not in unsure]
     notes = []
     if gone:
-        told = named(f"{key.package} on {key.platform}" if len(report.platforms) > 1 else key.package for key in gone)
+        text = named(f"{key.package} on {key.platform}" if len(report.platforms) > 1 else key.package for key in gone)
         one = len(gone) == 1
         problems = (
             "1 problem in the baseline no longer occurs"
             if one
             else f"{len(gone)} problems in the baseline no longer occur"
         )
-        notes.append(f"{problems} ({told}); --update-baseline removes {'it' if one else 'them'}")
+        notes.append(f"{problems} ({text}); --update-baseline removes {'it' if one else 'them'}")
     if unsure:
-        told = named(dict.fromkeys(key.package for key in sorted(unsure)))
-        notes.append(f"recorded in the baseline, but not checked in this run: {told}")
+        text = named(dict.fromkeys(key.package for key in sorted(unsure)))
+        notes.append(f"recorded in the baseline, but not checked in this run: {text}")
     return replace(report, packages=tuple(rows), notes=(*report.notes, *notes))
 
 

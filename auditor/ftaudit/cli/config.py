@@ -86,13 +86,13 @@ def _lines(settings: Iterable[Setting]) -> list[SettingLine]:
 
     together: dict[tuple[str, str, str, str | None], list[Setting]] = {}
     for setting in settings:
-        same = (setting.key.name, repr(setting.said), setting.origin.value, setting.where)
+        same = (setting.key.name, repr(setting.plain), setting.origin.value, setting.where)
         together.setdefault(same, []).append(setting)
     return sorted(
         (
             SettingLine(
                 key=group[0].key.name,
-                value=group[0].said,
+                value=group[0].plain,
                 origin=group[0].origin.value,
                 where=group[0].where,
                 commands=tuple(dict.fromkeys(setting.key.command for setting in group)),

@@ -73,8 +73,8 @@ def run_export(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
     made = export_facts(settings_of(options).cache, options.output, by=options.by)
     size = options.output.stat().st_size
-    told = f"{made.wheels} wheels, {made.answers} answers, {size / 1e3:.1f} kB"
-    return CommandAnswer(text=f"{options.output}: {told}, {size / made.wheels:.0f} bytes per wheel\n")
+    text = f"{made.wheels} wheels, {made.answers} answers, {size / 1e3:.1f} kB"
+    return CommandAnswer(text=f"{options.output}: {text}, {size / made.wheels:.0f} bytes per wheel\n")
 
 
 def run_import(options: argparse.Namespace, screen: Screen) -> CommandAnswer:

@@ -39,8 +39,8 @@ def add_parsers(commands: Any) -> None:
     add_reach(plan)
     changes = plan.add_argument_group("changes")
     choices = ("nearest", "patch", "newest")
-    told = "move to the nearest (default), patch or newest release"
-    changes.add_argument("--prefer", choices=choices, default="nearest", metavar="WHICH", help=told)
+    text = "move to the nearest (default), patch or newest release"
+    changes.add_argument("--prefer", choices=choices, default="nearest", metavar="WHICH", help=text)
     edits = changes.add_mutually_exclusive_group()
     edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, change no file")
     edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")

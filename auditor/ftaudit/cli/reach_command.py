@@ -77,11 +77,11 @@ def summary(record: LoadRecord) -> Iterator[str]:
     """Yield how much was loaded, and what turned the GIL on."""
     for loads in record.every:
         kind = "free-threaded" if loads.surroundings.free_threaded else "with a GIL"
-        told = f"CPython {loads.surroundings.python} ({kind}): {_count(loads.processes, 'process', 'processes')}"
-        told += f", {_count(len(loads.modules), 'extension module', 'extension modules')}"
+        text = f"CPython {loads.surroundings.python} ({kind}): {_count(loads.processes, 'process', 'processes')}"
+        text += f", {_count(len(loads.modules), 'extension module', 'extension modules')}"
         if loads.unfinished:
-            told += f"; {loads.unfinished} ended without exit handlers"
-        yield told
+            text += f"; {loads.unfinished} ended without exit handlers"
+        yield text
         guilty = sorted((load for load in loads.modules if load.requires_gil), key=lambda load: not load.turned_gil_on)
         for load in guilty[:LISTED]:
             did = "turned the GIL on" if load.turned_gil_on else "requires the GIL"
@@ -100,8 +100,8 @@ def summary(record: LoadRecord) -> Iterator[str]:
 
 def chain_of(load: Load) -> str:
     """Return the imports that led to a module, and the user's line."""
-    told = " → ".join(load.chain) or "it was loaded before the recording started"
-    return f"{told} ({load.path}:{load.line})" if load.path else told
+    text = " → ".join(load.chain) or "it was loaded before the recording started"
+    return f"{text} ({load.path}:{load.line})" if load.path else text
 
 
 def _count(number: int, one: str, many: str) -> str:

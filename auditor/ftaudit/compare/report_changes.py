@@ -99,9 +99,9 @@ def compare(old: Document, new: Document) -> Comparison:
             made.not_compared.append(f"{what}: in {old.name if mine else new.name} only")
     made.unsure += (f"the new report is incomplete: {what}" for what in new.incomplete[:3])
     if not made.common:
-        told = "; ".join(made.not_compared)
+        text = "; ".join(made.not_compared)
         raise InputError(
-            f"{old.name} and {new.name} have nothing in common: {told}",
+            f"{old.name} and {new.name} have nothing in common: {text}",
             hint="compare two reports of the same inputs, targets and platforms",
         )
     return Comparison(
@@ -129,8 +129,8 @@ def _pairs(what: str, old: Sequence[Part], new: Sequence[Part], made: _Made) -> 
 
 
 def _order(change: ReportChange) -> tuple[int, str, tuple[str, ...], str]:
-    told = "" if change.finding is None else f"{change.finding.code} {change.finding.message}"
-    return _KINDS.index(change.kind), change.subject, change.platforms, told
+    text = "" if change.finding is None else f"{change.finding.code} {change.finding.message}"
+    return _KINDS.index(change.kind), change.subject, change.platforms, text
 
 
 class _Made:
@@ -182,8 +182,8 @@ class _Made:
         if before and after:
             whole = all(row.source_scanned for row in (*before, *after))
             if not whole and any(row.source_scanned for row in (*before, *after)):
-                told = "the findings in source distributions: only one of the reports scanned them (--source)"
-                self.not_compared += [told] if told not in self.not_compared else []
+                text = "the findings in source distributions: only one of the reports scanned them (--source)"
+                self.not_compared += [text] if text not in self.not_compared else []
             # A changed verdict already covers these findings, module by module.
             judged = kind in (ReportChangeKind.WORSE, ReportChangeKind.BETTER, ReportChangeKind.UNCLEAR)
             first, second = (

@@ -32,7 +32,7 @@ class Setting:
     origin: SettingOrigin
     where: str | None = None
     """The option, the variable, or the file and line."""
-    said: Any = None
+    plain: Any = None
     """The value that a reader sees."""
 
 
@@ -49,14 +49,14 @@ def _settle(
     if key.dest in given:
         value = given[key.dest]
         return Setting(
-            key=key, value=value, origin=SettingOrigin.COMMAND_LINE, where=f"--{key.name}", said=key.plain(value)
+            key=key, value=value, origin=SettingOrigin.COMMAND_LINE, where=f"--{key.name}", plain=key.plain(value)
         )
     variable = next((name for name in key.variables if environment.get(name, "").strip()), None)
     if variable is not None:
-        said = environment[variable].strip()
-        return Setting(key=key, value=key.default, origin=SettingOrigin.ENVIRONMENT, where=variable, said=said)
+        text = environment[variable].strip()
+        return Setting(key=key, value=key.default, origin=SettingOrigin.ENVIRONMENT, where=variable, plain=text)
     found = configuration.values.get((key.command, key.dest))
     if found is not None:
         where = str(found.location)
-        return Setting(key=key, value=found.value, origin=SettingOrigin.FILE, where=where, said=key.plain(found.value))
-    return Setting(key=key, value=key.default, origin=SettingOrigin.DEFAULT, said=key.plain(key.default))
+        return Setting(key=key, value=found.value, origin=SettingOrigin.FILE, where=where, plain=key.plain(found.value))
+    return Setting(key=key, value=key.default, origin=SettingOrigin.DEFAULT, plain=key.plain(key.default))

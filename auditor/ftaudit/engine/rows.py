@@ -146,7 +146,7 @@ def make_rows(
 def _remedy(findings: Iterable[Finding]) -> Remedy | None:
     """Return what an author can do about the worst of the findings."""
     errors = (finding for finding in findings if finding.severity is Severity.ERROR)
-    return next((Remedy(told=worst.remedy, rule=worst.rule) for worst in errors if worst.remedy), None)
+    return next((Remedy(text=worst.remedy, rule=worst.rule) for worst in errors if worst.remedy), None)
 
 
 def _make(verdict: Verdict, facts: PackageFacts) -> MakeWheel | None:

@@ -210,10 +210,10 @@ class Index:
         if any(len(prints) != 1 or None in prints for prints in seen.values()):
             return None
         return {
-            ProjectPages(name=name, index_url=url): told
+            ProjectPages(name=name, index_url=url): text
             for url, prints in seen.items()
-            for told in prints
-            if told is not None
+            for text in prints
+            if text is not None
         }
 
     def doubt(self, name: NormalizedName, *, index_url: str | None = None) -> None:
@@ -367,8 +367,8 @@ def _gap(error: Exception) -> Gap:
         case FtauditError():
             return Gap(kind=GapKind.FAILED, detail=error.what, subject=error.about)
         case _:
-            told = f"{type(error).__name__}: {redact(str(error))[:200]}"
-            return Gap(kind=GapKind.FAILED, detail=f"ftaudit failed to read the index's answer: {told}")
+            text = f"{type(error).__name__}: {redact(str(error))[:200]}"
+            return Gap(kind=GapKind.FAILED, detail=f"ftaudit failed to read the index's answer: {text}")
 
 
 def _release(files: tuple[DistributionFile, ...], readers: list[PageReader]) -> ReleaseFiles:
@@ -385,13 +385,13 @@ def _release(files: tuple[DistributionFile, ...], readers: list[PageReader]) -> 
 
 def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
     """Return warnings about skipped files, and about the age of an answer that the index did not confirm."""
-    said = []
+    parts = []
     for reader in readers:
         if reader.skipped:
-            said.append(f"links skipped on {reader.entry.url}: {reader.skipped}")
+            parts.append(f"links skipped on {reader.entry.url}: {reader.skipped}")
         if reader.is_stale:
-            said.append(f"offline: the page is {_span(reader.entry.age)} old")
-    return tuple(said)
+            parts.append(f"offline: the page is {_span(reader.entry.age)} old")
+    return tuple(parts)
 
 
 def _span(seconds: float) -> str:

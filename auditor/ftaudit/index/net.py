@@ -341,8 +341,8 @@ def explain(error: BaseException) -> str:
         if following is None:
             break
         inner = following
-    said = redact(_NOISE.sub("", str(inner))).strip()[:200] or type(inner).__name__
-    return f"the proxy: {said}" if isinstance(error, requests.exceptions.ProxyError) else said
+    text = redact(_NOISE.sub("", str(inner))).strip()[:200] or type(inner).__name__
+    return f"the proxy: {text}" if isinstance(error, requests.exceptions.ProxyError) else text
 
 
 _NOISE: Final = re.compile(

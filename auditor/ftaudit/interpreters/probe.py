@@ -50,10 +50,10 @@ def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> 
         why = ran.errors.splitlines()[-1:] or [f"it ended with {ran.code}"]
         raise InterpreterError(f"{executable} does not run: {why[0]}")
     try:
-        said = json.loads(ran.output)
-        version, build = str(said["version"]), str(said["build"])
-        implementation, free_threaded = said["implementation"], said["free_threaded"]
-        path, missing = str(said["executable"]), tuple(map(str, said["missing"]))
+        text = json.loads(ran.output)
+        version, build = str(text["version"]), str(text["build"])
+        implementation, free_threaded = text["implementation"], text["free_threaded"]
+        path, missing = str(text["executable"]), tuple(map(str, text["missing"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InterpreterError(f"{executable} does not behave like a Python interpreter") from error
     wanted = ".".join(map(str, target.version))

@@ -110,8 +110,8 @@ def _without_wheel(facts: PackageFacts) -> Reasons:
         given=index.origin == "file",
     )
     rebuild = find_rebuild(facts.modules)
-    said = index.excluded if lack.sdist_excluded is None else tuple(e for e in index.excluded if e.is_wheel)
-    return (lack, *((rebuild,) if rebuild is not None and rebuild.tells else ()), *said)
+    text = index.excluded if lack.sdist_excluded is None else tuple(e for e in index.excluded if e.is_wheel)
+    return (lack, *((rebuild,) if rebuild is not None and rebuild.tells else ()), *text)
 
 
 def _sdist_excluded(facts: PackageFacts) -> Excluded | None:
@@ -143,13 +143,13 @@ def left_out_by_hashes(facts: PackageFacts) -> bool:
 
 
 def _refused(facts: PackageFacts) -> Reasons:
-    return tuple(RefusedWheel(told=told) for told in facts.binary.refused)
+    return tuple(RefusedWheel(detail=text) for text in facts.binary.refused)
 
 
 def _broken(facts: PackageFacts) -> Reasons:
     misfits, version = find_misfits(facts), parse_target(facts.target).version
     failing: list[Reason] = [
-        StartUpFails(file=file, told=ran.error or ran.outcome)
+        StartUpFails(file=file, detail=ran.error or ran.outcome)
         for file, ran in facts.runtime.startup
         if ran.outcome in CRASHES and not ran.environmental
     ]
@@ -158,7 +158,7 @@ def _broken(facts: PackageFacts) -> Reasons:
     ]
     if facts.binary.status is not Status.DONE or facts.modules:
         failing += [
-            ImportFails(name=name, told=runtime.error or runtime.outcome)
+            ImportFails(name=name, detail=runtime.error or runtime.outcome)
             for name, runtime in facts.runtime.toplevels
             if _fails_by_itself(name, runtime, facts.modules)
         ]
@@ -174,7 +174,7 @@ def _failure(module: ExtensionModule, misfit: Misfit | None, version: tuple[int,
         evidence=module.binary.free_threaded_evidence if gil_build and module.binary else None,
         refusal=module.binary.refusal if misfit is None and module.binary else None,
         version=version,
-        told=(module.runtime.error or module.runtime.outcome) if module.runtime else None,
+        detail=(module.runtime.error or module.runtime.outcome) if module.runtime else None,
     )
 
 
@@ -258,8 +258,8 @@ def _whys(unknown: Iterable[ExtensionModule], misfits: Mapping[str, Misfit]) -> 
     """Yield why modules could not be determined; a shared reason appears once."""
     why = {module.name: _why_unknown(module, misfits.get(module.path)) for module in unknown}
     counts = Counter(why.values())
-    told = (one if counts[one] > 1 else replace(one, module=name) for name, one in why.items())
-    yield from dict.fromkeys(told)
+    parts = (one if counts[one] > 1 else replace(one, module=name) for name, one in why.items())
+    yield from dict.fromkeys(parts)
 
 
 def _why_unknown(module: ExtensionModule, misfit: Misfit | None) -> WhyUndetermined:

@@ -49,9 +49,9 @@ def _pins_of_choice(
     remedy = f"; change {lock.remedy}, and lock again" if lock.remedy else ""
     if ranges and not any(each.contains(target.full_version, prereleases=True) for each in ranges):
         is_foreign = True
-        told = " or ".join(map(str, ranges))
+        text = " or ".join(map(str, ranges))
         incomplete.append(
-            f"{place} is locked for Python {told}, so its list for {target.name} may be incomplete{remedy}"
+            f"{place} is locked for Python {text}, so its list for {target.name} may be incomplete{remedy}"
         )
     is_elsewhere = bool(lock.platforms) and not any(_is_platform(each, platform) for each in lock.platforms)
     if is_elsewhere or not Markers(environment, lock.extras, lock.groups).any_hold(lock.environments, place):
@@ -119,7 +119,7 @@ def _together(selections: Sequence[Selection]) -> Selection:
     return Selection(
         pins=tuple(sorted(pins.values(), key=lambda pin: (pin.name, str(pin.version)))),
         notes=tuple(dict.fromkeys(note for selection in selections for note in selection.notes)),
-        incomplete=tuple(dict.fromkeys(told for selection in selections for told in selection.incomplete)),
+        incomplete=tuple(dict.fromkeys(text for selection in selections for text in selection.incomplete)),
     )
 
 

@@ -27,9 +27,9 @@ def in_source(found: InSource) -> str:
     """Return what an sdist declares, with the first place that shows it."""
     if found.declares is GilDeclaration.UNDETERMINED and not (found.places or found.unread):
         return f"{found.sdist}: no declaration was found that ftaudit knows"
-    told = DECLARES[found.declares]
+    text = DECLARES[found.declares]
     if found.places:
         more = f" and {len(found.places) - 1} more" if len(found.places) > 1 else ""
-        told = f"{told} ({found.places[0]}{more})"
+        text = f"{text} ({found.places[0]}{more})"
     unread = f", {found.unread} of its files could not be read" if found.unread else ""
-    return f"{found.sdist}: {told}{unread}"
+    return f"{found.sdist}: {text}{unread}"

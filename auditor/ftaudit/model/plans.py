@@ -66,7 +66,7 @@ class Candidate:
     """It has no wheel for any build and any platform."""
     yanked: str | None = None
     """Why the wheel that would be installed was yanked; may be empty."""
-    told: str | None = None
+    explanation: str | None = None
     """What uv or the audit of a proposed set reports for or against it."""
 
     @property

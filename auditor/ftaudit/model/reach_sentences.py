@@ -53,8 +53,8 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
             yield f"{found.module}: your code loads it at start, {_ways(found)}: {way(found.path, found.module)}"
         case ReachClass.START_IF:
             conditions = [condition for step in found.path for condition in step.conditions]
-            told = " and ".join(dict.fromkeys(map(condition_phrase, conditions[:2])))
-            yield f"{found.module}: your code loads it at start, if {told}: {way(found.path, found.module)}"
+            text = " and ".join(dict.fromkeys(map(condition_phrase, conditions[:2])))
+            yield f"{found.module}: your code loads it at start, if {text}: {way(found.path, found.module)}"
         case ReachClass.RUN:
             step = next((each for each in found.path if each.site.function), None)
             where = "a function" if step is None else function_name(step.site)
@@ -177,8 +177,8 @@ def open_phrase(site: OpenSite) -> str:
 
 def listed_sites(sites: Sequence[OpenSite]) -> str:
     """Return the first sites, and the number of others."""
-    told = ", ".join(dict.fromkeys(map(open_phrase, sites[:LISTED])))
-    return told + (f" and {len(sites) - LISTED} more" if len(sites) > LISTED else "")
+    text = ", ".join(dict.fromkeys(map(open_phrase, sites[:LISTED])))
+    return text + (f" and {len(sites) - LISTED} more" if len(sites) > LISTED else "")
 
 
 def reach_summary(reach: ReachAnswer) -> Iterator[str]:
@@ -233,16 +233,16 @@ _OPEN: Final = (
 
 
 def _places(sites: Sequence[OpenSite]) -> str:
-    told = [f"{site.file}:{site.line}" if site.line else site.file or site.module or site.package for site in sites]
-    return ", ".join(told[:LISTED]) + (f" and {len(told) - LISTED} more" if len(told) > LISTED else "")
+    parts = [f"{site.file}:{site.line}" if site.line else site.file or site.module or site.package for site in sites]
+    return ", ".join(parts[:LISTED]) + (f" and {len(parts) - LISTED} more" if len(parts) > LISTED else "")
 
 
 def difference_sentence(difference: Difference) -> str:
     """Return where a run differed from the analysis."""
-    said = WORDS[difference.said].removesuffix(" …")
+    text = WORDS[difference.predicted].removesuffix(" …")
     did = ("loaded it at start" if difference.at_start else "loaded it") if difference.loaded else "did not load it"
     what = "importing the start points with" if difference.run.kind is RunKind.SANDBOX else "a run in"
-    return f"{difference.module}: the analysis says `{said}`; {what} {difference.run.run} {did}"
+    return f"{difference.module}: the analysis says `{text}`; {what} {difference.run.run} {did}"
 
 
 def counts(found: Iterable[ModuleReach]) -> str:

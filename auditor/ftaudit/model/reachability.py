@@ -268,7 +268,7 @@ class Difference:
     """A module on which the analysis and a run disagree."""
 
     module: str
-    said: ReachClass
+    predicted: ReachClass
     loaded: bool
     """Whether the run loaded it."""
     at_start: bool

@@ -183,7 +183,7 @@ class RefusedWheel:
     """Installers refuse the wheel."""
 
     kind: ClassVar[str] = "refused"
-    told: str
+    detail: str
     """What is wrong with the wheel."""
 
 
@@ -202,7 +202,7 @@ class ModuleFails:
     """Why the target refuses it."""
     version: tuple[int, int] = (0, 0)
     """The target's."""
-    told: str | None = None
+    detail: str | None = None
     """How its import ended."""
 
 
@@ -212,7 +212,7 @@ class ImportFails:
 
     kind: ClassVar[str] = "import-fails"
     name: str
-    told: str
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,7 +221,7 @@ class StartUpFails:
 
     kind: ClassVar[str] = "start-up-fails"
     file: str
-    told: str
+    detail: str
     """How the interpreter ended."""
 
 

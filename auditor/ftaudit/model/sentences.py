@@ -146,13 +146,13 @@ def sentence(reason: Reason, where: str) -> str:
         case Excluded():
             return f"{reason.filename}: {exclusion(reason)}"
         case RefusedWheel():
-            return f"installers reject the wheel: {reason.told}"
+            return f"installers reject the wheel: {reason.detail}"
         case ModuleFails():
             return f"{reason.module}: {_failure(reason)}"
         case ImportFails():
-            return f"import {reason.name}: {reason.told}"
+            return f"import {reason.name}: {reason.detail}"
         case StartUpFails():
-            return f"{reason.file} runs when the interpreter starts, and terminates it: {reason.told}"
+            return f"{reason.file} runs when the interpreter starts, and terminates it: {reason.detail}"
         case TurnsOnAtStartUp():
             return f"{reason.file} runs when the interpreter starts, and turns the GIL on"
         case TurnsOnUnlisted():
@@ -189,7 +189,8 @@ def sentence(reason: Reason, where: str) -> str:
         case Plainly():
             return _PLAINLY[reason]
         case AllOff():
-            return f"{_all_of(reason.total)} the GIL off ({'seen on import' if reason.imported else 'read from the binaries'})"
+            evidence = "seen on import" if reason.imported else "read from the binaries"
+            return f"{_all_of(reason.total)} the GIL off ({evidence})"
 
 
 def step_sentence(step: Step, where: str) -> str:
@@ -207,7 +208,7 @@ def step_sentence(step: Step, where: str) -> str:
         case Download():
             return f"the index has a wheel for this version: `{step.command}`"
         case Remedy():
-            return f"{step.told} (`ftaudit explain {step.rule}`)"
+            return f"{step.text} (`ftaudit explain {step.rule}`)"
         case MakeWheel():
             build = f"build one with {step.executable}: `python -m build --wheel`"
             return (
@@ -228,8 +229,8 @@ def step_names_platform(step: Step) -> bool:
 
 def candidate_phrase(candidate: Candidate, where: str) -> str:
     """Return why a later release is chosen or skipped, as a phrase."""
-    if candidate.told is not None:
-        return candidate.told
+    if candidate.explanation is not None:
+        return candidate.explanation
     if candidate.fate is Fate.PRE_RELEASE:
         if candidate.why:
             return f"a pre-release: {_static(candidate, where)}"
@@ -253,7 +254,7 @@ def candidate_phrase(candidate: Candidate, where: str) -> str:
 
 def candidate_names_platform(candidate: Candidate) -> bool:
     """Return whether the phrase of a release names the platform."""
-    if candidate.told is not None or candidate.why or candidate.has_no_wheel:
+    if candidate.explanation is not None or candidate.why or candidate.has_no_wheel:
         return False
     return candidate.fate in (Fate.PRE_RELEASE, Fate.YANKED, Fate.NO_WHEEL, Fate.NOT_LOOKED_INTO)
 
@@ -287,10 +288,10 @@ def _lead(lead: Lead, where: str) -> str:
         case NoLead():
             return f"later versions could not be looked up: {gap_phrase(lead.gap, where)}"
         case GoodRelease():
-            told = f"{lead.first} is the first later version whose wheel for {where} leaves the GIL off"
-            told += f", and {lead.newest} is the newest" if lead.newest != lead.first else ""
-            told += f" ({lead.slower} falls back to pure Python)" if lead.slower is not None else ""
-            return f"{told}; `ftaudit plan` shows what else must change"
+            text = f"{lead.first} is the first later version whose wheel for {where} leaves the GIL off"
+            text += f", and {lead.newest} is the newest" if lead.newest != lead.first else ""
+            text += f" ({lead.slower} falls back to pure Python)" if lead.slower is not None else ""
+            return f"{text}; `ftaudit plan` shows what else must change"
         case NoGoodRelease():
             return "; ".join(_without_good(lead, where))
 
@@ -408,8 +409,8 @@ def misfit_phrase(misfit: Misfit) -> str:
 def rebuilt(rebuild: Rebuild) -> str:
     """Return the effect of a rebuild on the GIL, each answer with its count."""
     total = sum(count for _, count in rebuild.counts)
-    told = ", ".join(f"{count} of {total} {_WOULD_DECLARE[one]}" for one, count in rebuild.counts)
-    return f"{_REBUILT[rebuild.worst]}: of the modules in the wheel of the GIL-enabled build, {told}"
+    text = ", ".join(f"{count} of {total} {_WOULD_DECLARE[one]}" for one, count in rebuild.counts)
+    return f"{_REBUILT[rebuild.worst]}: of the modules in the wheel of the GIL-enabled build, {text}"
 
 
 def _no_wheel(reason: NoWheel, where: str) -> str:
@@ -431,12 +432,12 @@ def _no_wheel(reason: NoWheel, where: str) -> str:
 
 
 def _failure(reason: ModuleFails) -> str:
-    told = [] if reason.misfit is None else [misfit_phrase(reason.misfit)]
+    parts = [] if reason.misfit is None else [misfit_phrase(reason.misfit)]
     if reason.gil_build:
-        told.append(f"compiled for the GIL-enabled build ({reason.evidence})")
+        parts.append(f"compiled for the GIL-enabled build ({reason.evidence})")
     if reason.refusal is not None:
-        told.append(describe_refusal(reason.refusal, reason.version))
-    return "; ".join(told) or reason.told or "crashes"
+        parts.append(describe_refusal(reason.refusal, reason.version))
+    return "; ".join(parts) or reason.detail or "crashes"
 
 
 def _of(number: int, total: int) -> str:

@@ -107,7 +107,7 @@ class Remedy:
     """What a rule recommends."""
 
     kind: ClassVar[str] = "remedy"
-    told: str
+    text: str
     rule: str
 
 

@@ -185,11 +185,11 @@ def agreed_edits(planned: Sequence[tuple[Plan, AuditSession]]) -> tuple[Edit, ..
     """
     each = [(plan, find_edits(plan, session)) for plan, session in planned]
     if any(edits != each[0][1] for _, edits in each):
-        told = "; ".join(
+        text = "; ".join(
             f"{plan.target}: {', '.join(map(_change_words, plan.changes)) or 'nothing'}" for plan, _ in each
         )
         raise UsageError(
-            f"the plans for the targets change different things ({told})",
+            f"the plans for the targets change different things ({text})",
             hint="name one --target with --diff or --write, then check the result for the others",
         )
     return tuple(each[0][1])

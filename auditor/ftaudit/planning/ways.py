@@ -74,7 +74,7 @@ def pass_over(survey: Survey, version: Version, fate: Fate, reason: str) -> Surv
     """Return the survey with one release judged again."""
 
     def judged(release: Candidate) -> Candidate:
-        return replace(release, fate=fate, told=reason) if release.version == version else release
+        return replace(release, fate=fate, explanation=reason) if release.version == version else release
 
     return replace(survey, releases=tuple(map(judged, survey.releases)))
 

@@ -62,14 +62,16 @@ def _differences(
     if load is not None and (said is ReachClass.NONE or (said is ReachClass.RUN and load.at_start)):
         yield Difference(
             module=module.module,
-            said=said,
+            predicted=said,
             loaded=True,
             at_start=load.at_start,
             outside=is_outside(load, answer),
             run=observed.run,
         )
     elif load is None and said is ReachClass.START and _was_due(answer, module, observed):
-        yield Difference(module=module.module, said=said, loaded=False, at_start=True, outside=False, run=observed.run)
+        yield Difference(
+            module=module.module, predicted=said, loaded=False, at_start=True, outside=False, run=observed.run
+        )
 
 
 def _seen(module: ModuleReach, load: SeenLoad, answer: ReachAnswer) -> ModuleReach:

@@ -66,7 +66,7 @@ def render_table(history: FleetHistory, *, width: int = DEFAULT_WIDTH, color: bo
                 console.print(Text(f"  {group.title} ({len(group.lines)})"))
                 for line in group.lines[:MOST]:
                     where = f"  ({line.where})" if line.where else ""
-                    console.print(Padding(Text(clean(f"{line.subject}  {line.told}{where}")), (0, 0, 0, 4)))
+                    console.print(Padding(Text(clean(f"{line.subject}  {line.text}{where}")), (0, 0, 0, 4)))
                 if len(group.lines) > MOST:
                     console.print(f"    and {len(group.lines) - MOST} more (--format json names all)")
         if len(history.loud) > MOST:
@@ -87,7 +87,7 @@ def render_markdown(history: FleetHistory, *, limit: int = LIMIT) -> str:
     sections = [
         MarkdownSection(
             items=[
-                f"- {group.title}: **{escape(line.subject)}** {escape(line.told)}"
+                f"- {group.title}: **{escape(line.subject)}** {escape(line.text)}"
                 + (f" ({escape(line.where)})" if line.where else "")
                 for group in change_groups((one.changes,))
                 for line in group.lines
@@ -107,7 +107,7 @@ def render_markdown(history: FleetHistory, *, limit: int = LIMIT) -> str:
 
 def render_json(history: FleetHistory) -> str:
     """Return the changes as JSON text, with a final newline. Projects without a change or a doubt are only counted."""
-    told = [one for one in history.projects if not one.is_quiet or one.changes.exit_code]
+    parts = [one for one in history.projects if not one.is_quiet or one.changes.exit_code]
     document = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "ftaudit", "version": __version__},
@@ -117,8 +117,8 @@ def render_json(history: FleetHistory) -> str:
         "added": list(history.came),
         "removed": list(history.went),
         "failed": [{"project": project.id, "problem": project.problem} for project in history.failed],
-        "quiet": len(history.projects) - len(told),
-        "projects": [{"project": one.project, **changes_as_dict(one.changes)} for one in told],
+        "quiet": len(history.projects) - len(parts),
+        "projects": [{"project": one.project, **changes_as_dict(one.changes)} for one in parts],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -35,14 +35,14 @@ STYLES: Final = {ReportChangeKind.WORSE: "red", ReportChangeKind.UNCLEAR: "yello
 def headline(comparison: Comparison) -> str:
     """Return the answer in one sentence."""
     counts = Counter(change.kind for change in comparison.changes)
-    told = ", ".join(f"{counts[kind]} {kind}" for kind in ReportChangeKind if counts[kind])
+    text = ", ".join(f"{counts[kind]} {kind}" for kind in ReportChangeKind if counts[kind])
     match comparison.exit_code:
         case 1:
-            return f"WORSE: {told}, {_unchanged(comparison)}."
+            return f"WORSE: {text}, {_unchanged(comparison)}."
         case 3:
-            return f"NOT SURE: nothing is known to be worse; {told or 'no change'}."
+            return f"NOT SURE: nothing is known to be worse; {text or 'no change'}."
         case _:
-            return f"NO WORSE: {told or 'no change'}, {_unchanged(comparison)}."
+            return f"NO WORSE: {text or 'no change'}, {_unchanged(comparison)}."
 
 
 def _unchanged(comparison: Comparison) -> str:
@@ -65,12 +65,12 @@ def render_table(comparison: Comparison, *, width: int = DEFAULT_WIDTH, color: b
             console.print()
             console.print(Text(f"{TITLES[kind]} ({len(changes)})", style="bold"))
             for change in changes[:MOST]:
-                told = Text.assemble(
+                parts = Text.assemble(
                     (clean(change.subject), "bold"), "  ", (clean(change_sentence(change)), STYLES.get(kind, ""))
                 )
                 if change.platforms:
-                    told.append(f"  ({clean(', '.join(change.platforms))})", style="dim")
-                console.print(Padding(told, (0, 0, 0, 2)))
+                    parts.append(f"  ({clean(', '.join(change.platforms))})", style="dim")
+                console.print(Padding(parts, (0, 0, 0, 2)))
             if len(changes) > MOST:
                 console.print(f"  and {len(changes) - MOST} more (--format json names all)")
         if comparison.not_compared or comparison.unsure:
@@ -191,9 +191,9 @@ def _one(state: PackageState) -> str:
 
 
 def _why(change: ReportChange) -> str:
-    told = (
+    text = (
         change.kind in (ReportChangeKind.WORSE, ReportChangeKind.UNCLEAR)
         and change.new is not None
         and change.new.reason
     )
-    return f": {told}" if told else ""
+    return f": {text}" if text else ""

@@ -70,8 +70,8 @@ def render_table(
         console.print(table)
         for entry in known:
             until = "" if entry.expires is None else f", {'expired on' if entry.expired else 'until'} {entry.expires}"
-            told = f"accepted: {entry.what}: {entry.reason} ({entry.where}{until})"
-            console.print(Text(clean(told), style="yellow" if entry.expired else ""))
+            text = f"accepted: {entry.what}: {entry.reason} ({entry.where}{until})"
+            console.print(Text(clean(text), style="yellow" if entry.expired else ""))
 
     return draw(write, width=width, color=color)
 

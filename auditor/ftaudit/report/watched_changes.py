@@ -82,7 +82,7 @@ class ChangeLine:
 
     subject: str
     """The package, or the place of a finding."""
-    told: str
+    text: str
     where: str
     """The platforms, and with several targets the target; empty if it is about none of them in particular."""
 
@@ -99,14 +99,14 @@ class ChangeGroup:
 def headline(answer: WatchAnswer) -> tuple[str, str]:
     """Return the answer as a word and the rest of its sentence."""
     groups = change_groups(answer.targets)
-    told = [_counted(group.kind, len(group.lines), first=answer.last_run is None) for group in groups]
+    parts = [_counted(group.kind, len(group.lines), first=answer.last_run is None) for group in groups]
     unchecked = len({line.subject for line in _unchecked(answer)})
     left = f"{counted(unchecked, 'package')} could not be checked" if unchecked else "not everything could be checked"
     first = answer.last_run is None
     match answer.exit_code:
         case 1:
             tail = f"; {left}" if unchecked else ""
-            return ("FIRST RUN" if first else "CHANGED"), f"{', '.join(told)}{tail}."
+            return ("FIRST RUN" if first else "CHANGED"), f"{', '.join(parts)}{tail}."
         case 3:
             nothing = "nothing is known to block" if first else "nothing is known to have changed"
             return "NOT SURE", f"{nothing}; {left}."
@@ -114,7 +114,7 @@ def headline(answer: WatchAnswer) -> tuple[str, str]:
             blocking = max((each.blocking for each in answer.targets), default=0)
             packages = max((each.packages for each in answer.targets), default=0)
             block = f"{blocking} of {counted(packages, 'package')} {'blocks' if 1 in (blocking, packages) else 'block'}"
-            return ("FIRST RUN" if first else "UNCHANGED"), f"{', '.join([block, *told])}."
+            return ("FIRST RUN" if first else "UNCHANGED"), f"{', '.join([block, *parts])}."
 
 
 def _counted(kind: ReportChangeKind | UpstreamKind, number: int, *, first: bool) -> str:
@@ -154,7 +154,7 @@ def render_table(answer: WatchAnswer, *, width: int = DEFAULT_WIDTH, color: bool
             console.print()
             console.print(Text(f"{title} ({len(lines)})", style="bold"))
             for line in lines[:MOST]:
-                text = Text.assemble((clean(line.subject), "bold"), "  ", (clean(line.told), style))
+                text = Text.assemble((clean(line.subject), "bold"), "  ", (clean(line.text), style))
                 if line.where:
                     text.append(f"  ({clean(line.where)})", style="dim")
                 console.print(Padding(text, (0, 0, 0, 2)))
@@ -175,7 +175,7 @@ def render_markdown(answer: WatchAnswer, *, limit: int = LIMIT) -> str:
     sections = [
         MarkdownSection(
             items=[
-                f"- **{escape(line.subject)}** {escape(line.told)}" + (f" ({escape(line.where)})" if line.where else "")
+                f"- **{escape(line.subject)}** {escape(line.text)}" + (f" ({escape(line.where)})" if line.where else "")
                 for line in lines
             ],
             head=f"### {title} ({len(lines)})\n\n",
@@ -274,12 +274,12 @@ def change_groups(targets: Sequence[WatchedChanges]) -> Iterator[ChangeGroup]:
         for each in targets:
             prefix = _prefix(targets, each)
             lines += (
-                ChangeLine(subject=one.subject, told=change_sentence(one), where=_where(one.platforms, prefix))
+                ChangeLine(subject=one.subject, text=change_sentence(one), where=_where(one.platforms, prefix))
                 for one in each.changes
                 if one.kind is kind
             )
             lines += (
-                ChangeLine(subject=one.name, told=upstream_sentence(one), where=_where(one.platforms, prefix))
+                ChangeLine(subject=one.name, text=upstream_sentence(one), where=_where(one.platforms, prefix))
                 for one in each.upstream
                 if one.kind is kind
             )
@@ -299,7 +299,7 @@ def _unchecked(answer: WatchAnswer) -> list[ChangeLine]:
         ]
         for name, version, reason, platform in rows:
             found.setdefault((name, f"{version or 'no version'}: {reason}"), []).append(_where((platform,), prefix))
-    return [ChangeLine(subject=name, told=told, where=", ".join(where)) for (name, told), where in found.items()]
+    return [ChangeLine(subject=name, text=text, where=", ".join(where)) for (name, text), where in found.items()]
 
 
 def _prefix(targets: Sequence[WatchedChanges], each: WatchedChanges) -> str:

@@ -81,8 +81,8 @@ def read(
     choices = _apart(chosen, conflicts)
     notes: tuple[str, ...] = ()
     if len(choices) > 1:
-        told = ", ".join(str(each) for each in chosen if any(each.marker in some for some in conflicts))
-        notes = (f"{path} declares that some of these exclude each other, so each is checked by itself: {told}",)
+        phrase = ", ".join(str(each) for each in chosen if any(each.marker in some for some in conflicts))
+        notes = (f"{path} declares that some of these exclude each other, so each is checked by itself: {phrase}",)
     locks = [
         LockData(
             packages=tuple(package for _, package in read),

@@ -17,11 +17,11 @@ from ftaudit.report.scan import scan_markdown
 
 def render(migration: Migration, *, limit: int = LIMIT) -> str:
     """Return the report within `limit` characters; omitted content is counted, with a pointer to it."""
-    report, told = migration.report, headline(migration.report)
+    report, text = migration.report, headline(migration.report)
     project = f" for {escape(migration.project)}" if migration.project else ""
     top = [
-        f"# Free-threading report{project}: {told.word.lower()}",
-        escape(told.sentence + (f" {told.more}" if told.more else "")),
+        f"# Free-threading report{project}: {text.word.lower()}",
+        escape(text.sentence + (f" {text.more}" if text.more else "")),
     ]
     top.append(escape(" ".join(sums(migration))))
     return fit(top, sections_of(migration), f"checked: {escape(coverage(report))}", limit, command="ftaudit report")

@@ -122,15 +122,15 @@ def headline(report: Report) -> Headline:
             return Headline(word="BLOCKED", sentence=sentence, more=stand if accepted else None)
         case 1:
             verb = "keeps" if len(blocked) == 1 else "keep"
-            told = [f"{len(unknown)} more could not be checked."] if unknown else []
+            parts = [f"{len(unknown)} more could not be checked."] if unknown else []
             if through := count_ready(report)[Readiness.NEEDS_BLOCKED]:
-                told.append(f"{through} more {'needs' if through == 1 else 'need'} a blocked package.")
+                parts.append(f"{through} more {'needs' if through == 1 else 'need'} a blocked package.")
             places = {package.facts.platform for package in counting if package.verdict in BLOCKING}
             unsure = {p.facts.platform for p in counting if p.verdict is Verdict.UNKNOWN} - places
             if places < set(report.platforms) and len(report.platforms) > NAMED:
                 what = what.replace(f" on {where}", f" on {len(places)} of {where}")
-                told += [f"On {counted(len(unsure), 'platform')} not everything could be checked."] if unsure else []
-            more = " ".join([*told, *([stand] if accepted else [])]) or None
+                parts += [f"On {counted(len(unsure), 'platform')} not everything could be checked."] if unsure else []
+            more = " ".join([*parts, *([stand] if accepted else [])]) or None
             return Headline(word="BLOCKED", sentence=f"{len(blocked)} of {packages} {verb} you from {what}.", more=more)
         case 3:
             sentence = f"found no blocker for {what}, but not everything could be checked."
@@ -188,9 +188,9 @@ def extra_findings(package: Package) -> Iterator[Finding]:
     """Yield the rule findings beyond the reasons: errors and warnings that the verdict does not already name."""
     scanned = set(package.facts.source.findings)
     for finding in package.findings:
-        told = restates_verdict(finding) or (finding in scanned and not is_about_package(finding))
-        told = told or finding.accepted is not None
-        if finding.severity in (Severity.ERROR, Severity.WARNING) and not told:
+        text = restates_verdict(finding) or (finding in scanned and not is_about_package(finding))
+        text = text or finding.accepted is not None
+        if finding.severity in (Severity.ERROR, Severity.WARNING) and not text:
             yield finding
 
 

@@ -31,8 +31,8 @@ def render(report: Report) -> str:
 def render_each(reports: Sequence[Report]) -> str:
     """Return one badge for several targets, `free-threading | 3.14t 47/50, 3.15t 45/50 ready`, in the worst color."""
     counts = [_ready_of(report) for report in reports]
-    told = (f"{report.target} {ready}/{total}" for report, (ready, total) in zip(reports, counts, strict=True))
-    text = f"{', '.join(told)} ready" if any(total for _, total in counts) else "nothing checked"
+    parts = (f"{report.target} {ready}/{total}" for report, (ready, total) in zip(reports, counts, strict=True))
+    text = f"{', '.join(parts)} ready" if any(total for _, total in counts) else "nothing checked"
     color = min(map(_color, reports), key=_WORST_FIRST.index)
     titles = (
         _title(report, f"{ready}/{total} ready" if total else "nothing checked")

@@ -49,8 +49,8 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
     """Return the report as text that is `width` columns wide, with ANSI colors if `color`."""
 
     def write(console: Console) -> None:
-        told = tuple(entries(report.packages))
-        counting = [entry for entry in told if entry.package.accepted is None]
+        parts = tuple(entries(report.packages))
+        counting = [entry for entry in parts if entry.package.accepted is None]
         _headline(console, report)
         for title, verdicts in (
             ("Blocks", ORDER),
@@ -66,7 +66,7 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
                     key=lambda entry: reach_order(entry, report),
                 ),
             )
-        _accepted(console, report, [entry for entry in told if entry.package.accepted is not None])
+        _accepted(console, report, [entry for entry in parts if entry.package.accepted is not None])
         _builds(console, report)
         works = [entry for entry in counting if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
         for verdict in (Verdict.READY, Verdict.PURE):
@@ -131,9 +131,9 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
     lines = [("", reason) for reason in entry.reasons]
     lines += chains(package)
     lines += [(f"{finding.code} ", _message(finding)) for finding in extra_findings(package)]
-    lines += [("source: ", told) for told in source_lines(package)]
-    lines += [("reach: ", told) for told in reach_lines(entry, report)]
-    lines += [("stress: ", told) for told in stress_lines(package)]
+    lines += [("source: ", phrase) for phrase in source_lines(package)]
+    lines += [("reach: ", phrase) for phrase in reach_lines(entry, report)]
+    lines += [("stress: ", phrase) for phrase in stress_lines(package)]
     if entry.next_step:
         lines.append(("next: ", entry.next_step))
     for label, text in lines:
@@ -185,13 +185,13 @@ def _sum(console: Console, report: Report, title: str, style: str, found: list[A
         return
     console.print()
     console.print(Text.assemble((f"{title} ", style), (f"({number_of(found)})", "bold")))
-    told = [
+    parts = [
         f"{clean(entry.title)} ({', '.join(entry.platforms)})"
         if len(entry.platforms) < len(report.platforms)
         else clean(entry.title)
         for entry in found
     ]
-    console.print(Padding(Text(", ".join(told)), (0, 0, 0, 2)))
+    console.print(Padding(Text(", ".join(parts)), (0, 0, 0, 2)))
     for entry in found:
         for line in source_lines(entry.package):
             console.print(Padding(Text(clean(f"{entry.title}: {line}"), style="yellow"), (0, 0, 0, 2)))
@@ -213,13 +213,13 @@ def _sum(console: Console, report: Report, title: str, style: str, found: list[A
 def _notes(console: Console, report: Report) -> None:
     from rich.text import Text
 
-    told = [f"not checked: {what}" for what in report.incomplete]
-    told += [f"not imported: {what}" for what in not_imported(report)]
-    told += [f"note: {note}" for note in report.notes]
-    told += [line for reach in report.reach for line in reach_summary(reach)]
-    if told:
+    parts = [f"not checked: {what}" for what in report.incomplete]
+    parts += [f"not imported: {what}" for what in not_imported(report)]
+    parts += [f"note: {note}" for note in report.notes]
+    parts += [line for reach in report.reach for line in reach_summary(reach)]
+    if parts:
         console.print()
-    for line in told:
+    for line in parts:
         console.print(Text(clean(line), style="yellow"))
 
 

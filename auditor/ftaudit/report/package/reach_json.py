@@ -61,7 +61,7 @@ def reach_as_dict(reach: ReachAnswer) -> dict[str, Any]:
         "differences": [
             {
                 "module": each.module,
-                "class": each.said.value,
+                "class": each.predicted.value,
                 "loaded": each.loaded,
                 "at_start": each.at_start,
                 "outside": each.outside,

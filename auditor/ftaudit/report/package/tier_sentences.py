@@ -47,7 +47,7 @@ class Tier:
     name: str
     """`index`, `binary`, `import`, `source` or `stress`."""
     status: Status
-    told: tuple[str, ...]
+    lines: tuple[str, ...]
     """Sentences, the most important first. Never empty."""
 
 
@@ -72,11 +72,11 @@ class Remark:
 def tiers(facts: PackageFacts) -> tuple[Tier, ...]:
     """Return the answer of each tier, from cheap to certain; a tier that was not used reports that."""
     return (
-        Tier(name="index", status=facts.index.status, told=tuple(_index(facts.index))),
-        Tier(name="binary", status=facts.binary.status, told=tuple(_binary(facts.binary))),
-        Tier(name="import", status=facts.runtime.status, told=tuple(_runtime(facts.runtime))),
-        Tier(name="source", status=facts.source.status, told=tuple(_source(facts.source))),
-        Tier(name="stress", status=facts.stress.status, told=tuple(_stress(facts.stress))),
+        Tier(name="index", status=facts.index.status, lines=tuple(_index(facts.index))),
+        Tier(name="binary", status=facts.binary.status, lines=tuple(_binary(facts.binary))),
+        Tier(name="import", status=facts.runtime.status, lines=tuple(_runtime(facts.runtime))),
+        Tier(name="source", status=facts.source.status, lines=tuple(_source(facts.source))),
+        Tier(name="stress", status=facts.stress.status, lines=tuple(_stress(facts.stress))),
     )
 
 
@@ -136,8 +136,8 @@ def _binary(facts: BinaryFacts) -> Iterator[str]:
     for module in facts.modules:
         if module.binary is not None:
             declared[module.binary.declaration] = declared.get(module.binary.declaration, 0) + 1
-    told = ", ".join(f"{count} {declaration.value}" for declaration, count in declared.items())
-    yield f"{counted(len(facts.modules), 'extension module')} read" + (f": {told}" if told else "")
+    text = ", ".join(f"{count} {declaration.value}" for declaration, count in declared.items())
+    yield f"{counted(len(facts.modules), 'extension module')} read" + (f": {text}" if text else "")
     if facts.classifiers:
         yield f"claims {'; '.join(facts.classifiers)}"
     yield from facts.problems

@@ -39,10 +39,10 @@ def headline(plan: Plan) -> tuple[str, str]:
     if not total:
         if plan.faster:
             changes = counted(len(plan.changes), "version change")
-            told = f"nothing blocks {what}; {changes} {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
+            text = f"nothing blocks {what}; {changes} {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
             if plan.exit_code:
-                return "NOT SURE", f"{told}, but not everything could be checked."
-            return "FASTER", f"{told}."
+                return "NOT SURE", f"{text}, but not everything could be checked."
+            return "FASTER", f"{text}."
         if plan.exit_code:
             return "NOT SURE", f"found no blocker for {what}, but not everything could be checked."
         return "NOTHING TO DO", f"nothing blocks {what}: {counted(plan.packages, 'package')} checked."
@@ -53,18 +53,18 @@ def headline(plan: Plan) -> tuple[str, str]:
         early = _pre_releases(plan)
         if not early:
             return "NO WAY YET", f"no version change removes {blockers} for {what}."
-        told = f"no final release removes {blockers} for {what}"
+        text = f"no final release removes {blockers} for {what}"
         has = "a pre-release works" if len(early) == 1 else "pre-releases work"
-        return "PRE-RELEASE ONLY" if len(early) == total else "NO WAY YET", f"{told}; {has}: {', '.join(early)}."
-    told = f"{changes} {verb} {total - left} of {counted(total, 'blocker')} for {what}"
+        return "PRE-RELEASE ONLY" if len(early) == total else "NO WAY YET", f"{text}; {has}: {', '.join(early)}."
+    text = f"{changes} {verb} {total - left} of {counted(total, 'blocker')} for {what}"
     if plan.faster:
-        told += f" and {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
+        text += f" and {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
     if left:
         return (
             "PARTLY",
-            f"{told}; {left} {'has' if left == 1 else 'have'} no version yet that is compatible with the rest.",
+            f"{text}; {left} {'has' if left == 1 else 'have'} no version yet that is compatible with the rest.",
         )
-    return ("NOT SURE", f"{told}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{told}.")
+    return ("NOT SURE", f"{text}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{text}.")
 
 
 def _pre_releases(plan: Plan) -> list[str]:
@@ -135,8 +135,8 @@ def _about(change: Change, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "needed by ", f"the change to {', '.join(change.needed_by)}"
     if change.kind is ChangeKind.CONSTRAINT:
         yield "new line: ", change.new
-    for said in plan_sentences.change_evidence(change, plan.ways):
-        yield "then ", said
+    for text in plan_sentences.change_evidence(change, plan.ways):
+        yield "then ", text
     ways = [way for way in plan.ways if way.name == change.name]
     yield from _by_platform(
         ways, lambda way, where: (plan_sentences.way_out(way, where),), many=len(plan.platforms) > 1

@@ -37,11 +37,11 @@ def render(results: Results, *, places: Places) -> str:
             lines.append(_command("warning", _where(unchecked, places), f"not checked: {unchecked.message}"))
             levels["warning"] += 1
     suppressed = len(results.results) - len(counted)
-    told = [f"{levels[level]} {level}{'s' if levels[level] != 1 else ''}" for level in levels]
-    told += [f"{suppressed} known and not counted"] if suppressed else []
+    parts = [f"{levels[level]} {level}{'s' if levels[level] != 1 else ''}" for level in levels]
+    parts += [f"{suppressed} known and not counted"] if suppressed else []
     over = [level for level, number in levels.items() if number > SHOWN]
     tail = f" (GitHub shows only {SHOWN} of each level; the lines above list all of them)" if over else ""
-    lines.append(f"ftaudit: {', '.join(told) or 'nothing to report'}; exit code {results.exit_code}{tail}")
+    lines.append(f"ftaudit: {', '.join(parts) or 'nothing to report'}; exit code {results.exit_code}{tail}")
     return "\n".join(lines) + "\n"
 
 

@@ -34,18 +34,18 @@ def render(report: Report) -> str:
     """Return a suite for each platform: a blocker fails, a package that could not be checked is an error, an accepted
     one is skipped. Anything without a row is a separate case.
     """
-    told = (*report.notes, f"checked: {coverage(report)}")
-    return _write("ftaudit check", _suites(report), told)
+    parts = (*report.notes, f"checked: {coverage(report)}")
+    return _write("ftaudit check", _suites(report), parts)
 
 
 def render_each(reports: Sequence[Report]) -> str:
     """Return the suites of several reports, one for each target, whose names begin with the target."""
     suites: dict[str, list[JunitCase]] = {}
-    told: list[str] = []
+    parts: list[str] = []
     for report in reports:
         suites |= _suites(report, f"{report.target} ")
-        told += (*report.notes, f"{report.target} checked: {coverage(report)}")
-    return _write("ftaudit check", suites, dict.fromkeys(told))
+        parts += (*report.notes, f"{report.target} checked: {coverage(report)}")
+    return _write("ftaudit check", suites, dict.fromkeys(parts))
 
 
 def _suites(report: Report, prefix: str = "") -> dict[str, list[JunitCase]]:

@@ -49,8 +49,8 @@ def code_flows(found: Sequence[BlockerReach], places: Places, *, root: str) -> l
 def _location(step: ReachStep, places: Places, root: str) -> dict[str, Any]:
     site = step.site
     conditions = " and ".join(dict.fromkeys(map(condition_phrase, step.conditions)))
-    told = f"loads {step.target}" + (f", if {conditions}" if conditions else "")
-    made: dict[str, Any] = {"message": {"text": clean(told)}}
+    text = f"loads {step.target}" + (f", if {conditions}" if conditions else "")
+    made: dict[str, Any] = {"message": {"text": clean(text)}}
     if site.line:
         made["physicalLocation"] = {
             "artifactLocation": _artifact(step, places, root),

@@ -27,8 +27,8 @@ class Places:
 
     def shown(self, path: str) -> str:
         """Return the path relative to the repository if it is inside, otherwise absolute; always encodable."""
-        told = self.relative(path) or Path(os.path.normpath(self.folder / path)).as_posix()
-        return told.encode("utf-8", "replace").decode("utf-8")
+        text = self.relative(path) or Path(os.path.normpath(self.folder / path)).as_posix()
+        return text.encode("utf-8", "replace").decode("utf-8")
 
     def uri(self, path: str) -> tuple[str, bool]:
         """Return the percent-encoded URI reference, and whether it is relative to the repository (RFC 3986)."""

@@ -144,12 +144,12 @@ def of_report(report: Report, *, places: Places, command: str = "check") -> Resu
     unchecked += [
         Unchecked(message=clean(line), matters=False) for reach in report.reach for line in reach_summary(reach)
     ]
-    told = headline(report)
+    text = headline(report)
     return Results(
         command=command,
         target=report.target,
         exit_code=report.exit_code,
-        sentence=clean(f"{told.word}: {told.sentence}" + (f" {told.more}" if told.more else "")),
+        sentence=clean(f"{text.word}: {text.sentence}" + (f" {text.more}" if text.more else "")),
         results=tuple(sorted(_numbered(made, places), key=order)),
         unchecked=tuple(dict.fromkeys(unchecked)),
     )
@@ -339,5 +339,5 @@ def _numbered(results: Iterable[Result], places: Places) -> Iterator[Result]:
         path = places.shown(result.location.path) if result.location is not None else ""
         what = (result.rule, result.subject.partition(" ")[0], path)
         seen[what] += 1
-        told = "\0".join((*what, str(seen[what])))
-        yield replace(result, fingerprint=hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32])
+        text = "\0".join((*what, str(seen[what])))
+        yield replace(result, fingerprint=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32])

@@ -139,9 +139,9 @@ def _within_limits(results: Results) -> tuple[list[Result], list[Unchecked]]:
     if len(results.results) <= MOST_RESULTS:
         return list(results.results), unchecked
     dropped = sorted(results.results, key=worst_first)[MOST_RESULTS:]
-    told = f"{len(dropped)} results are left out, because a run holds at most {MOST_RESULTS}: --format json names all"
+    text = f"{len(dropped)} results are left out, because a run holds at most {MOST_RESULTS}: --format json names all"
     gone = set(dropped)
-    return [each for each in results.results if each not in gone], [Unchecked(message=told), *unchecked]
+    return [each for each in results.results if each not in gone], [Unchecked(message=text), *unchecked]
 
 
 def _result(result: Result, positions: Mapping[str, int], places: Places) -> dict[str, Any]:

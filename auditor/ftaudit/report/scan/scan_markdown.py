@@ -55,9 +55,9 @@ def _finding(result: Result) -> str:
     place = ""
     if result.location is not None:
         place = _place(result.location.path, result.location.line) + " "
-    said = escape(cut(result.suppression.reason)) + ": " if result.suppression and result.suppression.reason else ""
+    text = escape(cut(result.suppression.reason)) + ": " if result.suppression and result.suppression.reason else ""
     return (
-        f"- {place}{result.severity} **{escape(result.rule)}** {escape(result.name)}: {said}{escape(cut(result.text))}"
+        f"- {place}{result.severity} **{escape(result.rule)}** {escape(result.name)}: {text}{escape(cut(result.text))}"
     )
 
 

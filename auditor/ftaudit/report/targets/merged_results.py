@@ -37,8 +37,8 @@ def merge(each: Sequence[Results]) -> Results:
 
 
 def _named(result: Result, mark: str, targets: Sequence[str]) -> Result:
-    told = "\0".join((mark, *targets))
-    fingerprint = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
+    text = "\0".join((mark, *targets))
+    fingerprint = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
     return replace(result, subject=_mark(result.subject, targets), fingerprint=fingerprint)
 
 

@@ -27,8 +27,8 @@ def render(reports: Sequence[Report], *, limit: int = LIMIT, command: str = "che
 def answer_lines(reports: Sequence[Report]) -> tuple[str, ...]:
     """Return each target's answer as a paragraph."""
     return tuple(
-        f"**{report.target} {told.word}**: {escape(told.sentence)}" + (f" {escape(told.more)}" if told.more else "")
-        for report, told in answers(reports)
+        f"**{report.target} {text.word}**: {escape(text.sentence)}" + (f" {escape(text.more)}" if text.more else "")
+        for report, text in answers(reports)
     )
 
 
@@ -38,12 +38,12 @@ def side_by_side(reports: Sequence[Report]) -> tuple[MarkdownSection, ...]:
     many = len(all_platforms(reports)) > 1
     columns = ("package", *(("platforms",) if many else ()), *(report.target for report in reports))
     head = f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
-    told = [row for row in rows if not row.is_quiet]
+    parts = [row for row in rows if not row.is_quiet]
     fine = [row for row in rows if row.is_quiet]
     title = f"Ready or pure for every target ({len({row.name for row in fine})})"
     rest = folded(title, [f"- {escape(title_of(row))}" for row in fine], "packages")
     return MarkdownSection(
-        items=[_row(row, many) for row in told], head=f"### Side by side\n\n{head}", what="packages"
+        items=[_row(row, many) for row in parts], head=f"### Side by side\n\n{head}", what="packages"
     ), rest
 
 

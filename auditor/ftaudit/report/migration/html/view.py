@@ -276,15 +276,15 @@ def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
 
 def _reasons_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
     """Yield each reason once, with the platforms for which it is true."""
-    said = ((reason, entry.platforms) for entry in found for reason in entry.package.why)
-    for reason, platforms, of_all in _by_value(said):
+    parts = ((reason, entry.platforms) for entry in found for reason in entry.package.why)
+    for reason, platforms, of_all in _by_value(parts):
         yield _said(sentence(reason, _listed(platforms)), platforms, named=of_all or names_platform(reason))
 
 
 def _steps_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
     """Yield each next step once, with the platforms for which it is true."""
-    said = ((entry.package.step, entry.platforms) for entry in found if entry.package.step is not None)
-    for step, platforms, of_all in _by_value(said):
+    parts = ((entry.package.step, entry.platforms) for entry in found if entry.package.step is not None)
+    for step, platforms, of_all in _by_value(parts):
         yield _said(step_sentence(step, _listed(platforms)), platforms, named=of_all or step_names_platform(step))
 
 
@@ -371,8 +371,8 @@ def _gaps(migration: Migration) -> Iterator[GapSection]:
     yield GapSection(title="Not checked", lines=(*report.incomplete, *migration.incomplete))
     yield GapSection(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))
     yield GapSection(title="Notes", lines=report.notes)
-    told = tuple(line for reach in report.reach for line in reach_summary(reach))
-    yield GapSection(title="What your own code loads", lines=told)
+    parts = tuple(line for reach in report.reach for line in reach_summary(reach))
+    yield GapSection(title="What your own code loads", lines=parts)
     if plan is not None:
         proofs = [
             f"{proof.input} on {proof.platform}: {proof.reason or 'not resolved'}"
