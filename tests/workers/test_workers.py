@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import signal
 import stat
 import subprocess
@@ -202,30 +201,24 @@ def test_a_pool_leaves_no_process_and_no_descriptor_behind() -> None:
 
 @linux
 def test_workers_end_when_the_process_that_uses_them_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "user.py"
+    import fcntl
+
+    lock, script = tmp_path / "lock", tmp_path / "user.py"
     script.write_text(
-        "import os, time\n"
+        "import fcntl, time\n"
         "from ftaudit.workers import WorkerPool\n"
-        "def work(task, shared):\n    print(os.getpid(), os.getppid(), file=open(task, 'w'), flush=True)\n"
-        "    time.sleep(3600)\n"
+        "def work(task, shared):\n"
+        "    if task == 'sleep':\n        time.sleep(3600)\n"
+        "    work.held = open(task, 'w')\n    fcntl.flock(work.held, fcntl.LOCK_EX)\n"
         "with WorkerPool(work, workers=1, seconds=600, memory=4 << 30, fork=True, may_write=True) as pool:\n"
-        f"    pool.submit([{str(tmp_path / 'numbers')!r}])\n    time.sleep(3600)\n"
+        f"    first, second = pool.submit([{str(lock)!r}, 'sleep'])\n"
+        "    print(first.result(), flush=True)\n    second.result()\n"
     )
-    process = subprocess.Popen([sys.executable, str(script)])
-    numbers: list[int] = []
-    while len(numbers) < 2:
-        with contextlib.suppress(FileNotFoundError):
-            numbers = [*map(int, (tmp_path / "numbers").read_text().split())]
-    ends = [os.pidfd_open(number) for number in numbers]
-    process.kill()
-    process.wait()
-    waits = select.poll()
-    for end in ends:
-        waits.register(end, select.POLLIN)
-        while not waits.poll():
-            pass
-        waits.unregister(end)
-        os.close(end)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "None\n"
+        process.kill()
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # Waits for the end of the worker.
 
 
 @linux
