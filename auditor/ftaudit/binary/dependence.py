@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,14 +41,26 @@ class _Path:
     turned: tuple[int, ...]
     parent: HookRun | None
     """The run that it comes from."""
-    merges: tuple[tuple[int, Collection[int]], ...]
-    """The code that ran after each decision in the run that inverted it first, by the decision's number."""
+    merges: tuple[tuple[int, HookRun, int], ...]
+    """For each inverted decision its number, the run that has it, and where in the trace its code begins."""
     by_python: bool
     """Whether the difference is an answer of the C API."""
-    label: str
-    """The difference from the run that it comes from."""
+    difference: str | Decision
+    """From the run that it comes from: the unknown itself, or the decision that one made."""
     contrary: frozenset[str] = frozenset()
     """The fields of which every decision is inverted."""
+
+    @property
+    def label(self) -> str:
+        """The unknown that makes the difference; finding it is costly, and few paths need it."""
+        if isinstance(self.difference, str) or self.parent is None:
+            return str(self.difference)
+        return named(self.parent.labels, self.difference.labels)
+
+    @property
+    def code_after(self) -> dict[int, Collection[int]]:
+        """The code that ran after each decision in the run that inverted it first, by the decision's number."""
+        return {number: frozenset(run.trace[at:]) for number, run, at in self.merges}
 
 
 def depends(subject: Subject, best: HookRun) -> str:
@@ -78,7 +92,7 @@ def depends(subject: Subject, best: HookRun) -> str:
             overrides=dict(path.overrides),
             turned=path.turned,
             joins=joins,
-            merges=dict(path.merges),
+            merges=path.code_after,
             contrary=path.contrary,
         )
         other = follow(subject)
@@ -160,10 +174,9 @@ def _following(
             continue  # They are inverted together.
         seen[way] = seen.get(way, 0) + 1
         overrides = tuple(pair for pair in path.overrides if pair[0] < decision.asked)
-        merges = (*path.merges, (number, frozenset(other.trace[decision.at :])))
+        merges = (*path.merges, (number, other, decision.at))
         by_python = not _own(other, decision.labels)
-        name = _name(other, decision)
-        found.append(_Path(overrides, (*path.turned, number), other, merges, by_python, name))
+        found.append(_Path(overrides, (*path.turned, number), other, merges, by_python, decision))
     if path.parent is None:
         found += [
             _Path(path.overrides, (), other, (), True, name, contrary=frozenset({name}))
@@ -171,9 +184,9 @@ def _following(
         ]
     by_api = {name for index, name in enumerate(other.labels) if other.by_python >> index & 1}
     first = max((number for number, _ in path.overrides), default=-1) + 1
-    deciding = {
-        name for decision in other.decisions for index, name in enumerate(other.labels) if decision.labels >> index & 1
-    } | {name for labels in joins.constructors.values() for name in labels.deciding}
+    decided = functools.reduce(operator.or_, (decision.labels for decision in other.decisions), 0)
+    deciding = {name for index, name in enumerate(other.labels) if decided >> index & 1}
+    deciding |= {name for labels in joins.constructors.values() for name in labels.deciding}
     for number, question in enumerate(other.questions):
         early = number < other.asked_before and not question.environment
         if number < first or early or question.name not in deciding:
@@ -186,10 +199,6 @@ def _following(
             answers = (*path.overrides, (number, choice))
             found.append(_Path(answers, turned, other, path.merges, question.name in by_api, question.name))
     return found if path.parent is not None else found[::-1]
-
-
-def _name(other: HookRun, decision: Decision) -> str:
-    return named(other.labels, decision.labels)
 
 
 def _own(other: HookRun, labels: int) -> bool:
