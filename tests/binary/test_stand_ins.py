@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import platform
 import random
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from ftaudit.binary.stubs import libc_text
+from ftaudit.binary.stubs.cpp.cpp_containers import fnv_hash, murmur_hash
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compared with glibc")
 ROUNDS = 3000
@@ -86,3 +88,18 @@ def test_formats_print_what_glibc_prints() -> None:
         made = libc_text.printed(pattern, lambda: next(given), lambda _address, limit: string[:limit])  # noqa: B023
         assert made.known
         assert bytes(made.text) == buffer.value, (pattern, arguments)
+
+
+@pytest.mark.parametrize("name", ["_ZSt11_Hash_bytesPKvmm", "_ZSt15_Fnv_hash_bytesPKvmm"])
+def test_bytes_are_hashed_as_libstdcpp_hashes_them(name: str) -> None:
+    try:
+        function = getattr(ctypes.CDLL("libstdc++.so.6"), name)
+    except (OSError, AttributeError):
+        pytest.skip("libstdc++ is missing")
+    function.restype = ctypes.c_uint64
+    function.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]
+    chance, signed = random.Random(19), platform.machine() in ("x86_64", "AMD64")
+    for _ in range(ROUNDS):
+        content, seed = chance.randbytes(chance.randrange(40)), chance.getrandbits(64)
+        ours = murmur_hash(content, seed) if "Fnv" not in name else fnv_hash(content, seed, signed=signed)
+        assert ours == function(content, len(content), seed), (content, seed)

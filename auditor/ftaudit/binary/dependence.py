@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ftaudit.binary.emulator.attach import dead_ends_of
+from ftaudit.binary.emulator.taint.addresses import ADDRESS
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
@@ -30,6 +31,8 @@ def unknown(subject: Subject, best: HookRun) -> str:
         return best.guesses[0]
     if best.asked_processor:
         return "what the processor answers"
+    if best.asked_addresses:
+        return ADDRESS
     return best.notes[0] if best.notes else ""
 
 
@@ -70,9 +73,11 @@ def depends(subject: Subject, best: HookRun) -> str:
     every question gets another answer; all runs that reach a declaration must agree. If there are more paths than
     the budget allows, those whose branches come last before the declaration are tried first: they decide.
     """
-    if not unknown(subject, best):
+    first = unknown(subject, best)
+    if not first:
         return best.opaque
-    subject = replace(subject, seals=best.declared_after is not None and subject.is_final)
+    # That is costly to find out, and without another unknown there is hardly anything to follow.
+    subject = replace(subject, seals=first != ADDRESS and best.declared_after is not None and subject.is_final)
     waiting = [_Path(tuple(sorted(best.overrides.items())), (), None, (), True, "")]
     seen: dict[tuple[int, bool], int] = {}
     asked: set[tuple[str, int]] = set()
@@ -128,7 +133,10 @@ def _contradiction(subject: Subject, best: HookRun, other: HookRun, path: _Path)
         return other.opaque
     if other.comes_from:
         return other.comes_from
-    return path.label if other.declaration != best.declaration else None
+    if other.declaration == best.declaration:
+        return None
+    # The run that is followed leaves a long loop that an unknown ends: so it may differ before anything is inverted.
+    return path.label or next((_name(other, decision) for decision in other.decisions), "more than is followed")
 
 
 def _may_go_on(subject: Subject, failed: HookRun) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 
-from ftaudit.binary.emulator.attach import attach, cover
+from ftaudit.binary.emulator.attach import asks_addresses, attach, cover
 from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Linked, Process, Sealed, Thrown
@@ -97,6 +97,8 @@ class HookRun:
     """How many of these were made when `PyUnstable_Module_SetGIL` was called last; `None` if it was not."""
     asked_processor: bool = False
     """Whether code ran that asks the processor something."""
+    asked_addresses: bool = False
+    """Whether code ran that may see bits of an address; looked up only if there is no other unknown."""
     opaque: str = ""
     """An action before the declaration that is not emulated and may run the module's code. For people."""
     decisions: tuple[Decision, ...] = ()
@@ -242,6 +244,7 @@ def run(
             guesses=_guesses(python) if python else (),
             declared_after=_declared_after(python) if python else None,
             asked_processor=python.process.machine.asks_processor() if python else False,
+            asked_addresses=sealed is not None and flow is None and _asked_addresses(python),
             opaque=_opaque(python),
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),
@@ -315,6 +318,10 @@ def _declared_after(python: Python) -> int | None:
     return None if python.guessed is None else python.guessed + bool(python.process.missing_symbol())
 
 
+def _asked_addresses(python: Python | None) -> bool:
+    return python is not None and not python.process.oracle.guesses and asks_addresses(python.process)
+
+
 def _opaque(python: Python | None) -> str:
     if python is None:
         return ""
@@ -370,6 +377,7 @@ def _finished(
             guesses=_guesses(python),
             declared_after=_declared_after(python),
             asked_processor=process.machine.asks_processor(),
+            asked_addresses=flow is None and _asked_addresses(python),
             opaque=_opaque(python),
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),

@@ -17,6 +17,7 @@ from ftaudit.binary.emulator.emulated_process import (
     ProcessEnds,
 )
 from ftaudit.binary.emulator.machine import MemoryFault, NeedsVex
+from ftaudit.binary.emulator.taint.addresses import Addresses
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
@@ -25,6 +26,7 @@ from ftaudit.binary.emulator.taint.forks import Forks, GaveUp
 from ftaudit.binary.emulator.taint.instruction_effects import FLAGS, X87, Decoder
 from ftaudit.binary.emulator.taint.meeting_point import Meeting, meeting_point
 from ftaudit.binary.emulator.taint.own_code import OwnCode
+from ftaudit.binary.emulator.taint.rounds import Rounds
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 
 _FAST_FAIL = {X86_64: b"\xcd\x29", AARCH64: b"\x60\x00\x3e\xd4"}
@@ -63,6 +65,7 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         clean=objects,
         unsure=process.unsure,
         joins=joins,
+        object_of=process.object_of,
         object_around=process.object_around,
         questions=process.oracle.questions,
         identifiers={**dict.fromkeys(IDENTIFIERS, IDENTIFIER), COOKIE_NAME: COOKIE},
@@ -75,6 +78,12 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         meeting_point=lambda address: _meeting_point(process, decoder, joins, address),
         ends_process=lambda error: isinstance(error, ProcessEnds | FastFailed),
     )
+    flow.rounds = Rounds(
+        machine=machine.name,
+        registers=[(family, number) for family, number in numbers if family != decoder.family(FLAGS)],
+        meeting_point=lambda address: _meeting_point(process, decoder, joins, address),
+        engine=machine.engine,
+    )
     machine.resume = lambda error, landed: _resume(flow, error, landed=landed)
     if machine.name == AARCH64:
         arguments, results = [f"x{number}" for number in range(8)], ["x0", "x1", "v0", "v1"]
@@ -83,6 +92,14 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         arguments = ["cx", "dx", "r8", "r9"] if windows else ["di", "si", "dx", "cx", "r8", "r9"]
         results = ["ax", "dx", "v0", "v1", X87]
     calls = Calls(flow, tuple(map(decoder.family, arguments)), tuple(map(decoder.family, results)))
+    flow.addresses = Addresses(
+        flow=flow,
+        object_of=process.object_of,
+        blocks=process.blocks,
+        freed=process.freed,
+        landing=process.landing,
+        results=tuple(map(decoder.family, results)),
+    )
     calls.errno = process.errno
     calls.blocks = process.blocks
     calls.writable = process.is_writable
@@ -91,6 +108,24 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
     process.calls_flow = machine.calls_flow = calls
     process.oracle.listener = calls.guess
     return flow
+
+
+_RUNTIME_CODE = (
+    bytes.fromhex("4829fe4889f048c1ee3f48c1f8034801c648d1fe"),
+    bytes.fromhex("210000cb22fc7fd3410c818b21fc4193"),
+)
+"""`register_tm_clones` of gcc's start-up files: it subtracts addresses of one table."""
+
+
+def asks_addresses(process: Process) -> bool:
+    """Return whether code ran that may make something of an address that is not an address."""
+    decoder = _decoder(process.machine.name)
+    for address, code in process.machine.executed():
+        if any(linked.image.in_code(address) for linked in process.images):
+            known = any(start_up in code for start_up in _RUNTIME_CODE)
+            if not known and decoder.sees_addresses(code, address, reused=bool(process.freed)):
+                return True
+    return False
 
 
 def _count(process: Process, address: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -23,6 +24,10 @@ CALLERS = 0x4000
 """Bytes at the top of the stack that belong to the module's caller."""
 THREAD = 0x7F3A_3000_0000
 THREAD_SIZE = 4 << 20
+_HEAD = 32
+"""Bytes at the beginning of an object: its reference counts and its type."""
+_LOWEST = 1 << 32
+"""The lowest address of all."""
 ERRNO = THREAD + 0x1800
 """The address of `errno`."""
 UNKNOWN = 0x7F3A_2000_0000
@@ -127,6 +132,8 @@ class Process:
     """The names of the imported functions that were called, in order."""
     blocks: dict[int, int] = field(default_factory=dict)
     """Sizes of what `allocate` gave out."""
+    freed: set[int] = field(default_factory=set)
+    """The addresses of memory that was freed; it is never used again here."""
     unsure: set[int] = field(default_factory=set)
     """The addresses of what another package's functions returned: objects, if their types are not."""
     jumps: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -151,10 +158,13 @@ class Process:
     """Tracks the flow of the answers, if that is wanted."""
     opaque: str = ""
     """A request of the code that may run further code which is not emulated: a thread, a signal handler."""
+    handles: list[int] = field(default_factory=list)
+    """The addresses that `handle` gave out, in order."""
     next_unknown: int = UNKNOWN
     next_handle: int = HANDLES + 0x1000
     next_heap: int = HEAP
     next_thread: int = THREAD + 0x2000
+    _starts: list[int] = field(default_factory=list)
     landing: int = HANDLES
     errno: int = ERRNO
 
@@ -191,9 +201,10 @@ class Process:
     def handle(self, size: int = 64) -> int:
         """Return the address of a new block that is both zeroed data and a function that can be called."""
         address = self.next_handle
-        self.next_handle += size + 63 & ~63
+        self.next_handle += size + 64 & ~63
         if self.next_handle > HANDLES + HANDLES_SIZE:
             raise Halt("the module needs more objects than the emulation provides")
+        self.handles.append(address)
         self.machine.write(address, self.machine.convention.return_code)
         return address
 
@@ -210,10 +221,11 @@ class Process:
         address = self.next_heap + alignment - 1 & ~(alignment - 1)
         if size < 0 or address + size > HEAP + self.budget.heap:
             raise Halt("the module allocates more memory than the emulation provides")
-        self.next_heap = address + max(size, 1)
+        self.next_heap = address + max(size, 1) + 1  # A pointer to its end is not one to the next block.
         if self.calls_flow is not None:
             self.calls_flow.flow.mark(address, size, 0)
         self.blocks[address] = size
+        self._starts.append(address)
         return address
 
     def text(self, value: str | bytes) -> int:
@@ -237,13 +249,43 @@ class Process:
         )
 
     def object_around(self, address: int) -> tuple[int, int] | None:
-        """Return where the allocated block, or the thread's variables, at an address begin and end."""
+        """Return where a block, the content of an object, or the thread's variables, at an address begin and end.
+
+        Behind a block that is it too: code that goes on for longer than on any machine writes there.
+        """
         if THREAD + 0x2000 <= address < self.next_thread:
             return THREAD + 0x2000, self.next_thread
-        if not HEAP <= address < self.next_heap:
+        if HANDLES <= address < self.next_handle and self.handles:
+            place = bisect.bisect_right(self.handles, address)
+            following = self.handles[place] if place < len(self.handles) else self.next_handle
+            return (self.handles[place - 1] + _HEAD, following) if place else None
+        if not HEAP <= address < HEAP + self.budget.heap:
             return None
-        start = max((block for block in self.blocks if block <= address), default=0)
-        return (start, start + self.blocks[start]) if start and address < start + self.blocks[start] else None
+        place = bisect.bisect_right(self._starts, address)
+        start = self._starts[place - 1] if place else 0
+        return (start, start + self.blocks[start]) if start else None
+
+    def object_of(self, value: int) -> int:
+        """Return where the object that a value is an address of begins, 0 if the value is not an address.
+
+        The stack is one object, each image too, and so are the thread's variables.
+        """
+        if value < _LOWEST:
+            return 0
+        if HEAP <= value < self.next_heap:
+            place = bisect.bisect_right(self._starts, value)
+            return self._starts[place - 1] if place else HEAP
+        if STACK <= value < STACK + STACK_SIZE:
+            return STACK
+        if HANDLES <= value < self.next_handle:
+            place = bisect.bisect_right(self.handles, value)
+            return self.handles[place - 1] if place else HANDLES
+        if THREAD <= value < self.next_thread:
+            return THREAD
+        for linked in self.images:
+            if linked.image.base <= value < linked.image.end:
+                return linked.image.base
+        return 0
 
     # Calls out of the emulated code
 

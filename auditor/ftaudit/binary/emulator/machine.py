@@ -9,7 +9,7 @@ import importlib
 import itertools
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,6 +178,14 @@ class Machine:
                 if start + low <= address <= start + low + 4:
                     return True
         return False
+
+    def executed(self) -> Iterator[tuple[int, bytes]]:
+        """Yield address and code of each stretch of code that ran."""
+        for address, size in self._executed:
+            try:
+                yield address, bytes(self.engine.mem_read(address, size)) if size else b""
+            except self._failure:
+                continue
 
     def asks_processor(self) -> bool:
         """Return whether code ran that may ask the processor or the operating system something."""

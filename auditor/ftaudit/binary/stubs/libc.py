@@ -53,6 +53,19 @@ def _calloc(process: Process) -> int:
     return process.allocate(process.argument(0) * process.argument(1))
 
 
+_FREES = """
+free _free_base cfree PyMem_Free PyMem_RawFree PyObject_Free PyObject_GC_Del _ZdlPv _ZdaPv _ZdlPvm _ZdaPvm
+_ZdlPvSt11align_val_t _ZdlPvmSt11align_val_t _ZdaPvSt11align_val_t _aligned_free ??3@YAXPEAX@Z ??3@YAXPEAX_K@Z
+??_V@YAXPEAX@Z ??_V@YAXPEAX_K@Z
+"""
+
+
+@answers(*_FREES.split())
+def _free(process: Process) -> int:
+    process.freed.add(process.argument(0))
+    return 0
+
+
 @answers("realloc", "PyMem_Realloc", "PyMem_RawRealloc", "PyObject_Realloc", "_realloc_base", "reallocf")
 def _realloc(process: Process) -> int:
     return _resized(process, process.argument(0), process.argument(1))
@@ -61,6 +74,7 @@ def _realloc(process: Process) -> int:
 def _resized(process: Process, old: int, size: int) -> int:
     new = process.allocate(size)
     kept = min(process.blocks.get(old, 0), size)
+    process.freed.add(old)
     if old and kept:
         process.machine.write(new, process.machine.read(old, kept))
     return new
@@ -270,9 +284,7 @@ def _case(process: Process) -> int:
 # Functions without an effect that an initialisation could notice: success, or no result at all.
 
 _NOTHING = """
-free _free_base cfree PyMem_Free PyMem_RawFree PyObject_Free PyObject_GC_Del PyObject_GC_Track PyObject_GC_UnTrack
-_ZdlPv _ZdaPv _ZdlPvm _ZdaPvm _ZdlPvSt11align_val_t _ZdlPvmSt11align_val_t _aligned_free ??3@YAXPEAX@Z ??3@YAXPEAX_K@Z
-??_V@YAXPEAX@Z ??_V@YAXPEAX_K@Z atexit __cxa_atexit __cxa_finalize __cxa_thread_atexit __cxa_thread_atexit_impl
+PyObject_GC_Track PyObject_GC_UnTrack atexit __cxa_atexit __cxa_finalize __cxa_thread_atexit __cxa_thread_atexit_impl
 _tlv_atexit __cxa_guard_abort __cxa_free_exception _onexit _crt_atexit _register_onexit_function
 _initialize_onexit_table _execute_onexit_table _configure_narrow_argv _initialize_narrow_environment _cexit
 _seh_filter_dll __std_type_info_destroy_list __vcrt_InitializeCriticalSectionEx_
@@ -290,7 +302,7 @@ PyMutex_Lock PyMutex_Unlock PyCriticalSection_Begin PyCriticalSection_End PyCrit
 PyCriticalSection2_End PyEval_RestoreThread PyGILState_Release PyThread_release_lock PyThread_free_lock
 fflush fputs puts fwrite fprintf printf vfprintf fputc putc putchar setvbuf __printf_chk __fprintf_chk
 srand signal sigaction sigemptyset sigaddset sigprocmask pthread_sigmask close munmap fegetround fesetround
-_ZdaPvSt11align_val_t feclearexcept fetestexcept fesetenv fegetenv freelocale _free_locale
+feclearexcept fetestexcept fesetenv fegetenv freelocale _free_locale
 """
 NOTHING = frozenset(_NOTHING.split())
 

@@ -152,6 +152,7 @@ def _convert(
     elif kind == b"p":
         value = argument()
         shown = _padded(b"(nil)", bytes(flags), width) if not value else None
+        made.known = made.known and not value
         made.text += shown or _integer(value, b"x", b"l", bytes(flags) + b"#", width, precision)
     elif kind == b"n":
         made.counts.append((argument(), len(made.text)))

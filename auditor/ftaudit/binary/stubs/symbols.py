@@ -84,7 +84,9 @@ def resolve(python: Python, name: str) -> int:
         return process.unknown_data(name, number.to_bytes(8, "little"), 2)
     if name in ("_PyRuntime", "_PyInterpreterState_Main"):
         return process.unknown_data(name, bytes(64 << 10), 64 << 10)
-    if name.startswith(("_ZTI", "_ZTS", "??_R")) or _STANDARD_DATA.search(name) or name == "__stack_chk_guard":
+    if name.startswith(("_ZTI", "_ZTS")):
+        return _type_info(process, name)
+    if name.startswith("??_R") or _STANDARD_DATA.search(name) or name == "__stack_chk_guard":
         return _data(process, 512)
     if (fixed := numpy_answer(name)) is not None:
         return process.function(name, lambda _process: fixed)
@@ -146,6 +148,17 @@ def _pointer_to(process: Process, value: int) -> int:
 def _data(process: Process, size: int) -> int:
     address = process.handle(size)
     process.machine.write(address, bytes(8))
+    return address
+
+
+def _type_info(process: Process, name: str) -> int:
+    """Return a `std::type_info`, of which the Itanium ABI says that its name is the mangled one, or that name."""
+    text = process.text(name[len("_ZTI") :])
+    if name.startswith("_ZTS"):
+        return text
+    address = _data(process, 512)
+    process.machine.write_word(address, process.symbol("_ZTVN10__cxxabiv117__class_type_infoE") + 16)
+    process.machine.write_word(address + 8, text)
     return address
 
 

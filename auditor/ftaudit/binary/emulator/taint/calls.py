@@ -32,6 +32,8 @@ _DONE = re.compile(
 _FIRST = frozenset({"memcpy", "memmove", "memset", "__memcpy_chk", "__memmove_chk", "__memset_chk", "strcpy", "strcat",
                     "strncpy", "strncat", "Py_NewRef", "Py_XNewRef", "_Py_NewRef", "PyModuleDef_Init"})  # fmt: skip
 """Functions that return their first argument."""
+_SIZED = frozenset({"memcpy", "memmove", "memset", "__memcpy_chk", "__memmove_chk", "__memset_chk", "mempcpy"})
+"""Functions that write as many bytes as their third argument says, whatever these are."""
 _COPIES = {"memcpy": 0, "memmove": 0, "__memcpy_chk": 0, "__memmove_chk": 0, "mempcpy": 0}
 
 _LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
@@ -143,7 +145,7 @@ class Calls:
     def note_write(self, address: int, size: int) -> None:
         """Note bytes that the answer leaves."""
         if self.inside:
-            self.flow.note(address, size)
+            self.flow.note_answer(len(self._writes), address, size)
             self._writes.append((address, size))
 
     def note_argument(self, index: int, value: int) -> None:
@@ -189,7 +191,10 @@ class Calls:
         """End the call, with its result if it has one."""
         self.inside = False
         flow, name, labels = self.flow, self._name, self._labels
+        reach = self._decides_reach(labels)
         for address, size in self._writes:
+            if reach:
+                flow.open_where_known(address, flow.name(reach))
             if name in _COPIES and address == self._values.get(0):
                 more = flow.of_register(self._arguments[2]) | flow.implied
                 flow.copy(address, self._values.get(1, 0), size, more)
@@ -210,6 +215,15 @@ class Calls:
             labels = flow.implied
         for family in self._results:
             flow.set_register(family, labels)
+
+    def _decides_reach(self, labels: int) -> int:
+        """Return the unknowns that decide where, or how far, the function writes."""
+        flow, name = self.flow, self._name
+        if not labels or self._guessed or name.startswith(("Py", "_Py")):
+            return 0
+        if name in _SIZED:
+            labels = flow.of_register(self._arguments[0]) | flow.of_register(self._arguments[2])
+        return flow.strong(labels)
 
     def _write(self, address: int, size: int, labels: int) -> None:
         """Label bytes, except the reference counts at the head of an object."""

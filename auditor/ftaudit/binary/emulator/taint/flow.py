@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftaudit.binary.emulator.oracle import Guess
+from ftaudit.binary.emulator.taint.addresses import Addresses
 from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.forks import Forks
@@ -21,6 +22,7 @@ from ftaudit.binary.emulator.taint.instruction_effects import (
     MemoryOperand,
 )
 from ftaudit.binary.emulator.taint.null_checks import forget_pointer
+from ftaudit.binary.emulator.taint.rounds import Changes, Rounds
 from ftaudit.binary.image.mapped import AARCH64, DEFAULT_COOKIE
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -154,10 +156,16 @@ class Flow:
     joins: Joins = field(default_factory=Joins)
     forks: Forks | None = None
     """The branches that unknowns decide in the constructor that runs; `None` while the hook runs."""
+    addresses: Addresses | None = None
+    """Finds what is made of addresses."""
+    rounds: Rounds | None = None
+    """The branches that unknowns decide again and again in the hook."""
     may_have_failed: bool = False
     """Whether the C API may have left an exception: a decision that its answer made was inverted since."""
     inverted: Callable[[str], None] = lambda _name: None
     """Called when a decision is inverted that only one answer, with this name, made."""
+    object_of: Callable[[int], int] = lambda _value: 0
+    """Returns where the object that a value is the address of begins, or 0 for another value."""
     object_around: Callable[[int], tuple[int, int] | None] = lambda _address: None
     """Returns where the object at an address, on the heap or of the thread, begins and ends."""
     forks_of_constructor: Callable[[], Forks] | None = None
@@ -169,6 +177,11 @@ class Flow:
     """How many times in a row a branch was decided in one way."""
     _seen: dict[int, int] = field(default_factory=dict)
     _last: InstructionEffect | None = None
+
+    @property
+    def constructs(self) -> bool:
+        """Whether a static constructor runs."""
+        return self.forks is not None
 
     def state(self) -> dict[str, Any] | None:
         """Return all labels for `resume` in another run, or `None` if unknowns have decided something."""
@@ -185,6 +198,12 @@ class Flow:
         """Save the memory that is about to be written, if it may have to be restored."""
         if self.forks is not None:
             self.forks.note(address, size)
+
+    def note_answer(self, number: int, address: int, size: int) -> None:
+        """Note that the function which was called last is about to write memory, for the time with this number."""
+        self.note(address, size)
+        if self.rounds is not None and self.rounds.followed and self.trace and self._around(address) is not None:
+            self.rounds.store(-(self.trace[-1] << 8) - number, address, size)
 
     def touch(self, address: int, size: int, name: str) -> None:
         """Give bytes a label that the instruction which is being executed is the first to read."""
@@ -305,6 +324,16 @@ class Flow:
                 found |= self.label(name, weak=True)
         return found
 
+    def _firm(self, labels: int) -> int:
+        """Return labels of the same names for values computed from them."""
+        found = 0
+        for index, name in enumerate(list(self.names)):
+            if labels >> index & 1:
+                label = self.label(name)
+                self.by_python |= label if self.by_python >> index & 1 else 0
+                found |= label
+        return found
+
     def strong(self, labels: int) -> int:
         """Return the labels that stand for values computed from an unknown."""
         return labels & ~self.weakly
@@ -342,9 +371,16 @@ class Flow:
             for place in effect.stores:
                 forks.note(self.address_of(place, address), self._size(place, effect))
             forks.follow(effect, address)
+        rounds = self.rounds
+        if rounds is not None and rounds.calls:
+            self._follow_rounds(rounds, effect, address)
         scopes = self._scopes
+        made = 0
+        if effect.use is not None and self.addresses is not None:
+            made = self.addresses.made(effect.use, effect, address)
         if (
             effect.simple
+            and not made
             and not scopes
             and not self.regions
             and (not registers or effect.touched.isdisjoint(registers))
@@ -356,7 +392,7 @@ class Flow:
                     break
             else:
                 return  # No label is among what it reads and writes.
-        labels = self.implied if scopes else 0
+        labels, read = self.implied if scopes else 0, 0
         if kind is InstructionKind.SOURCE:
             labels |= self.label(f"the instruction {effect.name}")
         elif kind is InstructionKind.SYSTEM:
@@ -367,11 +403,15 @@ class Flow:
         elif kind is not InstructionKind.CLEAR:
             for family in effect.reads:
                 if family in registers:
-                    labels |= registers[family]
+                    read |= registers[family]
+            if self.addresses is not None and read & self.addresses.order:
+                read = self.addresses.asked(read, effect)
+            read |= made
+            labels |= read
         for place in effect.loads:
             labels |= self._loaded(place, address, effect)
         if kind is InstructionKind.BRANCH:
-            if effect.reads and any(family in registers for family in effect.reads):
+            if read:
                 self._decide(address, size, effect, labels)
             return
         if kind is InstructionKind.INDIRECT:
@@ -390,6 +430,31 @@ class Flow:
                 del registers[family]
         for place in effect.stores:
             self._store(place, address, effect, labels)
+
+    def _follow_rounds(self, rounds: Rounds, effect: InstructionEffect, address: int) -> None:
+        """Note what matters to branches that run again: returns, stores, and places where their paths meet."""
+        if effect.name.startswith("ret"):
+            rounds.leave_function(self.read_register(self.stack))
+        elif rounds.followed:
+            if rounds.meets and (changes := rounds.meet(address, self.read_register(self.stack))) is not None:
+                self._label_changes(changes)
+            for place in effect.stores:
+                rounds.store(address, self.address_of(place, address), self._size(place, effect))
+
+    def _label_changes(self, changes: Changes) -> None:
+        """Label what the rounds of a branch changed: nobody knows how many there are, or which."""
+        labels = self._firm(changes.labels)
+        for family in changes.registers:
+            self.registers[family] = self.registers.get(family, 0) | labels
+        for where, size in changes.places:
+            self.mark(where, size, self.of_memory(where, size) | labels)
+        for first, where in changes.moved:
+            if self.object_of(first) == self.object_of(where):
+                self.open_around(first, self.name(labels))
+            elif (around := self._around(first)) is not None and self.object_around(first) is None:
+                # A loop that goes on for longer than on any machine leaves its object. Of other memory, each round has
+                # an object of its own.
+                self.open(around, self.name(labels))
 
     def _loaded(self, place: MemoryOperand, address: int, effect: InstructionEffect) -> int:
         registers = self.registers
@@ -421,15 +486,26 @@ class Flow:
 
     def open_around(self, address: int, name: str) -> None:
         """Label the memory that a write with an unknown index may reach: data, the function's frame, an object."""
-        stack = self.read_register(self.stack)
-        if any(start <= address < end for start, end in self.data):
-            self.open(self.data, name)
-        elif stack <= address < stack + _FRAME:
-            self.open([(stack, stack + _FRAME)], name)
-        elif (around := self.object_around(address)) is not None:
-            self.open([around], name)
-        else:
+        around = self._around(address)
+        if around is None:
             self.opaque = f"a place in memory that depends on {name}"
+        else:
+            self.open(around, name)
+
+    def open_where_known(self, address: int, name: str) -> None:
+        """Label the memory that a function's write of an unknown length may reach, if that is memory of the module."""
+        if (around := self._around(address)) is not None:
+            self.open(around, name)
+
+    def _around(self, address: int) -> Sequence[tuple[int, int]] | None:
+        """Return the memory in which a pointer stays that points to an address, or `None` if that is not known."""
+        if any(start <= address < end for start, end in self.data):
+            return self.data
+        stack = self.read_register(self.stack)
+        if stack <= address < stack + _FRAME:
+            return [(stack, stack + _FRAME)]
+        around = self.object_around(address)
+        return None if around is None else [around]
 
     def _size(self, place: MemoryOperand, effect: InstructionEffect) -> int:
         if not effect.repeats:
@@ -555,18 +631,25 @@ class Flow:
         streak = streak + 1 if last is taken else 1
         self._streaks[address] = (taken, streak)
         # A loop that only an unknown ends is left after a while: its count and its results are unknown.
+        stack, rounds = self.read_register(self.stack), self.rounds
+        forced = rounds.forced(address, stack) if rounds is not None and number not in self.turned else None
         turned = number in self.turned or streak >= _LONGEST or self._is_contrary(labels)
-        if turned:
+        if taken is not forced if forced is not None else turned:
             taken = not taken
             self._streaks[address] = (taken, 1)
             self.engine.reg_write(self.program, address + (effect.target or 0) if taken else address + size)
-            if number in self.turned:
+            if number in self.turned or forced is not None:
                 self._forget_pointer(bytes(self.engine.mem_read(address, size)), taken=taken)
             self.may_have_failed |= bool(labels & self.by_python)
             if number in self.turned and (own := self.strong(labels)) and not own & own - 1:
                 self.inverted(self.name(own))
-        stack = self.read_register(self.stack)
-        other = address + (size if taken else effect.target or 0)
+        ways = {True: address + (effect.target or 0), False: address + size}
+        if rounds is not None:
+            inverted = number in self.turned
+            changes = rounds.decide(address, stack, labels, ways, taken=taken, inverted=inverted)
+            if changes is not None:
+                self._label_changes(changes)
+        other = ways[not taken]
         self.decisions.append(Decision(address, taken, labels, len(self.trace), len(self.questions), other))
         before = self._seen.get(address)
         self._seen[address] = len(self.trace)

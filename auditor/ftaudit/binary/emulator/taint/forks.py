@@ -115,7 +115,9 @@ class _Fork:
     loops: bool = False
     """The branch ends a loop of which not every number of rounds was followed."""
     places: dict[int, int] = field(default_factory=dict)
-    """Where each instruction stored last, by the instruction's address."""
+    """Where each instruction stored last since this branch, by the instruction's address."""
+    before: _Fork | None = None
+    """The same branch in the round before, if it ends a loop."""
 
 
 @dataclass(slots=True)
@@ -144,6 +146,8 @@ class Forks:
         self.labels |= labels
         usual, other = paths
         same = [fork for fork in self.open if fork.address == address and fork.stack == stack]
+        if same:
+            self._note_moves(same[-1])
         if len(same) >= _SAME:
             for fork in same:
                 fork.loops = True
@@ -166,6 +170,7 @@ class Forks:
             registers=dict(flow.registers),
             asked=len(flow.questions),
             begun=self.steps,
+            before=same[-1] if same else None,
         )
         self.open.append(fork)
         flow.engine.reg_write(flow.program, other)
@@ -202,9 +207,8 @@ class Forks:
             target = self.flow.target_of(effect, address)
             if not any(start <= target < end for start, end in self.flow.code):
                 self._leave_functions(target)
-        if fork.loops:
-            for place in effect.stores:
-                self._note_store(fork, address, self.flow.address_of(place, address))
+        for place in effect.stores:
+            fork.places[address] = self.flow.address_of(place, address)
 
     def note(self, address: int, size: int) -> None:
         """Save the memory that is about to be written."""
@@ -340,6 +344,7 @@ class Forks:
         self.open.pop()
         if self.open:
             self.open[-1].journal += fork.journal
+            self.open[-1].places |= fork.places
             self.open[-1].loops |= fork.loops and self.open[-1].address == fork.address
         if fork.other_ends:
             return
@@ -365,11 +370,14 @@ class Forks:
             differs = family in numbers and flow.engine.reg_read(numbers[family]) != other
             flow.set_register(family, own | label | (fork.labels if differs else 0))
 
-    def _note_store(self, fork: _Fork, address: int, place: int) -> None:
-        """Label the object around a store of a loop that stores elsewhere in each round."""
-        before = fork.places.setdefault(address, place)
-        if before != place:
-            self.flow.open_around(place, self.flow.name(fork.labels))
+    def _note_moves(self, fork: _Fork) -> None:
+        """Label the objects around the stores of a loop that were elsewhere in the round before."""
+        before = fork.before
+        if before is None:
+            return
+        for instruction, place in fork.places.items():
+            if before.places.get(instruction, place) != place:
+                self.flow.open_around(place, self.flow.name(fork.labels))
 
     def _leave_all_open(self, labels: int) -> None:
         """Label all data that stays writable, whatever was written there."""

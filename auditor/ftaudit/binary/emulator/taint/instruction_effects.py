@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ftaudit.binary.emulator.taint.address_uses import SEERS, AddressUse, address_use
 from ftaudit.binary.image.mapped import AARCH64
 
 LINE_SIZE = 64
@@ -72,6 +73,12 @@ class InstructionEffect:
     """An x86 string instruction with a repetition prefix."""
     length: int
     """Bytes of the instruction."""
+    use: AddressUse | None = None
+    """What it may make of an address."""
+    partial: bool = False
+    """It changes a part of a register, and leaves the rest."""
+    equal: bool = False
+    """It only asks whether what was compared is equal."""
     touched: frozenset[int] = field(init=False)
     """Families that it reads, writes or forms addresses from."""
     places: tuple[MemoryOperand, ...] = field(init=False)
@@ -108,6 +115,9 @@ _SOURCES = {
 _SYSTEM = frozenset({"syscall", "sysenter", "int", "svc", "int3", "ud2", "brk", "udf", "hlt"})
 _CLEARING = frozenset({"xor", "sub", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd", "eor", "psubb", "psubd"})
 _ARM_JUMPS = frozenset({"br", "blr", "cbz", "cbnz", "tbz", "tbnz"})
+_EQUAL = frozenset({"sete", "setne", "cmove", "cmovne", "je", "jne", "b.eq", "b.ne"})
+_KEEP_FLAGS = frozenset({"mov", "lea", "push", "pop"})
+_ARM_CHOICES = frozenset({"cset", "csetm", "csel", "csinc", "csinv", "csneg", "cinc", "cinv", "cneg"})
 _STRINGS = ("movs", "stos", "lods", "cmps", "scas")
 _REPEATED = (0xF2, 0xF3)
 _PAIRS = ("ldp", "stp", "ldxp", "ldaxp", "stxp", "stlxp", "ldnp", "stnp", "casp")
@@ -129,12 +139,12 @@ class Decoder:
         self._capstone = capstone
         if self.arm:
             self._engine: Any = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
-            self._names: Any = importlib.import_module("capstone.arm64_const")
+            self.names: Any = importlib.import_module("capstone.arm64_const")
             constants: Any = importlib.import_module("unicorn.arm64_const")
             prefix = "UC_ARM64_REG_"
         else:
             self._engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-            self._names = importlib.import_module("capstone.x86_const")
+            self.names = importlib.import_module("capstone.x86_const")
             constants = importlib.import_module("unicorn.x86_const")
             prefix = "UC_X86_REG_"
         self._engine.detail = True
@@ -142,7 +152,10 @@ class Decoder:
         self._families: dict[str, int] = {}
         self._by_register: dict[int, int] = {}
         self._known: dict[bytes, InstructionEffect | None] = {}
-        self._zeros = frozenset({self._names.ARM64_REG_XZR, self._names.ARM64_REG_WZR} if self.arm else ())
+        names = self.names
+        self.high_bytes = () if self.arm else (names.X86_REG_AH, names.X86_REG_BH, names.X86_REG_CH, names.X86_REG_DH)
+        self._equal_conditions = (self.names.ARM64_CC_EQ, self.names.ARM64_CC_NE) if self.arm else ()
+        self._zeros = frozenset({self.names.ARM64_REG_XZR, self.names.ARM64_REG_WZR} if self.arm else ())
 
     @property
     def families(self) -> int:
@@ -167,12 +180,35 @@ class Decoder:
         instruction = next(self._engine.disasm(code, address, 1), None)
         return None if instruction is None else self.effect(bytes(instruction.bytes), address)
 
+    def sees_addresses(self, code: bytes, address: int, *, reused: bool) -> bool:
+        """Return whether an instruction in some code may see bits of an address, or the order of two.
+
+        `reused` says whether two objects may have had the same address.
+        """
+        compares = False
+        for start, length, name, _ in self._engine.disasm_lite(code, address):
+            if compares and name in _KEEP_FLAGS:
+                continue
+            if compares and name not in _EQUAL:
+                return True
+            compares = False
+            if name not in SEERS:
+                continue
+            effect = self.effect(code[start - address : start - address + length], start)
+            if effect is not None and effect.use is not None and not effect.use.sees_known_bits:
+                # Whether two values are equal is known, or whether the lower half of one is null.
+                use = effect.use
+                compares = (use.compares and not reused) or (use.masks and len(set(use.values)) == 1)
+                if not compares and not (use.mixes and name == "mov"):
+                    return True
+        return compares
+
     def compared(self, code: bytes) -> tuple[Compared, ...]:
         """Return what an instruction compares for equality: two values, or nothing if it is another instruction."""
         instruction = next(self._engine.disasm(code, 0, 1), None)
         if instruction is None:
             return ()
-        name, operands, names = instruction.mnemonic, instruction.operands, self._names
+        name, operands, names = instruction.mnemonic, instruction.operands, self.names
         memory, register, immediate = (
             (names.ARM64_OP_MEM, names.ARM64_OP_REG, names.ARM64_OP_IMM)
             if self.arm
@@ -188,16 +224,17 @@ class Decoder:
         for operand in operands:
             if operand.type == register:
                 size = (4 if self._engine.reg_name(operand.reg).startswith("w") else 8) if self.arm else operand.size
-                found.append(Compared(number=self._number(operand.reg), family=self._of(operand.reg), size=size))
+                found.append(Compared(number=self._number(operand.reg), family=self.of(operand.reg), size=size))
             elif operand.type == immediate:
                 found.append(Compared(value=operand.imm & 0xFFFF_FFFF_FFFF_FFFF, size=8))
             elif operand.type == memory and not self.arm:
-                found.append(Compared(place=self._place(operand, instruction), size=operand.size))
+                found.append(Compared(place=self.place(operand, instruction), size=operand.size))
             else:
                 return ()
         return (*found, Compared(value=0, size=8)) if len(found) == 1 else tuple(found)
 
-    def _of(self, register: int) -> int:
+    def of(self, register: int) -> int:
+        """Return the family of a register, by Capstone's number."""
         known = self._by_register.get(register)
         if known is None:
             known = self._by_register[register] = self.family(self._family_name(self._engine.reg_name(register) or ""))
@@ -227,7 +264,7 @@ class Decoder:
             return None
         reads, writes = instruction.regs_access()
         operands = instruction.operands
-        names = self._names
+        names = self.names
         memory_kind, register_kind = (
             (names.ARM64_OP_MEM, names.ARM64_OP_REG) if self.arm else (names.X86_OP_MEM, names.X86_OP_REG)
         )
@@ -247,7 +284,7 @@ class Decoder:
                 if computes_address:
                     explicit |= {r for r in (operand.mem.base, operand.mem.index) if r}
                     continue
-                place = self._place(operand, instruction)
+                place = self.place(operand, instruction)
                 access = operand.access
                 if self.arm:
                     if stores_first or not access:
@@ -265,8 +302,8 @@ class Decoder:
                     # Capstone does not know: atomic instructions, and lists of more than two vector registers.
                     unknown.add(operand.reg)
         quiet = {self.family(STACK), self.family(PROGRAM), self.family("zero")}
-        read = {self._of(r) for r in (*explicit, *(r for r in reads if r not in addressing))} - quiet
-        written = {self._of(r) for r in (*writes, *unknown)} - quiet
+        read = {self.of(r) for r in (*explicit, *(r for r in reads if r not in addressing))} - quiet
+        written = {self.of(r) for r in (*writes, *unknown)} - quiet
         kind, target = InstructionKind.PLAIN, None
         groups = set(instruction.groups)
         registers = [operand for operand in operands if operand.type == register_kind]
@@ -304,7 +341,7 @@ class Decoder:
             self._correct_arm(name, instruction, registers, (read, written), loads, stores)
         elif name in _X86_ATOMICS:
             written |= {self.family(family) for family in _X86_ATOMICS[name]}
-            written |= set() if loads else {self._of(registers[0].reg)}
+            written |= set() if loads else {self.of(registers[0].reg)}
             stores += loads
         elif name.startswith("f") and name not in ("fnop", "fwait", "femms"):
             # The registers are a stack: each instruction moves them, or leaves what it computes among them.
@@ -314,7 +351,18 @@ class Decoder:
             read = set()
         repeats = not self.arm and instruction.prefix[0] in _REPEATED and name.startswith(_STRINGS)
         return InstructionEffect(
-            kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats, instruction.size
+            kind,
+            name,
+            tuple(read),
+            tuple(written),
+            tuple(loads),
+            tuple(stores),
+            target,
+            repeats,
+            instruction.size,
+            address_use(self, instruction, name) if kind is not InstructionKind.CLEAR else None,
+            not self.arm and bool(operands) and operands[0].type == register_kind and operands[0].size < 4,
+            name in _EQUAL or (self.arm and name in _ARM_CHOICES and instruction.cc in self._equal_conditions),
         )
 
     def _correct_arm(
@@ -328,7 +376,7 @@ class Decoder:
     ) -> None:
         """Correct what Capstone says of AArch64's compares, tests and changes of an address."""
         read, written = sets
-        families = [self._of(operand.reg) for operand in registers]
+        families = [self.of(operand.reg) for operand in registers]
         zero = {self.family("zero")}
         if name in _ARM_COMPARES:
             read |= set(families) - zero
@@ -349,9 +397,30 @@ class Decoder:
     def _stack_place(self, displacement: int) -> MemoryOperand:
         return MemoryOperand(self._constants.UC_X86_REG_RSP, self.family(STACK), 0, -1, 1, displacement, False, 0, 8)
 
-    def _place(self, operand: Any, instruction: Any) -> MemoryOperand:
+    def whole_register(self, register: int) -> int:
+        """Return Unicorn's number of the whole register that a register is a part of, 0 if it is not a general one."""
+        return self.whole_family(self._family_name(self._engine.reg_name(register) or ""))
+
+    def whole_family(self, name: str) -> int:
+        """Return Unicorn's number of the general register of a family, 0 if it is not one."""
+        if self.arm:
+            name = name.upper()
+        else:
+            name = name.upper() if name[1:].isdigit() and name[:1] == "r" else f"R{name.upper()}"
+        return int(getattr(self._constants, f"{self._prefix}{name}", 0))
+
+    def register_size(self, operand: Any) -> int:
+        """Return how many bytes of a general register an operand is, 0 if it is another register."""
+        if not self.whole_register(operand.reg):
+            return 0
+        if not self.arm:
+            return int(operand.size)
+        return 4 if (self._engine.reg_name(operand.reg) or "").startswith("w") else 8
+
+    def place(self, operand: Any, instruction: Any) -> MemoryOperand:
+        """Return a memory operand."""
         base, index = operand.mem.base, operand.mem.index
-        relative = not self.arm and bool(base) and self._of(base) == self.family(PROGRAM)
+        relative = not self.arm and bool(base) and self.of(base) == self.family(PROGRAM)
         segment = 0
         if not self.arm and operand.mem.segment:
             name = self._engine.reg_name(operand.mem.segment)
@@ -360,9 +429,9 @@ class Decoder:
         size = operand.size if not self.arm else self._arm_size(instruction)
         return MemoryOperand(
             0 if relative or not base else self._number(base),
-            self._of(base) if base and not relative else -1,
+            self.of(base) if base and not relative else -1,
             self._number(index) if index else 0,
-            self._of(index) if index else -1,
+            self.of(index) if index else -1,
             scale,
             operand.mem.disp + (instruction.size if relative else 0),
             relative,

@@ -28,6 +28,7 @@ _KIND_TYPES = {
 TYPE_SIZE = 1024
 NULL_SIZE = 64 << 10
 """Bytes after null that hold no data in any process; a field of a structure at null is nearer than that."""
+NULL_NAME = "memory at null"
 _TYPE_FUNCTIONS = {
     48: "tp_dealloc", 88: "tp_repr", 120: "tp_hash", 128: "tp_call", 136: "tp_str", 144: "tp_getattro",
     152: "tp_setattro", 200: "tp_richcompare", 296: "tp_init", 304: "tp_alloc", 312: "tp_new", 320: "tp_free",
@@ -149,6 +150,9 @@ class Objects:
         header = self.layout.header(self.process.machine, self.type("PyBaseObject_Type"))
         self.process.machine.map(0, NULL_SIZE)
         self.process.machine.write(0, header * (NULL_SIZE // len(header)))
+        self.process.oracle.guesses.append(NULL_NAME)
+        if (calls := self.process.calls_flow) is not None:
+            calls.flow.open([(0, NULL_SIZE)], NULL_NAME)
 
     def _empty_table(self) -> int:
         if not self._nothing:

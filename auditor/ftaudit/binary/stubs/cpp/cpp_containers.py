@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-import zlib
 
 from ftaudit.binary.emulator.emulated_process import Halt, Process, registry
 from ftaudit.binary.emulator.machine import Machine
+from ftaudit.binary.image.mapped import AARCH64
 from ftaudit.binary.stubs.libc import counted
 
 CONTAINER_ANSWERS, answers = registry()
@@ -155,11 +155,46 @@ def _list_transfer(process: Process) -> int:
 # Hash tables
 
 
-@answers("_ZSt11_Hash_bytesPKvmm", "_ZSt15_Fnv_hash_bytesPKvmm")
+_MULTIPLIER = 0xC6A4_A793_5BD1_E995
+_FNV_PRIME = 0x100_0000_01B3
+_WORD = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def murmur_hash(content: bytes, seed: int) -> int:
+    """Return MurmurHash64A of some bytes, with which libstdc++ hashes (libsupc++/hash_bytes.cc)."""
+    value = seed ^ len(content) * _MULTIPLIER & _WORD
+    whole = len(content) & ~7
+    for (word,) in struct.iter_unpack("<Q", content[:whole]):
+        value = (value ^ _mixed(word * _MULTIPLIER & _WORD) * _MULTIPLIER) * _MULTIPLIER & _WORD
+    if rest := content[whole:]:
+        value = (value ^ int.from_bytes(rest, "little")) * _MULTIPLIER & _WORD
+    return _mixed(_mixed(value) * _MULTIPLIER & _WORD)
+
+
+def _mixed(value: int) -> int:
+    return value ^ value >> 47
+
+
+def fnv_hash(content: bytes, seed: int, *, signed: bool) -> int:
+    """Return FNV-1a of some bytes, as libstdc++ does. `signed` says whether a `char` is, as on x86-64."""
+    value = seed
+    for byte in content:
+        value = (value ^ (byte - 256 if signed and byte > 127 else byte) & _WORD) * _FNV_PRIME & _WORD
+    return value
+
+
+@answers("_ZSt11_Hash_bytesPKvmm")
 def _hash_bytes(process: Process) -> int:
-    """Answer with another hash than the library's: insertions and look-ups use the same one."""
-    content = process.machine.read(process.argument(0), counted(process.argument(1)))
-    return zlib.crc32(content, process.argument(2) & 0xFFFF_FFFF) * 0x9E37_79B1_85EB_CA87
+    return murmur_hash(_hashed(process), process.argument(2))
+
+
+@answers("_ZSt15_Fnv_hash_bytesPKvmm")
+def _fnv_hash_bytes(process: Process) -> int:
+    return fnv_hash(_hashed(process), process.argument(2), signed=process.machine.name != AARCH64)
+
+
+def _hashed(process: Process) -> bytes:
+    return process.machine.read(process.argument(0), counted(process.argument(1)))
 
 
 @answers("_ZNKSt8__detail20_Prime_rehash_policy11_M_next_bktEm", "_ZNSt8__detail20_Prime_rehash_policy11_M_next_bktEm")
