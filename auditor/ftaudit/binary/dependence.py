@@ -136,7 +136,7 @@ def _contradiction(subject: Subject, best: HookRun, other: HookRun, path: _Path)
     if other.declaration == best.declaration:
         return None
     # The run that is followed leaves a long loop that an unknown ends: so it may differ before anything is inverted.
-    return path.label or next((_name(other, decision) for decision in other.decisions), "more than is followed")
+    return path.label or next((named(other.labels, each.labels) for each in other.decisions), "more than is followed")
 
 
 def _may_go_on(subject: Subject, failed: HookRun) -> bool:
