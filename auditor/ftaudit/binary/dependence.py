@@ -73,11 +73,11 @@ def depends(subject: Subject, best: HookRun) -> str:
     every question gets another answer; all runs that reach a declaration must agree. If there are more paths than
     the budget allows, those whose branches come last before the declaration are tried first: they decide.
     """
-    first = unknown(subject, best)
-    if not first:
+    if not unknown(subject, best):
         return best.opaque
-    # That is costly to find out, and without another unknown there is hardly anything to follow.
-    subject = replace(subject, seals=first != ADDRESS and best.declared_after is not None and subject.is_final)
+    # Whether a declaration is final is costly to find out: of addresses alone there is hardly anything to follow.
+    more = bool(best.guesses or best.asked_processor or best.notes)
+    subject = replace(subject, seals=more and best.declared_after is not None and subject.is_final)
     waiting = [_Path(tuple(sorted(best.overrides.items())), (), None, (), True, "")]
     seen: dict[tuple[int, bool], int] = {}
     asked: set[tuple[str, int]] = set()
