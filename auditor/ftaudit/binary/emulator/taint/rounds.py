@@ -31,7 +31,7 @@ class Changes:
 
 
 @dataclass(slots=True)
-class _Round:
+class _FollowedRound:
     """The end of the code that a branch decides on."""
 
     registers: tuple[int, ...]
@@ -40,7 +40,7 @@ class _Round:
 
 
 @dataclass(eq=False, slots=True)
-class _Branch:
+class _Repeated:
     """A branch in one call of its function."""
 
     labels: int
@@ -54,7 +54,7 @@ class _Branch:
     """Address and size of the last store in this round, by the address of the instruction."""
     first: dict[int, int] = field(default_factory=dict)
     """Where each instruction stored first."""
-    last: _Round | None = None
+    last: _FollowedRound | None = None
     changes: Changes = field(default_factory=lambda: Changes(0))
 
 
@@ -68,11 +68,11 @@ class Rounds:
     meeting_point: Callable[[int], Meeting]
     """Returns where the paths of the branch at an address meet."""
     engine: Any
-    calls: dict[int, dict[int, _Branch]] = field(default_factory=dict)
+    calls: dict[int, dict[int, _Repeated]] = field(default_factory=dict)
     """By the stack pointer, then by the address of the branch."""
-    followed: list[_Branch] = field(default_factory=list)
+    followed: list[_Repeated] = field(default_factory=list)
     """Those whose rounds are being compared."""
-    meets: dict[tuple[int, int], _Branch] = field(default_factory=dict)
+    meets: dict[tuple[int, int], _Repeated] = field(default_factory=dict)
     """Those of them that are not the end of a loop, by the place and the stack pointer where their paths meet."""
 
     def leave_function(self, stack: int) -> None:
@@ -108,7 +108,7 @@ class Rounds:
         branches = self.calls.setdefault(stack, {})
         branch = branches.get(address)
         if branch is None:
-            branches[address] = _Branch(labels, taken, _FORCED if inverted else 0)
+            branches[address] = _Repeated(labels, taken, _FORCED if inverted else 0)
             return None
         branch.labels |= labels
         if branch.meeting is None:
@@ -127,17 +127,17 @@ class Rounds:
             self.meets[meeting.place, stack] = branch
         return None
 
-    def _close(self, branch: _Branch) -> None:
+    def _close(self, branch: _Repeated) -> None:
         """Stop comparing the rounds of a branch."""
         self.followed = [other for other in self.followed if other is not branch]
         self.meets = {key: other for key, other in self.meets.items() if other is not branch}
         branch.stores = {}
 
-    def _end_round(self, branch: _Branch) -> None:
+    def _end_round(self, branch: _Repeated) -> None:
         """Compare a round with the one before."""
         values = tuple(self.engine.reg_read(number) for _, number in self.registers)
         contents = {place: bytes(self.engine.mem_read(*place)) for place in dict.fromkeys(branch.stores.values())}
-        last, branch.last = branch.last, _Round(values, branch.stores, contents)
+        last, branch.last = branch.last, _FollowedRound(values, branch.stores, contents)
         if last is not None:
             known, pairs = branch.changes, zip(self.registers, values, last.registers, strict=True)
             branch.changes = Changes(
