@@ -83,7 +83,7 @@ def test_the_first_good_version_is_named_and_the_bad_and_the_slow_ones_before_it
         compiled("2.0rc1", "multi_not_used"),
     )
     assert step.startswith("1.3 is the first later version")
-    assert "1.4 the newest" in step and "1.2 falls back to pure Python" in step
+    assert "1.4 is the newest" in step and "1.2 falls back to pure Python" in step
     assert "1.1" not in step and "2.0rc1" not in step
 
 

@@ -216,7 +216,7 @@ def test_a_wheel_of_the_ordinary_build_that_was_named_alone_is_a_note_and_never_
     folder = dist(tmp_path / "dist", f"{GIL}-manylinux_2_28_x86_64")
     report = audit(folder / name_of(f"{GIL}-manylinux_2_28_x86_64"))
     assert report.packages == ()
-    assert "is not for 3.14t" in report.notes[0]
+    assert "is not a wheel for 3.14t" in report.notes[0]
     assert "is for 3.14t" in report.incomplete[0]
     assert report.exit_code == 3
 
