@@ -16,6 +16,8 @@ SETUP = "from setuptools import setup\nsetup(name='x', install_requires=['needed
 PKG_INFO = "Metadata-Version: 2.2\nName: x\nVersion: 1\nRequires-Dist: needed\n"
 EXTENSION = "from setuptools import setup, Extension\nsetup(ext_modules=[Extension('x', ['x.c'])])\n"
 
+SOURCES = {"PKG-INFO": PKG_INFO, "setup.py": EXTENSION, "x.c": ""}
+
 
 @pytest.fixture
 def server() -> Iterator[IndexServer]:
@@ -60,6 +62,20 @@ def test_a_version_that_has_only_an_sdist_is_taken(server: IndexServer, tmp_path
     server.add_project("needed", [wheel("needed", "1"), wheel("needed", "2", tag=MAC)])
     answer = judge(server, tmp_path, "score\n")
     assert versions(answer) == {"score": "0.1.2", "needed": "1"}
+
+
+@pytest.mark.parametrize("asked", ["fiona\n", "app\n"])
+def test_an_old_version_with_a_wheel_for_another_python_is_not_taken_instead_of_a_newer_sdist(
+    server: IndexServer, tmp_path: Path, asked: str
+) -> None:
+    old = wheel("fiona", "1.7.0.post1", tag=f"cp36-cp36m-{PLATFORM}")
+    server.add_project("fiona", [sdist("fiona", "1.7", {"setup.py": SETUP}), old, sdist("fiona", "1.10.1", SOURCES)])
+    server.add_project("app", [wheel("app", "1", requires=["fiona>=1"])])
+    server.add_project("needed", [wheel("needed", "1")])
+    answer = judge(server, tmp_path, asked)
+    found = versions(answer)
+    assert (found["fiona"], found["needed"]) == ("1.10.1", "1")
+    assert answer.verdicts["fiona"] == "source-only"
 
 
 def test_an_older_version_of_what_needs_it_is_no_way_around_a_missing_wheel(

@@ -460,12 +460,23 @@ class _Resolution:
                 self._any_sdist.add(name)
             return True
         if version is not None and (name, version) not in self._stand_ins:
+            if failure.kind is FailureKind.NO_WHEEL and self._is_outdated(name, version):
+                # uv names the last version with any wheel, and an installer would build a later one.
+                self._any_sdist.add(name)
+                return True
             self._stand_in(name, version, failure)
             return True
         if failure.kind is FailureKind.NO_WHEEL and version is None and name not in self._any_sdist:
             self._any_sdist.add(name)
             return True
         return False
+
+    def _is_outdated(self, name: NormalizedName, version: Version) -> bool:
+        """Return whether an installer may choose a later version than this one, which has no usable wheel either."""
+        find = self._options.find_versions
+        if find is None or self._offline or name in self._known or name in self._any_sdist:
+            return False
+        return self._requirements.index.allows_builds(name) and self._newest(name, find(name, version)) is not None
 
     def _exclude(self, name: NormalizedName, failure: Failure) -> None:
         self._any_sdist.discard(name)
