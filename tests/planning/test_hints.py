@@ -29,4 +29,4 @@ def test_every_hint_is_dated_and_says_where_it_was_read() -> None:
         assert datetime.date.fromisoformat(switch.checked) <= datetime.date.today(), switch
         assert any(char.isdigit() for char in switch.source), f"{switch.package}: the source names no release"
         assert list(SpecifierSet(switch.versions)), f"{switch.package} is not bounded"
-        assert "=" in switch.setting and switch.effect.endswith(".")
+        assert "=" in switch.setting and switch.effect.strip() and not switch.effect.endswith(".")
