@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ftaudit.binary.build_markers import file_name_build, find_build, is_python_library
 from ftaudit.binary.dependence import depends
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.framework import find_framework
+from ftaudit.binary.framework import NO_FRAMEWORK, find_framework
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, force, run, search
 from ftaudit.binary.image.elf import Holes, file_offset
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
@@ -163,6 +163,7 @@ def _read_one(
         module_name=module_name,
         layout=Layout(guess, version),
         budget=budget,
+        is_plain=framework[0] in NO_FRAMEWORK,
     )
     subject, best, runs = _search(subject)
     if best.idle:

@@ -15,7 +15,6 @@ from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
 from ftaudit.binary.emulator.taint.meeting_point import Meeting
-from ftaudit.binary.framework import NO_FRAMEWORK, find_framework
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 
 _SAME_BRANCH = 2
@@ -147,7 +146,7 @@ def _may_go_on(subject: Subject, failed: HookRun) -> bool:
     """
     if failed.faulted:
         return True
-    return (failed.unsettled or failed.thrown) and find_framework(subject.image, subject.module_name)[0] in NO_FRAMEWORK
+    return (failed.unsettled or failed.thrown) and subject.is_plain
 
 
 def _following(

@@ -167,6 +167,8 @@ class Subject:
     """Whether a run ends with the declaration, because nothing after it can change it."""
     starts_libraries: bool = False
     """Whether the libraries' static constructors are run, of which there may be thousands."""
+    is_plain: bool = True
+    """Whether no framework made it. A framework's own code compares addresses, and turns exceptions into Python's."""
 
     @property
     def is_final(self) -> bool:
@@ -204,6 +206,8 @@ def run(
         python = _new_process(subject, oracle)
         if turned is not None:
             flow = attach(python.process, python.objects.known, turned, joins or Joins())
+            if not subject.is_plain:
+                flow.addresses = None
             flow.merges = merges or {}
             flow.contrary = contrary
             flow.inverted = partial(_invert, python)
@@ -244,7 +248,7 @@ def run(
             guesses=_guesses(python) if python else (),
             declared_after=_declared_after(python) if python else None,
             asked_processor=python.process.machine.asks_processor() if python else False,
-            asked_addresses=sealed is not None and flow is None and _asked_addresses(python),
+            asked_addresses=sealed is not None and flow is None and subject.is_plain and _asked_addresses(python),
             opaque=_opaque(python),
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),
@@ -377,7 +381,7 @@ def _finished(
             guesses=_guesses(python),
             declared_after=_declared_after(python),
             asked_processor=process.machine.asks_processor(),
-            asked_addresses=flow is None and _asked_addresses(python),
+            asked_addresses=flow is None and subject.is_plain and _asked_addresses(python),
             opaque=_opaque(python),
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),

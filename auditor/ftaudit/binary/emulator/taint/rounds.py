@@ -54,6 +54,8 @@ class _Repeated:
     """Address and size of the last store in this round, by the address of the instruction."""
     first: dict[int, int] = field(default_factory=dict)
     """Where each instruction stored first."""
+    begun: tuple[int, ...] = ()
+    """The registers at the decision, if its paths meet again in the same round."""
     last: _FollowedRound | None = None
     changes: Changes = field(default_factory=lambda: Changes(0))
 
@@ -125,6 +127,7 @@ class Rounds:
             self.followed.append(branch)
         if meeting.leaving is None and meeting.place is not None:
             self.meets[meeting.place, stack] = branch
+            branch.begun = self._values()
         return None
 
     def _close(self, branch: _Repeated) -> None:
@@ -133,16 +136,24 @@ class Rounds:
         self.meets = {key: other for key, other in self.meets.items() if other is not branch}
         branch.stores = {}
 
+    def _values(self) -> tuple[int, ...]:
+        return tuple(self.engine.reg_read(number) for _, number in self.registers)
+
     def _end_round(self, branch: _Repeated) -> None:
         """Compare a round with the one before."""
-        values = tuple(self.engine.reg_read(number) for _, number in self.registers)
+        values = self._values()
         contents = {place: bytes(self.engine.mem_read(*place)) for place in dict.fromkeys(branch.stores.values())}
         last, branch.last = branch.last, _FollowedRound(values, branch.stores, contents)
         if last is not None:
             known, pairs = branch.changes, zip(self.registers, values, last.registers, strict=True)
+            families = {family for (family, _), now, before in pairs if now != before}
+            if branch.begun:
+                # What the code between the decision and the meeting point leaves alone changes whatever is decided.
+                pairs = zip(self.registers, values, branch.begun, strict=True)
+                families &= {family for (family, _), now, before in pairs if now != before}
             branch.changes = Changes(
                 branch.labels,
-                known.registers | {family for (family, _), now, before in pairs if now != before},
+                known.registers | families,
                 known.places | {place for place, now in contents.items() if last.contents.get(place, now) != now},
                 known.moved
                 | {
