@@ -128,7 +128,7 @@ class _Reading:
         if not self.receivers:
             return
         self.aliases = self._aliases()
-        self.aliases |= {name: each.tokens for name, each in lent.items() if name not in self.assigned}
+        self.aliases |= {name: each.tokens for name, each in lent.items() if name not in _rebound(function)}
         lines = [(line, tokens) for line in function.body if (tokens := self._tokens(line)) is not None]
         self.nulled = {
             place.name
@@ -153,12 +153,9 @@ class _Reading:
     def _aliases(self) -> dict[str, list[Token]]:
         """Return the locals that stand for memory of a field: `cdef buf_t *pk = &self.pk`, `data = self.data`."""
         found: dict[str, list[Token]] = {}
-        self.assigned: dict[str, int] = {}
-        assigned = self.assigned
+        assigned: dict[str, int] = {}
         for line in self.function.body:
             for target, operator in stores(line):
-                if operator != "=" and len(target) == 1:
-                    assigned[target[0].text] = assigned.get(target[0].text, 0) + 1
                 if (
                     operator != "="
                     or not target
@@ -439,6 +436,11 @@ def _receivers(function: CythonFunction, classes: CdefClasses) -> Iterator[tuple
                 yield words[2], words[1]
         elif words[1:3] == ["=", "<"] and words[4:5] == [">"] and words[3] in classes.classes:
             yield words[0], words[3]
+
+
+def _rebound(function: CythonFunction) -> set[str]:
+    """Return the names that a function stores to: a pointer among them no longer points where it did."""
+    return {target[0].text for line in function.body for target, _ in stores(line) if len(target) == 1}
 
 
 def _discards_result(words: list[str]) -> bool:
