@@ -205,9 +205,9 @@ def run(
     try:
         python = _new_process(subject, oracle)
         if turned is not None:
-            flow = attach(python.process, python.objects.known, turned, joins or Joins())
-            if not subject.is_plain:
-                flow.addresses = None
+            flow = attach(
+                python.process, python.objects.known, turned, joins or Joins(), follow_addresses=subject.is_plain
+            )
             flow.merges = merges or {}
             flow.contrary = contrary
             flow.inverted = partial(_invert, python)
@@ -248,7 +248,7 @@ def run(
             guesses=_guesses(python) if python else (),
             declared_after=_declared_after(python) if python else None,
             asked_processor=python.process.machine.asks_processor() if python else False,
-            asked_addresses=sealed is not None and flow is None and subject.is_plain and _asked_addresses(python),
+            asked_addresses=sealed is not None and flow is None and _asked_addresses(subject, python),
             opaque=_opaque(python),
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),
@@ -322,8 +322,10 @@ def _declared_after(python: Python) -> int | None:
     return None if python.guessed is None else python.guessed + bool(python.process.missing_symbol())
 
 
-def _asked_addresses(python: Python | None) -> bool:
-    return python is not None and not python.process.oracle.guesses and asks_addresses(python.process)
+def _asked_addresses(subject: Subject, python: Python | None) -> bool:
+    if python is None or not subject.is_plain or python.process.oracle.guesses:
+        return False
+    return asks_addresses(python.process)
 
 
 def _opaque(python: Python | None) -> str:
@@ -381,7 +383,7 @@ def _finished(
             guesses=_guesses(python),
             declared_after=_declared_after(python),
             asked_processor=process.machine.asks_processor(),
-            asked_addresses=flow is None and subject.is_plain and _asked_addresses(python),
+            asked_addresses=flow is None and _asked_addresses(subject, python),
             opaque=_opaque(python),
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),

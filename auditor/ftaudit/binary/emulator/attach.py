@@ -50,8 +50,13 @@ def own_code_of(image: Image, hook: str, ends: frozenset[int] = frozenset()) -> 
     return OwnCode(image=image, start=image.exports[hook], decoder=_decoder(image.machine), ends=ends)
 
 
-def attach(process: Process, objects: Collection[int], turned: Collection[int], joins: Joins) -> Flow:
-    """Track the unknowns of a new process, and invert the decisions with these numbers; `objects` are Python's."""
+def attach(
+    process: Process, objects: Collection[int], turned: Collection[int], joins: Joins, *, follow_addresses: bool
+) -> Flow:
+    """Track the unknowns of a new process, and invert the decisions with these numbers; `objects` are Python's.
+
+    With `follow_addresses`, what is made of an address is an unknown.
+    """
     machine = process.machine
     decoder = _decoder(machine.name)
     flow = Flow(
@@ -92,14 +97,15 @@ def attach(process: Process, objects: Collection[int], turned: Collection[int], 
         arguments = ["cx", "dx", "r8", "r9"] if windows else ["di", "si", "dx", "cx", "r8", "r9"]
         results = ["ax", "dx", "v0", "v1", X87]
     calls = Calls(flow, tuple(map(decoder.family, arguments)), tuple(map(decoder.family, results)))
-    flow.addresses = Addresses(
-        flow=flow,
-        object_of=process.object_of,
-        blocks=process.blocks,
-        freed=process.freed,
-        landing=process.landing,
-        results=tuple(map(decoder.family, results)),
-    )
+    if follow_addresses:
+        flow.addresses = Addresses(
+            flow=flow,
+            object_of=process.object_of,
+            blocks=process.blocks,
+            freed=process.freed,
+            landing=process.landing,
+            results=tuple(map(decoder.family, results)),
+        )
     calls.errno = process.errno
     calls.blocks = process.blocks
     calls.writable = process.is_writable

@@ -15,14 +15,21 @@ _LARGEST: Final = 4096
 _MASK: Final = (1 << 64) - 1
 
 
+def _function(name: str, engine: Any) -> tuple[Any, Any] | None:
+    """Return a function of Unicorn's library, and the handle that it takes for an engine; `None` in other bindings."""
+    try:
+        return getattr(importlib.import_module("unicorn.unicorn_py3.unicorn").uclib, name), engine._uch
+    except (ImportError, AttributeError):
+        return None
+
+
 def register_reader(engine: Any) -> Callable[[int], int]:
     """Return a function that reads a register of at most 64 bits by Unicorn's number."""
     slow: Callable[[int], int] = engine.reg_read
-    try:
-        read: Any = importlib.import_module("unicorn.unicorn_py3.unicorn").uclib.uc_reg_read
-        handle = engine._uch
-    except (ImportError, AttributeError):
+    found = _function("uc_reg_read", engine)
+    if found is None:
         return slow
+    read, handle = found
     value = ctypes.c_uint64()
     place = ctypes.byref(value)
 
@@ -36,11 +43,10 @@ def register_reader(engine: Any) -> Callable[[int], int]:
 def register_writer(engine: Any) -> Callable[[int, int], None]:
     """Return a function that writes a general register of 64 bits by Unicorn's number."""
     slow: Callable[[int, int], None] = engine.reg_write
-    try:
-        write: Any = importlib.import_module("unicorn.unicorn_py3.unicorn").uclib.uc_reg_write
-        handle = engine._uch
-    except (ImportError, AttributeError):
+    found = _function("uc_reg_write", engine)
+    if found is None:
         return slow
+    write, handle = found
     value = ctypes.c_uint64()
     place = ctypes.byref(value)
 
@@ -58,11 +64,10 @@ def memory_reader(engine: Any) -> Callable[[int, int], bytes]:
     def slow(address: int, size: int) -> bytes:
         return bytes(engine.mem_read(address, size))
 
-    try:
-        read: Any = importlib.import_module("unicorn.unicorn_py3.unicorn").uclib.uc_mem_read
-        handle = engine._uch
-    except (ImportError, AttributeError):
+    found = _function("uc_mem_read", engine)
+    if found is None:
         return slow
+    read, handle = found
     buffers: dict[int, Any] = {}
 
     def fast(address: int, size: int) -> bytes:

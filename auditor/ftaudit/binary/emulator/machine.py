@@ -183,7 +183,7 @@ class Machine:
         """Yield address and code of each stretch of code that ran."""
         for address, size in self._executed:
             try:
-                yield address, bytes(self.engine.mem_read(address, size)) if size else b""
+                yield address, self._read_memory(address, size) if size else b""
             except self._failure:
                 continue
 

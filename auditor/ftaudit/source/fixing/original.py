@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from ftaudit.model import SourceEdit
+from ftaudit.python_text import with_unix_lines
 from ftaudit.rule import Language
 from ftaudit.source.look import encoding_of
 
@@ -37,7 +38,7 @@ class Original:
         while at >= 0:
             returns.append(at - len(returns))
             at = raw.find("\r\n", at + 2)
-        text = raw.replace("\r\n", "\n").replace("\r", "\n")
+        text = with_unix_lines(raw)
         lines = raw.count("\n")
         newline = "\r\n" if returns and 2 * len(returns) >= lines else "\n"
         if not lines and "\r" in raw:

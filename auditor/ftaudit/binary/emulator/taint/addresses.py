@@ -17,8 +17,8 @@ _ORDER: Final = "the order of two addresses"
 _PAGE: Final = 0xFFF
 """Bits of an image's addresses that are the same on every machine."""
 _WHOLE: Final = (1 << 64) - 1
-_FRAME: Final = 1 << 16
-"""Bytes above the stack pointer that count as the stack."""
+FRAME: Final = 1 << 16
+"""Bytes above the stack pointer that count as the stack: a write to a function's own array is in them."""
 _LONGEST_INSTRUCTION: Final = 16
 _LOOK_BACK: Final = 400
 """Instructions among which the last one is that wrote a register."""
@@ -143,7 +143,7 @@ class Addresses:
         Else it holds something small, and above it what is left of an address.
         """
         effects, stack = self.flow.joins.effects, self.flow.read_register(self.flow.stack)
-        on_stack = 0 <= where - stack < _FRAME
+        on_stack = 0 <= where - stack < FRAME
         if where and not on_stack:
             return True
         for address in self.flow.trace[-2 : -2 - _LOOK_BACK : -1]:

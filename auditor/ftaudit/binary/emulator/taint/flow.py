@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftaudit.binary.emulator.oracle import Guess
-from ftaudit.binary.emulator.taint.addresses import Addresses
+from ftaudit.binary.emulator.taint.addresses import FRAME, Addresses
 from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.forks import Forks
@@ -28,8 +28,6 @@ from ftaudit.binary.image.mapped import AARCH64, DEFAULT_COOKIE
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LINE = LINE_SIZE.bit_length() - 1
 _MOST_REPEATED = 1 << 16
-_FRAME = 1 << 16
-"""Bytes above the stack pointer in which a write to a function's own array is."""
 _INDEX = 1 << 20
 """Values below which a register is an index, and not an address."""
 _NEAR = 4
@@ -502,8 +500,8 @@ class Flow:
         if any(start <= address < end for start, end in self.data):
             return self.data
         stack = self.read_register(self.stack)
-        if stack <= address < stack + _FRAME:
-            return [(stack, stack + _FRAME)]
+        if stack <= address < stack + FRAME:
+            return [(stack, stack + FRAME)]
         around = self.object_around(address)
         return None if around is None else [around]
 
