@@ -269,8 +269,8 @@ def gil_is_on() -> bool:
 
 def forced() -> bool | None:
     """Return the value of `PYTHON_GIL` or `-X gil`, or `None` if neither is set: CPython then decides."""
-    text: int | None = getattr(sys.flags, "gil", None)
-    return None if text is None else bool(text)
+    flag: int | None = getattr(sys.flags, "gil", None)
+    return None if flag is None else bool(flag)
 
 
 def find_loaded() -> list[str]:

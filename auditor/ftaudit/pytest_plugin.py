@@ -164,8 +164,8 @@ class GilPlugin:
 
     def pytest_report_header(self) -> list[str]:
         """Return header lines: whether the GIL is watched, and how completely, and what is recorded."""
-        text = [] if self.mode == "off" else [self.watching]
-        return text if self.record is None else [*text, f"ftaudit: records what is loaded into {self.record}"]
+        lines = [] if self.mode == "off" else [self.watching]
+        return lines if self.record is None else [*lines, f"ftaudit: records what is loaded into {self.record}"]
 
     @property
     def watching(self) -> str:

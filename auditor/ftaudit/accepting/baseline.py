@@ -106,8 +106,8 @@ def render_baseline(baseline: Baseline) -> str:
 
 
 def _lines(rows: Iterable[Mapping[str, str]]) -> str:
-    parts = [f"    {json.dumps(row, ensure_ascii=False)}" for row in rows]
-    return "[\n" + ",\n".join(parts) + "\n  ]" if parts else "[]"
+    lines = [f"    {json.dumps(row, ensure_ascii=False)}" for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n  ]" if lines else "[]"
 
 
 def _rows(document: Mapping[str, Any], key: str, path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:

@@ -182,12 +182,12 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
 
         executor = DaskWorkers(address)
         # The workers have environments of their own.
-        text = options_of_environment(os.environ)
+        given = options_of_environment(os.environ)
         settings = replace(
             settings,
-            index_url=settings.index_url or text.index_url,
-            extra_index_urls=settings.extra_index_urls or text.extra_index_urls,
-            find_links=settings.find_links or text.find_links,
+            index_url=settings.index_url or given.index_url,
+            extra_index_urls=settings.extra_index_urls or given.extra_index_urls,
+            find_links=settings.find_links or given.find_links,
         )
     return FleetRun(
         output=options.output,
@@ -230,8 +230,10 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
             of_projects.setdefault(row["project"], []).append(row["exit_code"])
         codes = Counter(2 if 2 in each else worst_exit_code(each) for each in of_projects.values())
         blocks, unsure = codes[1] > 0, codes[2] + codes[3] > 0
-        parts = {0: "nothing blocks", 1: "something blocks", 2: "could not be read", 3: "not everything was checked"}
-        lines.append("projects: " + ", ".join(f"{codes[code]} {what}" for code, what in parts.items() if codes[code]))
+        meanings = {0: "nothing blocks", 1: "something blocks", 2: "could not be read", 3: "not everything was checked"}
+        lines.append(
+            "projects: " + ", ".join(f"{codes[code]} {what}" for code, what in meanings.items() if codes[code])
+        )
     if info.kept:
         kept = "1 package is unchanged" if info.kept == 1 else f"{info.kept} packages are unchanged"
         lines.append(f"{kept} since an earlier run; ftaudit reuses the earlier answers")

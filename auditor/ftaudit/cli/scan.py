@@ -164,12 +164,12 @@ def run_scan(
     result = accept_in_scan(result, options, whole=_is_whole(options))
     if options.declare:
         return _declare(result, options, settings, screen, registry.problems)
-    parts: tuple[str, ...] = () if without_fixes is None else (f"the report has no fixes: it {without_fixes}",)
+    fix_notes: tuple[str, ...] = () if without_fixes is None else (f"the report has no fixes: it {without_fixes}",)
     if options.write and (written := _write(result)):
-        parts = written
+        fix_notes = written
         result = accept_in_scan(_scan_all(options, settings, look), options, whole=_is_whole(options))
     if options.diff or options.write:
-        parts = (*parts, *count_fixes(result.findings))
+        fix_notes = (*fix_notes, *count_fixes(result.findings))
     code = result.exit_code(Severity(options.fail_on))
     if registry.problems and code == 0:
         code = 3
@@ -188,7 +188,7 @@ def run_scan(
         data=render_diff(result, screen.page.folder) if as_diff else None,
         exit_code=settled,
         output=options.output,
-        notes=(*registry.problems, *(skipped_lines(result) if as_diff else ()), *parts, *notes),
+        notes=(*registry.problems, *(skipped_lines(result) if as_diff else ()), *fix_notes, *notes),
         also=tuple((path, rendered(form)) for path, form in also_of(options, formats.OF_SCAN)),
     )
 

@@ -44,7 +44,7 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     """
     if pin.problem is not None and pin.version is None:
         return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.UNRESOLVED, detail=pin.problem))
-    parts: tuple[str, ...] = ()
+    page_warnings: tuple[str, ...] = ()
     if pin.files is not None:
         local = all((file.url or "").startswith("file:") for file in pin.files) and pin.files
         origin, listed = "file" if local else "lock file", pin.files
@@ -55,10 +55,10 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     elif files.status is not Status.DONE:
         return IndexFacts(status=files.status, reason=files.reason, origin=files.origin, warnings=files.warnings)
     else:
-        origin, listed, parts = files.origin or "index", files.files, files.warnings
+        origin, listed, page_warnings = files.origin or "index", files.files, files.warnings
     wheels, sdist, strangers = _sort(pin, listed)
     sdist_left_out = None if sdist is None else why_not_built(sdist, pin, target)
-    warnings = [*parts, *(f"{name} is not a wheel of {pin.name} {pin.version}" for name in strangers)]
+    warnings = [*page_warnings, *(f"{name} is not a wheel of {pin.name} {pin.version}" for name in strangers)]
     ranks = _ranks(target, platform)
     allowed: list[_Wheel] = []
     excluded: list[Excluded] = []

@@ -210,10 +210,10 @@ class Index:
         if any(len(prints) != 1 or None in prints for prints in seen.values()):
             return None
         return {
-            ProjectPages(name=name, index_url=url): text
+            ProjectPages(name=name, index_url=url): digest
             for url, prints in seen.items()
-            for text in prints
-            if text is not None
+            for digest in prints
+            if digest is not None
         }
 
     def doubt(self, name: NormalizedName, *, index_url: str | None = None) -> None:
@@ -385,13 +385,13 @@ def _release(files: tuple[DistributionFile, ...], readers: list[PageReader]) -> 
 
 def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
     """Return warnings about skipped files, and about the age of an answer that the index did not confirm."""
-    parts = []
+    warnings = []
     for reader in readers:
         if reader.skipped:
-            parts.append(f"links skipped on {reader.entry.url}: {reader.skipped}")
+            warnings.append(f"links skipped on {reader.entry.url}: {reader.skipped}")
         if reader.is_stale:
-            parts.append(f"offline: the page is {_span(reader.entry.age)} old")
-    return tuple(parts)
+            warnings.append(f"offline: the page is {_span(reader.entry.age)} old")
+    return tuple(warnings)
 
 
 def _span(seconds: float) -> str:

@@ -79,11 +79,15 @@ class Page:
         """Return when the index received each of these files, in UTC (PEP 700); HTML pages do not say it."""
         found: dict[str, datetime] = {}
         for entry in (self._json or {}).get("files", ()):
-            text = (entry.get("filename"), entry.get("upload-time")) if isinstance(entry, dict) else (None, None)
-            if isinstance(text[0], str) and isinstance(text[1], str) and text[0] in names:
+            if not isinstance(entry, dict):
+                continue
+            filename, uploaded = entry.get("filename"), entry.get("upload-time")
+            if isinstance(filename, str) and isinstance(uploaded, str) and filename in names:
                 with contextlib.suppress(ValueError):
-                    when = datetime.fromisoformat(re.sub(r"\.\d+", "", text[1]).replace("Z", "+00:00"))
-                    found[text[0]] = when.astimezone(timezone.utc) if when.tzinfo else when.replace(tzinfo=timezone.utc)
+                    when = datetime.fromisoformat(re.sub(r"\.\d+", "", uploaded).replace("Z", "+00:00"))
+                    found[filename] = (
+                        when.astimezone(timezone.utc) if when.tzinfo else when.replace(tzinfo=timezone.utc)
+                    )
         return found
 
     def _version(self, package: DistributionPackage, name: NormalizedName) -> Version | None:
@@ -107,9 +111,9 @@ class Page:
     ) -> Iterator[DistributionPackage]:
         from pypi_simple import DistributionPackage
 
-        text = page.get("name", name)
-        if not isinstance(text, str) or canonicalize_name(text) != name:
-            raise IndexUnreachable(f"the page of {name} says that it is of {str(text)[:80]!r}")
+        stated = page.get("name", name)
+        if not isinstance(stated, str) or canonicalize_name(stated) != name:
+            raise IndexUnreachable(f"the page of {name} says that it is of {str(stated)[:80]!r}")
         for number, entry in enumerate(page["files"]):
             filename = entry.get("filename") if isinstance(entry, dict) else None
             if not isinstance(filename, str):
@@ -282,13 +286,13 @@ def _parse_json(body: bytes, url: str) -> dict[str, Any]:
 
 def _refuse_unknown_api(versions: list[Any], url: str) -> None:
     """Raise if the page declares a major API version other than 1 (PEP 629)."""
-    for text in versions:
+    for version in versions:
         try:
-            major = Version(text).major
+            major = Version(version).major
         except (InvalidVersion, TypeError):
             major = -1
         if major != 1:
-            raise IndexUnreachable(f"{url} speaks version {str(text)[:20]!r} of the Simple API; ftaudit knows 1")
+            raise IndexUnreachable(f"{url} speaks version {str(version)[:20]!r} of the Simple API; ftaudit knows 1")
 
 
 def _as_utf8(body: bytes, charset: str | None) -> bytes:

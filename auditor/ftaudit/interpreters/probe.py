@@ -50,10 +50,10 @@ def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> 
         why = ran.errors.splitlines()[-1:] or [f"it ended with {ran.code}"]
         raise InterpreterError(f"{executable} does not run: {why[0]}")
     try:
-        text = json.loads(ran.output)
-        version, build = str(text["version"]), str(text["build"])
-        implementation, free_threaded = text["implementation"], text["free_threaded"]
-        path, missing = str(text["executable"]), tuple(map(str, text["missing"]))
+        answer = json.loads(ran.output)
+        version, build = str(answer["version"]), str(answer["build"])
+        implementation, free_threaded = answer["implementation"], answer["free_threaded"]
+        path, missing = str(answer["executable"]), tuple(map(str, answer["missing"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InterpreterError(f"{executable} does not behave like a Python interpreter") from error
     wanted = ".".join(map(str, target.version))

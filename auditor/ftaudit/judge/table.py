@@ -110,8 +110,8 @@ def _without_wheel(facts: PackageFacts) -> Reasons:
         given=index.origin == "file",
     )
     rebuild = find_rebuild(facts.modules)
-    text = index.excluded if lack.sdist_excluded is None else tuple(e for e in index.excluded if e.is_wheel)
-    return (lack, *((rebuild,) if rebuild is not None and rebuild.tells else ()), *text)
+    excluded = index.excluded if lack.sdist_excluded is None else tuple(e for e in index.excluded if e.is_wheel)
+    return (lack, *((rebuild,) if rebuild is not None and rebuild.tells else ()), *excluded)
 
 
 def _sdist_excluded(facts: PackageFacts) -> Excluded | None:
@@ -258,8 +258,8 @@ def _whys(unknown: Iterable[ExtensionModule], misfits: Mapping[str, Misfit]) -> 
     """Yield why modules could not be determined; a shared reason appears once."""
     why = {module.name: _why_unknown(module, misfits.get(module.path)) for module in unknown}
     counts = Counter(why.values())
-    parts = (one if counts[one] > 1 else replace(one, module=name) for name, one in why.items())
-    yield from dict.fromkeys(parts)
+    shared = (one if counts[one] > 1 else replace(one, module=name) for name, one in why.items())
+    yield from dict.fromkeys(shared)
 
 
 def _why_unknown(module: ExtensionModule, misfit: Misfit | None) -> WhyUndetermined:

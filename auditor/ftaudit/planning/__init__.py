@@ -216,9 +216,9 @@ class _Planner:
 
     def _settle(self, way: WayOut, solution: Solution, rows: Sequence[ProposedPackage]) -> WayOut:
         """Return a way out with whether the solution uses it."""
-        text = solution.given_up.get(way.name)
-        if text is not None:
-            return replace(way, given_up=text)
+        reason = solution.given_up.get(way.name)
+        if reason is not None:
+            return replace(way, given_up=reason)
         blocks = any(row.blocks and row.pin.name == way.name and row.platform == way.platform for row in rows)
         stays = any(
             pin.name == way.name and pin.version == way.current for one in solution.selections for pin in one.pins
@@ -227,18 +227,18 @@ class _Planner:
 
     def _incomplete(self, solution: Solution, rows: Sequence[ProposedPackage]) -> tuple[str, ...]:
         """Return what could not be checked in the proposed set or, without a proposed set, in today's set."""
-        parts = [sentence for selection in solution.selections for sentence in selection.incomplete]
+        not_proven = [sentence for selection in solution.selections for sentence in selection.incomplete]
         if not solution.selections:
-            parts += self.report.incomplete
+            not_proven += self.report.incomplete
         if solution.problem is not None:
-            parts.append(f"the changes were not proven to be compatible: {solution.problem}")
+            not_proven.append(f"the changes were not proven to be compatible: {solution.problem}")
         today = {row.facts.pin.name for row in self.report.packages if row.blocks}
-        parts += [
+        not_proven += [
             f"{row.pin.name} {row.pin.version} would be added, and blocks on {row.platform}: {row.first_reason}"
             for row in rows
             if row.blocks and row.pin.name not in solution.changes and row.pin.name not in today
         ]
-        return tuple(dict.fromkeys(parts))
+        return tuple(dict.fromkeys(not_proven))
 
     def _unknown(self, solution: Solution, rows: Sequence[ProposedPackage]) -> tuple[NormalizedName, ...]:
         today = [row.facts.pin.name for row in self.report.packages if row.verdict is Verdict.UNKNOWN]

@@ -125,9 +125,9 @@ def exclude(
     result = []
     for blocker in blockers:
         survey = blocker.survey
-        text = what.get(blocker.row.facts.pin.name)
-        if survey is not None and text is not None:
-            version, why = text
+        choice = what.get(blocker.row.facts.pin.name)
+        if survey is not None and choice is not None:
+            version, why = choice
             if version is not None:
                 survey = pass_over(survey, version, Fate.BLOCKED_ON_IMPORT, why)
             else:

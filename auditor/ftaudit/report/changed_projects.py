@@ -107,7 +107,7 @@ def render_markdown(history: FleetHistory, *, limit: int = LIMIT) -> str:
 
 def render_json(history: FleetHistory) -> str:
     """Return the changes as JSON text, with a final newline. Projects without a change or a doubt are only counted."""
-    parts = [one for one in history.projects if not one.is_quiet or one.changes.exit_code]
+    changed = [one for one in history.projects if not one.is_quiet or one.changes.exit_code]
     document = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "ftaudit", "version": __version__},
@@ -117,8 +117,8 @@ def render_json(history: FleetHistory) -> str:
         "added": list(history.came),
         "removed": list(history.went),
         "failed": [{"project": project.id, "problem": project.problem} for project in history.failed],
-        "quiet": len(history.projects) - len(parts),
-        "projects": [{"project": one.project, **changes_as_dict(one.changes)} for one in parts],
+        "quiet": len(history.projects) - len(changed),
+        "projects": [{"project": one.project, **changes_as_dict(one.changes)} for one in changed],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -65,12 +65,12 @@ def render_table(comparison: Comparison, *, width: int = DEFAULT_WIDTH, color: b
             console.print()
             console.print(Text(f"{TITLES[kind]} ({len(changes)})", style="bold"))
             for change in changes[:MOST]:
-                parts = Text.assemble(
+                line = Text.assemble(
                     (clean(change.subject), "bold"), "  ", (clean(change_sentence(change)), STYLES.get(kind, ""))
                 )
                 if change.platforms:
-                    parts.append(f"  ({clean(', '.join(change.platforms))})", style="dim")
-                console.print(Padding(parts, (0, 0, 0, 2)))
+                    line.append(f"  ({clean(', '.join(change.platforms))})", style="dim")
+                console.print(Padding(line, (0, 0, 0, 2)))
             if len(changes) > MOST:
                 console.print(f"  and {len(changes) - MOST} more (--format json names all)")
         if comparison.not_compared or comparison.unsure:

@@ -165,8 +165,8 @@ def render_report(report: Report, form: Format, page: Medium, *, command: str = 
             from ftaudit.report.results import result_places, results, sarif
 
             seen = result_places.find_places(page.folder)
-            text = results.of_report(report, places=seen, command=command)
-            return sarif.render(text, places=seen, rules=load_rules().rules)
+            found = results.of_report(report, places=seen, command=command)
+            return sarif.render(found, places=seen, rules=load_rules().rules)
         case Format.GITHUB:
             from ftaudit.report.results import github, result_places, results
 
@@ -268,18 +268,18 @@ def render_scan(
         case Format.SARIF:
             from ftaudit.report.results import result_places, results, sarif
 
-            text = results.of_scan(scan, exit_code=exit_code)
-            return sarif.render(text, places=result_places.find_places(page.folder), rules=rules)
+            found = results.of_scan(scan, exit_code=exit_code)
+            return sarif.render(found, places=result_places.find_places(page.folder), rules=rules)
         case Format.GITHUB:
             from ftaudit.report.results import github, result_places, results
 
-            text = results.of_scan(scan, exit_code=exit_code)
-            return github.render(text, places=result_places.find_places(page.folder))
+            found = results.of_scan(scan, exit_code=exit_code)
+            return github.render(found, places=result_places.find_places(page.folder))
         case Format.GITLAB:
             from ftaudit.report.results import gitlab, result_places, results
 
-            text = results.of_scan(scan, exit_code=exit_code)
-            return gitlab.render(text, places=result_places.find_places(page.folder))
+            found = results.of_scan(scan, exit_code=exit_code)
+            return gitlab.render(found, places=result_places.find_places(page.folder))
         case Format.BADGE | Format.SUMMARY | Format.HTML:
             raise ValueError(f"a scan has no {form}")
 

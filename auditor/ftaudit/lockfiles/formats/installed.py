@@ -52,7 +52,7 @@ def read(path: Path) -> Requirements:
     folders = find_folders(path)
     found = [read_distribution(entry) for folder in folders for entry in _entries(folder)]
     requested = [each for each in found if each.requested]
-    text = len(requested) < len(found)
+    is_chosen = len(requested) < len(found)
     prefix = next((each for each in (path, *list(path.absolute().parents)[:3]) if (each / "conda-meta").is_dir()), path)
     conda = read_conda(prefix)
     on_disk = find_on_disk(folders, found, conda)
@@ -66,7 +66,7 @@ def read(path: Path) -> Requirements:
         lock=LockData(
             packages=packages,
             direct=tuple(
-                Edge(name=each.name, version=str(each.version)) for each in requested if text and each.version
+                Edge(name=each.name, version=str(each.version)) for each in requested if is_chosen and each.version
             ),
             tolerant=True,
             notes=tuple(_notes(path, found)),
@@ -198,7 +198,7 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
         )
     if settings.get("include-system-site-packages", "").lower() == "true":
         yield f"{path} also uses the system's packages, which were not checked: name their folder with --env"
-    parts = {
+    odd = {
         "built on this machine; the index's files are checked instead": [e for e in found if e.built_here],
         "installed by conda; the index's files of the same version are checked instead": [
             e for e in found if e.installer == "conda"
@@ -209,8 +209,8 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
         ],
     }
     counts = Counter(each.name for each in found)
-    parts["installed more than once"] = [each for each in found if counts[each.name] > 1]
-    for what, which in parts.items():
+    odd["installed more than once"] = [each for each in found if counts[each.name] > 1]
+    for what, which in odd.items():
         if which:
             yield f"{what}: {_shown(which)}"
 

@@ -106,7 +106,7 @@ class _Conda:
         count = sum(map(len, self._releases.values()))
         read = f"{count} conda package{'s are' if count > 1 else ' is'} read like wheels"
         left_out = f"conda packages that hold no Python package: {', '.join(self.left_out)}"
-        return tuple(note for note, text in ((read, count), (left_out, self.left_out)) if text)
+        return tuple(note for note, counted in ((read, count), (left_out, self.left_out)) if counted)
 
 
 def _stranger(entry: Path, what: str) -> LockedPackage:

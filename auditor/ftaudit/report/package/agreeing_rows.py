@@ -188,9 +188,9 @@ def extra_findings(package: Package) -> Iterator[Finding]:
     """Yield the rule findings beyond the reasons: errors and warnings that the verdict does not already name."""
     scanned = set(package.facts.source.findings)
     for finding in package.findings:
-        text = restates_verdict(finding) or (finding in scanned and not is_about_package(finding))
-        text = text or finding.accepted is not None
-        if finding.severity in (Severity.ERROR, Severity.WARNING) and not text:
+        is_known = restates_verdict(finding) or (finding in scanned and not is_about_package(finding))
+        is_known = is_known or finding.accepted is not None
+        if finding.severity in (Severity.ERROR, Severity.WARNING) and not is_known:
             yield finding
 
 

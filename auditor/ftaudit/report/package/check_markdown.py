@@ -52,8 +52,11 @@ BREAKING: Final = re.compile(r"([|`])")
 
 def render(report: Report, *, limit: int = LIMIT, command: str = "check") -> str:
     """Return the report: a sentence, the blockers, the unknowns, then folded evidence and the other packages."""
-    text = headline(report)
-    top = [f"## ftaudit: {text.word}", f"{escape(text.sentence)}" + (f" {escape(text.more)}" if text.more else "")]
+    answer = headline(report)
+    top = [
+        f"## ftaudit: {answer.word}",
+        f"{escape(answer.sentence)}" + (f" {escape(answer.more)}" if answer.more else ""),
+    ]
     end = f"checked: {coverage(report)}"
     return fit(top, sections(report), end, limit, command=f"ftaudit {command}")
 

@@ -49,8 +49,8 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
     """Return the report as text that is `width` columns wide, with ANSI colors if `color`."""
 
     def write(console: Console) -> None:
-        parts = tuple(entries(report.packages))
-        counting = [entry for entry in parts if entry.package.accepted is None]
+        every = tuple(entries(report.packages))
+        counting = [entry for entry in every if entry.package.accepted is None]
         _headline(console, report)
         for title, verdicts in (
             ("Blocks", ORDER),
@@ -66,7 +66,7 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
                     key=lambda entry: reach_order(entry, report),
                 ),
             )
-        _accepted(console, report, [entry for entry in parts if entry.package.accepted is not None])
+        _accepted(console, report, [entry for entry in every if entry.package.accepted is not None])
         _builds(console, report)
         works = [entry for entry in counting if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
         for verdict in (Verdict.READY, Verdict.PURE):
@@ -213,13 +213,13 @@ def _sum(console: Console, report: Report, title: str, style: str, found: list[A
 def _notes(console: Console, report: Report) -> None:
     from rich.text import Text
 
-    parts = [f"not checked: {what}" for what in report.incomplete]
-    parts += [f"not imported: {what}" for what in not_imported(report)]
-    parts += [f"note: {note}" for note in report.notes]
-    parts += [line for reach in report.reach for line in reach_summary(reach)]
-    if parts:
+    lines = [f"not checked: {what}" for what in report.incomplete]
+    lines += [f"not imported: {what}" for what in not_imported(report)]
+    lines += [f"note: {note}" for note in report.notes]
+    lines += [line for reach in report.reach for line in reach_summary(reach)]
+    if lines:
         console.print()
-    for line in parts:
+    for line in lines:
         console.print(Text(clean(line), style="yellow"))
 
 

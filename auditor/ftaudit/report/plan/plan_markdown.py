@@ -40,8 +40,8 @@ def sections(plan: Plan) -> Iterator[MarkdownSection]:
     """Yield the changes, the ways out and the proof."""
     head = f"### The plan ({len(plan.changes)})\n\n| package | from | to | why |\n| --- | --- | --- | --- |\n"
     yield MarkdownSection(items=[_change(change) for change in plan.changes], head=head, what="changes")
-    parts = [f"- **{escape(row.label)}**: {escape(row.text)}" for row in reach_rows(plan)]
-    yield MarkdownSection(items=parts, head="### Your code\n\n", what="packages")
+    items = [f"- **{escape(row.label)}**: {escape(row.text)}" for row in reach_rows(plan)]
+    yield MarkdownSection(items=items, head="### Your code\n\n", what="packages")
     ways = [
         f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(plan_sentences.way_out(way, way.platform))}"
         for way in plan.ways

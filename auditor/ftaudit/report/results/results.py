@@ -144,12 +144,12 @@ def of_report(report: Report, *, places: Places, command: str = "check") -> Resu
     unchecked += [
         Unchecked(message=clean(line), matters=False) for reach in report.reach for line in reach_summary(reach)
     ]
-    text = headline(report)
+    answer = headline(report)
     return Results(
         command=command,
         target=report.target,
         exit_code=report.exit_code,
-        sentence=clean(f"{text.word}: {text.sentence}" + (f" {text.more}" if text.more else "")),
+        sentence=clean(f"{answer.word}: {answer.sentence}" + (f" {answer.more}" if answer.more else "")),
         results=tuple(sorted(_numbered(made, places), key=order)),
         unchecked=tuple(dict.fromkeys(unchecked)),
     )

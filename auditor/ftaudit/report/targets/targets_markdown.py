@@ -38,12 +38,12 @@ def side_by_side(reports: Sequence[Report]) -> tuple[MarkdownSection, ...]:
     many = len(all_platforms(reports)) > 1
     columns = ("package", *(("platforms",) if many else ()), *(report.target for report in reports))
     head = f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
-    parts = [row for row in rows if not row.is_quiet]
+    shown = [row for row in rows if not row.is_quiet]
     fine = [row for row in rows if row.is_quiet]
     title = f"Ready or pure for every target ({len({row.name for row in fine})})"
     rest = folded(title, [f"- {escape(title_of(row))}" for row in fine], "packages")
     return MarkdownSection(
-        items=[_row(row, many) for row in parts], head=f"### Side by side\n\n{head}", what="packages"
+        items=[_row(row, many) for row in shown], head=f"### Side by side\n\n{head}", what="packages"
     ), rest
 
 

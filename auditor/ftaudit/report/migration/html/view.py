@@ -276,15 +276,15 @@ def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
 
 def _reasons_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
     """Yield each reason once, with the platforms for which it is true."""
-    parts = ((reason, entry.platforms) for entry in found for reason in entry.package.why)
-    for reason, platforms, of_all in _by_value(parts):
+    reasons = ((reason, entry.platforms) for entry in found for reason in entry.package.why)
+    for reason, platforms, of_all in _by_value(reasons):
         yield _said(sentence(reason, _listed(platforms)), platforms, named=of_all or names_platform(reason))
 
 
 def _steps_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
     """Yield each next step once, with the platforms for which it is true."""
-    parts = ((entry.package.step, entry.platforms) for entry in found if entry.package.step is not None)
-    for step, platforms, of_all in _by_value(parts):
+    steps = ((entry.package.step, entry.platforms) for entry in found if entry.package.step is not None)
+    for step, platforms, of_all in _by_value(steps):
         yield _said(step_sentence(step, _listed(platforms)), platforms, named=of_all or step_names_platform(step))
 
 
