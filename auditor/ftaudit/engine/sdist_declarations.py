@@ -38,9 +38,11 @@ def find_declaration(session: AuditSession, name: str, version: Version, sdist: 
     kept = None if session.settings.no_cache else _Kept(session, sdist)
     if kept is not None and (known := kept.read()) is not None:
         return known
-    registry = load_rules(session.settings.rules)
-    rules = [rule for rule in registry.rules if isinstance(rule, SourceRule) and rule.info.declares is not None]
     try:
+        # The rules load in a quarter of a second, which a run without network does not need.
+        session.sdists.fetch(name, version)
+        registry = load_rules(session.settings.rules)
+        rules = [rule for rule in registry.rules if isinstance(rule, SourceRule) and rule.info.declares is not None]
         archive, result = scan_sdist(session, name, version, rules, declarations=True)
     except FtauditError as error:
         return NotRead(sdist=sdist.filename, problem=error.problem)

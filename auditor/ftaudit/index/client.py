@@ -123,7 +123,7 @@ class Index:
             else:
                 take(known)
         arriving = _in_parallel(self._look_up, waiting, self.settings)
-        if waiting:
+        if waiting and not self.settings.offline:
             import pypi_simple  # noqa: F401 - loads while the first pages are under way
         for answers in arriving:
             take(answers)

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles import compiled_from, stale_conda
+from ftaudit.lockfiles import compiled_from
 from ftaudit.lockfiles.asked import find_asked
 from ftaudit.lockfiles.dependencies.markers import EVERYWHERE, extras_of, holds_everywhere
 from ftaudit.lockfiles.formats.script import read_block
@@ -43,9 +43,12 @@ def describe_stale(requirements: Requirements, read: compiled_from.Read) -> str 
     if difference := find_stale(requirements, read):
         command = compiled_from.find_command(path) if requirements.format is InputFormat.REQUIREMENTS_TXT else None
         return f"{path} is out of date: {difference}; {f'run `{command}` again' if command else 'lock again'}"
-    is_conda = requirements.format is InputFormat.CONDA_LOCK
-    if is_conda and (others := stale_conda.other_sources(path, requirements.record)):
-        return f"whether {path} is out of date: it was made from {others[0]}, which uses other names than conda"
+    if requirements.format is InputFormat.CONDA_LOCK:
+        from ftaudit.lockfiles import stale_conda
+
+        others = stale_conda.other_sources(path, requirements.record)
+        if others:
+            return f"whether {path} is out of date: it was made from {others[0]}, which uses other names than conda"
     return None
 
 
@@ -64,8 +67,12 @@ def find_stale(requirements: Requirements, read: compiled_from.Read) -> str | No
             case InputFormat.PYLOCK:
                 return _of_pylock(requirements)
             case InputFormat.PIXI_LOCK:
+                from ftaudit.lockfiles import stale_conda
+
                 return stale_conda.of_pixi(path, requirements.record)
             case InputFormat.CONDA_LOCK:
+                from ftaudit.lockfiles import stale_conda
+
                 return stale_conda.of_conda_lock(path, requirements.record)
             case InputFormat.REQUIREMENTS_TXT if path.is_file():
                 return compiled_from.find_change(requirements, read)

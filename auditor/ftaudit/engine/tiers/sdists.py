@@ -120,10 +120,10 @@ def _fetch_file(sdist: DistributionFile, index: Index, folder: Path) -> Path:
 
 
 def _download(index: Index, sdist: DistributionFile, target: Path) -> None:
-    import requests
-
     if index.settings.offline:
         raise IndexUnreachable(f"{sdist.filename} is not in the cache", hint="leave out --offline")
+    import requests
+
     digest, size = hashlib.sha256(), 0
     try:
         with unfinished(target.parent) as (file, part):
