@@ -81,7 +81,7 @@ def test_a_prefix_asks_for_the_group_and_the_order_is_that_of_the_guide(tmp_path
     assert step["titles"] == ["abi3t-build-tool", "abi3t-module-definition", "abi3t-outside-limited-api"]
     assert found["summary"]["rules"]["abi3t-module-definition"] == 2
     remedies = [finding["remedy"] for finding in found["findings"] if finding["code"] == "FT714"]
-    assert remedies == ["Use PyList_Size."]
+    assert remedies == ["Use `PyList_Size`."]
 
 
 def test_the_work_comes_after_what_breaks(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_no_name_of_the_stable_abi_is_said_to_be_outside() -> None:
     assert "Py_GetArgcArgv" not in outside_abi3t(), (
         "the stable ABI has it, and no header of the limited API declares it"
     )
-    assert find_replacement("PyTuple_GET_ITEM") == "PyTuple_GetItem"
+    assert find_replacement("PyTuple_GET_ITEM") == "`PyTuple_GetItem`"
     assert find_replacement("PyDateTime_GET_YEAR") is not None and find_replacement("PyNothing_Known") is None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,8 +30,37 @@ def test_there_are_rules_for_packages_and_for_every_language() -> None:
 
 
 @of_each_rule
-def test_a_rule_is_silent_on_its_valid_examples_and_flags_the_lines_of_the_invalid_ones(rule: Rule) -> None:
+def test_a_rule_is_silent_on_its_valid_examples_and_flags_the_lines_of_the_invalid_ones(
+    rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Finding] = []
+    plain = Rule.finding
+
+    def finding(self: Rule, *args: Any, **options: Any) -> Finding:
+        found.append(plain(self, *args, **options))
+        return found[-1]
+
+    monkeypatch.setattr(Rule, "finding", finding)
     assert list(disagreements(rule)) == []
+    assert found, "the messages below are real ones"
+    assert [each.message for each in found if not is_in_style(each.message)] == []
+    for text in (
+        rule.info.summary,
+        *(each.remedy or "" for each in found),
+        *(line for f in found for line in f.interleaving),
+    ):
+        assert text.endswith(".") and not _CODE.search(_QUOTED.sub("", text)), text
+
+
+_QUOTED = re.compile(r"`[^`]*`")
+_CODE = re.compile(r"\b_?Py[A-Z]\w*_\w+|\w\(\)|\b__\w+__\b|\bsys\.\w|::")
+"""Code, which all texts of rules put between backticks."""
+_SENTENCE = re.compile(r"(?:A|All|An|Each|Every|It|Neither|No|The|This|Threads?|Use|With)\b")
+
+
+def is_in_style(message: str) -> bool:
+    """Return whether a message has the style of all: no capital for a plain word, no full stop, code in backticks."""
+    return not (message.endswith(".") or _SENTENCE.match(message) or _CODE.search(_QUOTED.sub("", message)))
 
 
 @of_each_rule

@@ -96,10 +96,10 @@ def test_the_state_table_has_states_without_a_race_too() -> None:
 def test_the_words_name_both_threads_and_the_lock_that_one_of_them_lacks() -> None:
     (race,) = races([_access("add", AccessKind.FREE, _LOCK, line=4), _access("get", AccessKind.READ, line=8)])
     text = describe(race)
-    assert text.message == "`Trie.count` is written by add and read by get; get takes no lock"
+    assert text.message == "`Trie.count` is written by `add` and read by `get`; `get` takes no lock"
     assert text.interleaving == (
-        "Thread 1, in add, frees or moves the memory of `Trie.count` (trie.c:4).",
-        "Thread 2, in get, reads it at the same time (trie.c:8): it uses what the first has freed.",
+        "Thread 1, in `add`, frees or moves the memory of `Trie.count` (trie.c:4).",
+        "Thread 2, in `get`, reads it at the same time (trie.c:8): it uses memory that the first has freed.",
     )
     assert [(site.access, site.entry_point, site.locks) for site in text.sites] == [
         ("read", "get", ()),
@@ -118,5 +118,5 @@ def test_a_type_with_many_racing_fields_is_one_cause_and_one_with_few_is_as_many
         )
     )
     text = describe_type(cause)
-    assert text.message == "5 fields of `Trie` (`z`, `a`, `b` and 2 more) are written by add with no lock"
+    assert text.message == "5 fields of `Trie` (`z`, `a`, `b` and 2 more) are written by `add` without a lock"
     assert [site.state for site in text.sites] == ["z", "a", "b", "c", "d"]

@@ -65,7 +65,7 @@ def test_a_comment_that_silences_nothing_is_reported_at_its_line(tmp_path: Path)
 
 def test_a_name_of_no_rule_is_reported(tmp_path: Path) -> None:
     result = look(write(tmp_path, {"a.py": "x = 1  # ftaudit: ignore[global-augasign]\n"}))
-    assert [finding.message for finding in result.findings] == ["no rule is named 'global-augasign'"]
+    assert [finding.message for finding in result.findings] == ["there is no rule `global-augasign`"]
 
 
 def test_a_comment_for_a_rule_that_did_not_run_is_not_called_idle(tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ def describe_type(races: Sequence[Race]) -> Description:
     return Description(
         message=_message_of_type(races) if several else _message(race),
         interleaving=(
-            f"Thread 1, in {_named(race.first)}, {_DOES[race.first.kind]} `{race.state}` ({race.first.location}).",
-            f"Thread 2, in {_named(race.second)}, {_DOES[race.second.kind]} it at the same time"
-            f" ({race.second.location}): {_result(race)}.",
+            f"Thread 1, in `{_named(race.first)}`, {_DOES[race.first.kind]} `{race.state}` ({race.first.location}).",
+            f"Thread 2, in `{_named(race.second)}`, {_DOES[race.second.kind]} it at the same time "
+            f"({race.second.location}): {_result(race)}.",
         ),
         sites=tuple(
             Site(
@@ -56,9 +56,9 @@ def describe_type(races: Sequence[Race]) -> Description:
 def _message(race: Race) -> str:
     writers = {site.entry_point.name for site in race.sites if site.writes}
     readers = {site.entry_point.name for site in race.sites} - writers
-    parts = [f"`{race.state}` is written by {_names(writers)}"]
+    parts = [f"`{race.state}` is written by {_quoted(writers)}"]
     if readers:
-        parts.append(f"read by {_names(readers)}")
+        parts.append(f"read by {_quoted(readers)}")
     return f"{' and '.join(parts)}{_locks(race.sites)}"
 
 
@@ -66,18 +66,18 @@ def _message_of_type(races: Sequence[Race]) -> str:
     fields = _names((f"`{race.state.name}`" for race in races), in_order=True)
     writers = {site.entry_point.name for race in races for site in race.sites if site.writes}
     locks = _locks([site for race in races for site in race.sites])
-    return f"{len(races)} fields of `{races[0].state.owner}` ({fields}) are written by {_names(writers)}{locks}"
+    return f"{len(races)} fields of `{races[0].state.owner}` ({fields}) are written by {_quoted(writers)}{locks}"
 
 
 def _locks(sites: Iterable[Access]) -> str:
     sites = tuple(sites)
     locks = [site.locks for site in sites]
     if not any(locks):
-        return " with no lock"
+        return " without a lock"
     if all(locks):
         return " under different locks"
     bare = {site.entry_point.name for site in sites if not site.locks}
-    return f"; {_names(bare)} {'takes' if len(bare) == 1 else 'take'} no lock"
+    return f"; {_quoted(bare)} {'takes' if len(bare) == 1 else 'take'} no lock"
 
 
 def _names(names: Iterable[str], *, in_order: bool = False) -> str:
@@ -85,6 +85,10 @@ def _names(names: Iterable[str], *, in_order: bool = False) -> str:
     if len(ordered) > _MOST_NAMES:
         ordered = [*ordered[: _MOST_NAMES - 1], f"{len(ordered) - _MOST_NAMES + 1} more"]
     return ordered[0] if len(ordered) == 1 else f"{', '.join(ordered[:-1])} and {ordered[-1]}"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return _names((f"`{name}`" for name in sorted(names)), in_order=True)
 
 
 def _named(access: Access) -> str:
@@ -110,14 +114,14 @@ def _result(race: Race) -> str:
         case Effect.MEMORY, _ if AccessKind.INDEX in {site.kind for site in race.sites}:
             return "it accesses memory beyond the end"
         case Effect.MEMORY, True:
-            return "both release the same old value, or one uses what the other has freed"
+            return "both release the same old value, or one uses memory that the other has freed"
         case Effect.MEMORY, False:
-            return "it uses what the first has freed"
+            return "it uses memory that the first has freed"
         case Effect.LOST, True:
             return "one of the two updates is lost"
         case Effect.LOST, False:
             return "it gets a stale value"
         case _ if race.second.kind is AccessKind.WALK:
-            return "an item that it has just seen is gone, or the loop fails"
+            return "an item disappears while it is in use, or the loop fails"
         case _:
-            return "it acts on a state that no single thread would ever see"
+            return "it sees a state that never occurs in a single thread"

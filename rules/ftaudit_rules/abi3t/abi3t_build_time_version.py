@@ -15,18 +15,20 @@ _VERSION = re.compile(r"\b(?P<name>PY_(?:VERSION_HEX|MAJOR_VERSION|MINOR_VERSION
 
 
 class Abi3tBuildTimeVersion(CRule):
-    """One binary runs on many versions of CPython, so the version that it was built with does not identify the
-    version that runs it. The rule ignores directives (`#if PY_VERSION_HEX`), because they select what the headers
-    have."""
+    """An abi3t module runs on many versions of CPython, so the version that it was built with is not the version that
+    runs it. The rule ignores preprocessor conditions (`#if PY_VERSION_HEX`), because these are about the headers."""
 
     info = RuleInfo(
         code="FT718",
         name="abi3t-build-time-version",
-        summary="The code uses the version of the build at run time, but an abi3t module also runs on later versions.",
+        summary=(
+            "The code uses the CPython version of the build at run time, but an abi3t module also runs on later "
+            "versions."
+        ),
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Read Py_Version for the version that runs, and Py_TARGET_ABI3T for the oldest supported version.",
+        remedy="Read `Py_Version` for the running version, and `Py_TARGET_ABI3T` for the oldest supported version.",
         links=(f"{GUIDE}#avoid-build-time-conditionals", *LINKS[1:]),
         default=False,
         migration=True,
@@ -51,6 +53,6 @@ static int new_enough(void) { return Py_Version >= 0x03100000; }
         """Yield what the rule finds in one file."""
         for found in find_in_abi3t(unit, _VERSION):
             yield self.finding(
-                f"{found['name']} is the version of the build, not of the CPython that runs this code",
+                f"`{found['name']}` is the CPython version of the build, not the version that runs this code",
                 location=unit.place(found.start()),
             )

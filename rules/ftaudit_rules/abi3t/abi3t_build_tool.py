@@ -35,65 +35,77 @@ _TOOLS: Final = (
     _Tool(
         name="setuptools",
         since="84.2.0",
-        how="Set py_limited_api on the Extension and for bdist_wheel (cp315), define Py_TARGET_ABI3T=0x030f0000, and "
-        "build with a free-threaded CPython 3.15: the wheel is tagged cp315-abi3.abi3t.",
+        how=(
+            "Set `py_limited_api` on the `Extension` and for `bdist_wheel` (`cp315`), define "
+            "`Py_TARGET_ABI3T=0x030f0000`, and build with a free-threaded CPython 3.15. The wheel is tagged "
+            "`cp315-abi3.abi3t`."
+        ),
     ),
     _Tool(
         name="meson-python",
         since="0.21.0",
-        how="Set limited-api = true and limited_api: '3.15', and build with a free-threaded CPython 3.15.",
+        how="Set `limited-api = true` and `limited_api: '3.15'`, and build with a free-threaded CPython 3.15.",
     ),
     _Tool(
         name="scikit-build-core",
         since="1.0.0",
-        how='Set wheel.py-api = "cp315t" (or "cp315.cp315t" for both builds), with CMake 4.4 or later.',
+        how='Set `wheel.py-api = "cp315t"` (or `"cp315.cp315t"` for both builds). This needs CMake 4.4 or later.',
     ),
     _Tool(
         name="maturin",
         since="1.14.0",
-        how="Turn on PyO3's feature abi3t-py315 (PyO3 0.29 or later).",
+        how="Enable PyO3's feature `abi3t-py315` (PyO3 0.29 or later).",
     ),
-    _Tool(name="cffi", since="2.1.1", how="A build with a free-threaded CPython 3.15 asks for abi3t by itself."),
+    _Tool(
+        name="cffi", since="2.1.1", how="Build with a free-threaded CPython 3.15, which selects abi3t automatically."
+    ),
     _Tool(
         name="nanobind",
         since="3.0.0",
-        how="Give nanobind_add_module the options STABLE_ABI and FREE_THREADED, and build with a free-threaded "
-        "CPython 3.15.",
+        how=(
+            "Pass `STABLE_ABI` and `FREE_THREADED` to `nanobind_add_module`, and build with a free-threaded CPython "
+            "3.15."
+        ),
     ),
     _Tool(
         name="cython",
         since=None,
-        how="Cython (3.3.1) does not make modules for abi3t yet: build a wheel for each version of CPython until it "
-        "does.",
+        how="Build a wheel for each version of CPython: Cython 3.3.1 does not support abi3t yet.",
     ),
     _Tool(
         name="pybind11",
         since=None,
-        how="pybind11 (3.1.0) uses more than the limited API: build a wheel for each version of CPython, or move to "
-        "nanobind.",
+        how=(
+            "Build a wheel for each version of CPython, or move to nanobind: pybind11 3.1.0 uses more than the limited "
+            "API."
+        ),
     ),
     _Tool(
         name="swig",
         since=None,
-        how="SWIG (4.5.1) makes code with PyModuleDef and PyObject_HEAD: build a wheel for each version of CPython.",
+        how=(
+            "Build a wheel for each version of CPython: SWIG 4.5.1 generates code with `PyModuleDef` and "
+            "`PyObject_HEAD`."
+        ),
     ),
 )
 _PYO3_SINCE: Final = Version("0.29")
 
 
 class Abi3tBuildTool(BuildRule):
-    """The migration to `abi3t` begins with the tools: some support it from a certain version on, others do not
-    support it yet. If a binding generator does not support it, the migration has to wait, whatever the rest of the
-    code does."""
+    """The migration to `abi3t` begins with the build tools: some support it from a certain version on, others do not
+    support it yet. If your binding generator does not support it, the migration has to wait."""
 
     info = RuleInfo(
         code="FT701",
         name="abi3t-build-tool",
-        summary="Whether the build tool supports abi3t, and from which version on.",
+        summary=(
+            "The build tool, or the version that the project requires, does not support abi3t, or needs options for it."
+        ),
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
-        remedy="Require a version of the tool that builds abi3t. If there is no such version, wait for one.",
+        remedy="Require a version of the tool that supports abi3t. If no version does, wait for one.",
         links=LINKS,
         default=False,
         migration=True,
@@ -144,16 +156,17 @@ class Abi3tBuildTool(BuildRule):
             version = least_version(fact.value)
             if version is not None and version < _PYO3_SINCE:
                 yield self.finding(
-                    f"PyO3 makes modules for abi3t from 0.29 on, and this asks for {version}",
+                    f"PyO3 supports abi3t from 0.29 on, but the project uses {version}",
                     location=project.location(fact.path, fact.line, fact.column),
-                    remedy="Require PyO3 0.29 and turn on its feature abi3t-py315, next to the abi3 feature that you "
-                    "have.",
+                    remedy=(
+                        "Require PyO3 0.29, and enable its feature `abi3t-py315` in addition to your `abi3` feature."
+                    ),
                 )
 
 
 def _said(tool: _Tool, wanted: SpecifierSet) -> str:
     if tool.since is None:
-        return f"no release of {tool.name} builds for abi3t yet"
+        return f"no release of {tool.name} supports abi3t yet"
     if not admits_from(wanted, tool.since):
-        return f"{tool.name} builds for abi3t from {tool.since} on, and {wanted} admits no such release"
-    return f"{tool.name} builds for abi3t from {tool.since} on"
+        return f"{tool.name} supports abi3t from {tool.since} on, but `{wanted}` excludes these releases"
+    return f"{tool.name} supports abi3t from {tool.since} on"

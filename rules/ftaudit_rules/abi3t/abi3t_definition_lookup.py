@@ -17,19 +17,19 @@ _LOOKUP = re.compile(
 
 
 class Abi3tDefinitionLookup(CRule):
-    """A module that an export hook creates has no `PyModuleDef`, so these functions find nothing. Modules have a
-    token instead: a pointer of your own in the slot `Py_mod_token`."""
+    """A module with an export hook has no `PyModuleDef`, so these functions find nothing. It has a token instead: a
+    pointer that you choose and store in the slot `Py_mod_token`."""
 
     info = RuleInfo(
         code="FT715",
         name="abi3t-definition-lookup",
-        summary="The code looks up a module by its PyModuleDef, which an abi3t module does not have.",
+        summary="The code looks up a module by its `PyModuleDef`, which an abi3t module does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Give the module a Py_mod_token, and use PyModule_GetToken and PyType_GetModuleByToken, which returns a "
-            "strong reference. Instead of calling PyState_FindModule, pass the module or its state as an argument."
+            "Add a `Py_mod_token` slot, and use `PyModule_GetToken` and `PyType_GetModuleByToken` (it returns a strong "
+            "reference). Instead of calling `PyState_FindModule`, pass the module or its state as an argument."
         ),
         links=(f"{GUIDE}#associated-pymoduledef", *LINKS[1:]),
         default=False,
@@ -59,6 +59,6 @@ static PyObject *g(void) { return PyState_FindModule(&def); }
         """Yield what the rule finds in one file."""
         for found in find_in_abi3t(unit, _LOOKUP):
             yield self.finding(
-                f"{found['name']} looks for a PyModuleDef, which a module with an export hook does not have",
+                f"`{found['name']}` looks for a `PyModuleDef`, which a module with an export hook does not have",
                 location=unit.place(found.start()),
             )

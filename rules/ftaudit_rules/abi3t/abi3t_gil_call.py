@@ -15,17 +15,17 @@ _CALL = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(")
 
 
 class Abi3tGilCall(CRule):
-    """The function is unstable, so a build for `abi3t` does not have it. The slot `Py_mod_gil` makes the same
-    declaration."""
+    """The function belongs to the unstable API, so a build for `abi3t` does not have it. The slot `Py_mod_gil` makes
+    the same declaration."""
 
     info = RuleInfo(
         code="FT716",
         name="abi3t-gil-call",
-        summary="PyUnstable_Module_SetGIL is not part of any stable ABI.",
+        summary="`PyUnstable_Module_SetGIL` is not part of any stable ABI.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
-        remedy="Put PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED) into the module's PySlot array.",
+        remedy="Put `PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED)` into the module's `PySlot` array.",
         links=LINKS,
         default=False,
         migration=True,
@@ -49,6 +49,6 @@ class Abi3tGilCall(CRule):
         """Yield what the rule finds in one file."""
         for found in find_in_abi3t(unit, _CALL):
             yield self.finding(
-                "PyUnstable_Module_SetGIL is in no stable ABI: the slot Py_mod_gil says the same",
+                "`PyUnstable_Module_SetGIL` is not part of any stable ABI",
                 location=unit.place(found.start()),
             )

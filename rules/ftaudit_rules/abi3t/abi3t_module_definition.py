@@ -19,21 +19,22 @@ _DEFINITION = re.compile(
 
 
 class Abi3tModuleDefinition(CRule):
-    """`PyModuleDef` begins with an object, and a build for `abi3t` does not know the size of an object. An `abi3t`
-    module has an export hook, `PyModExport_NAME`, which returns an array of `PySlot` (PEP 793, PEP 820). The first
-    slot is `Py_mod_abi`: CPython rejects a module that has an export hook without this slot."""
+    """`PyModuleDef` begins with an object header, whose size is unknown in a build for `abi3t`. An `abi3t` module has
+    an export hook, `PyModExport_NAME`, which returns a `PySlot` array (PEP 793, PEP 820). The array must contain
+    `Py_mod_abi`: CPython rejects a module with an export hook but without this slot."""
 
     info = RuleInfo(
         code="FT710",
         name="abi3t-module-definition",
-        summary="The module is defined by a PyModuleDef, which a build for abi3t does not have.",
+        summary="The module is defined by a `PyModuleDef`, which a build for abi3t does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Under `#ifdef Py_TARGET_ABI3T`, define PyModExport_NAME and return a PySlot array: Py_mod_abi with "
-            "PyABIInfo_VAR, Py_mod_name, Py_mod_doc, Py_mod_methods, Py_mod_state_size, Py_mod_exec, Py_mod_gil. Move "
-            "the code of PyInit_NAME into a Py_mod_exec function, and keep the old form in `#else`."
+            "Under `#ifdef Py_TARGET_ABI3T`, define `PyModExport_NAME` and return a `PySlot` array: `Py_mod_abi` with "
+            "`PyABIInfo_VAR`, `Py_mod_name`, `Py_mod_doc`, `Py_mod_methods`, `Py_mod_state_size`, `Py_mod_exec`, "
+            "`Py_mod_gil`. Move the code of `PyInit_NAME` into a `Py_mod_exec` function, and keep the old form in "
+            "`#else`."
         ),
         links=LINKS,
         default=False,
@@ -87,9 +88,11 @@ PyMODINIT_FUNC PyInit_m(void) {
         for found in find_in_abi3t(unit, _DEFINITION):
             match found.lastgroup:
                 case "definition":
-                    message = f"`{found['definition']}` is a PyModuleDef, which a build for abi3t does not have"
+                    message = f"`{found['definition']}` is a `PyModuleDef`, which a build for abi3t does not have"
                 case "hook":
-                    message = f"`{found['hook']}` is not the hook of an abi3t module, which has a PyModExport_ function"
+                    message = f"`{found['hook']}` is not the export hook that an abi3t module needs (`PyModExport_`)"
                 case _:
-                    message = "PyModule_Create makes a module from a PyModuleDef"
+                    message = (
+                        "`PyModule_Create` creates a module from a `PyModuleDef`, which a build for abi3t does not have"
+                    )
             yield self.finding(message, location=unit.place(found.start()))

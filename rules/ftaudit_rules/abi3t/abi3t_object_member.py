@@ -19,35 +19,35 @@ _MEMBER = re.compile(
     r"|(?:->)\s*(?P<set>ob_(?:type|refcnt|size))\s*=(?!=)"
 )
 _INSTEAD: Final = {
-    "ob_type": "Py_TYPE (and Py_SET_TYPE to change it)",
-    "ob_refcnt": "Py_REFCNT, Py_INCREF and Py_DECREF",
-    "ob_size": "Py_SIZE, or the type's own size function",
-    "ob_item": "PyList_GetItemRef or PyTuple_GetItem",
-    "ob_sval": "PyBytes_AsString",
-    "ob_fval": "PyFloat_AsDouble",
-    "ob_digit": "PyLong_AsNativeBytes or PyLong_Export",
-    "TYPE": "Py_SET_TYPE",
-    "SIZE": "Py_SET_SIZE",
-    "REFCNT": "Py_SET_REFCNT, or better Py_INCREF",
+    "ob_type": "`Py_TYPE`, or `Py_SET_TYPE` to change the type",
+    "ob_refcnt": "`Py_REFCNT`, `Py_INCREF` and `Py_DECREF`",
+    "ob_size": "`Py_SIZE`, or the size function of the type",
+    "ob_item": "`PyList_GetItemRef` or `PyTuple_GetItem`",
+    "ob_sval": "`PyBytes_AsString`",
+    "ob_fval": "`PyFloat_AsDouble`",
+    "ob_digit": "`PyLong_AsNativeBytes` or `PyLong_Export`",
+    "TYPE": "`Py_SET_TYPE`",
+    "SIZE": "`Py_SET_SIZE`",
+    "REFCNT": "`Py_SET_REFCNT`, or preferably `Py_INCREF`",
     "m_ml": "a closure of your own",
-    "m_self": "PyCFunction_GetSelf",
+    "m_self": "`PyCFunction_GetSelf`",
 }
 
 
 class Abi3tObjectMember(CRule):
-    """The structs of objects and types are opaque in `abi3t`: code cannot name their members. Functions of the
-    limited API read and set them; `PyType_GetSlot` returns the functions of a type."""
+    """The structs of objects and types are opaque in `abi3t`: code cannot access their members. Functions of the
+    limited API read and set them. `PyType_GetSlot` returns the functions of a type."""
 
     info = RuleInfo(
         code="FT713",
         name="abi3t-object-member",
-        summary="The code uses a member of an object or type struct; both are opaque in a build for abi3t.",
+        summary="The code uses a member of an object or type struct, which is opaque in a build for abi3t.",
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Use Py_TYPE, Py_SET_TYPE, Py_REFCNT and Py_SIZE for objects, and PyType_GetSlot, "
-            "PyType_GetFullyQualifiedName or PyType_GetFlags for types."
+            "Use `Py_TYPE`, `Py_SET_TYPE`, `Py_REFCNT` and `Py_SIZE` for objects, and `PyType_GetSlot`, "
+            "`PyType_GetFullyQualifiedName` or `PyType_GetFlags` for types."
         ),
         links=LINKS,
         default=False,
@@ -84,10 +84,10 @@ static void f(PyObject *o, PyTypeObject *T, PyListObject *list) {
         for found in find_in_abi3t(unit, _MEMBER):
             name = found["member"] or found["set"] or found["setter"]
             if found["setter"] is not None:
-                what = f"Py_{name} does not point to memory that you can write to"
+                what = f"`Py_{name}` cannot be assigned in a build for abi3t"
             else:
-                what = f"`{name}` is a member of a struct that is opaque in a build for abi3t"
-            instead = _INSTEAD.get(name, "PyType_GetSlot" if name.startswith(("tp_", "nb_", "sq_", "mp_")) else None)
+                what = f"`{name}` is a member of a struct, which is opaque in a build for abi3t"
+            instead = _INSTEAD.get(name, "`PyType_GetSlot`" if name.startswith(("tp_", "nb_", "sq_", "mp_")) else None)
             yield self.finding(
                 what, location=unit.place(found.start()), remedy=None if instead is None else f"Use {instead}."
             )

@@ -20,21 +20,20 @@ _HEAD = re.compile(
 
 class Abi3tObjectStruct(CRule):
     """The size of `PyObject` differs between the builds of CPython, so a struct for `abi3t` cannot begin with one.
-    CPython stores the fields of a type separately: `basicsize` is negative and counts only these fields, and
+    CPython can store the fields of a type separately: you set a negative `basicsize` that counts only these fields, and
     `PyObject_GetTypeData` returns a pointer to them. For most projects this is the largest part of the migration."""
 
     info = RuleInfo(
         code="FT711",
         name="abi3t-object-struct",
-        summary="A struct begins with an object, and a build for abi3t does not know the size of an object.",
+        summary="A struct begins with an object header, whose size is unknown in a build for abi3t.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Remove the object header from the struct and rename the struct, set `.basicsize = -(int)sizeof(DATA)` in "
-            "the PyType_Spec, add Py_RELATIVE_OFFSET to its members, and get the data with PyObject_GetTypeData(self, "
-            "cls). For a class that can be subclassed, get cls from a METH_METHOD function or with "
-            "PyType_GetBaseByToken."
+            "Remove the object header from the struct. In the `PyType_Spec`, set `.basicsize = -(int)sizeof(DATA)` and "
+            "add `Py_RELATIVE_OFFSET` to the members. Get the data with `PyObject_GetTypeData(self, cls)`. If the "
+            "class can be subclassed, get `cls` from a `METH_METHOD` function or with `PyType_GetBaseByToken`."
         ),
         links=LINKS,
         default=False,
@@ -75,5 +74,5 @@ typedef struct {
             what = found["embedded"] or found[0]
             start = found.start() + len(found[0]) - len(found[0].lstrip())
             yield self.finding(
-                f"a struct holds {what}, whose size a build for abi3t does not know", location=unit.place(start)
+                f"a struct contains `{what}`, whose size is unknown in a build for abi3t", location=unit.place(start)
             )

@@ -22,17 +22,17 @@ _OTHERS: Final = re.compile(
 
 
 class Abi3tOutsideLimitedApi(CRule):
-    """A build for `abi3t` sees only the limited API: the headers hide all other names. The rule takes its list of
-    names from the headers of CPython 3.15, with and without `Py_TARGET_ABI3T`."""
+    """A build for `abi3t` can use only the limited API: the headers hide all other names. The rule's list of names
+    comes from the headers of CPython 3.15."""
 
     info = RuleInfo(
         code="FT714",
         name="abi3t-outside-limited-api",
-        summary="The code uses a name of the C API that the limited API does not have.",
+        summary="The code uses a part of the C API that is not in the limited API.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
-        remedy="Use a function of the limited API, or compile this code only in builds without Py_TARGET_ABI3T.",
+        remedy="Use a function of the limited API, or compile this code only in builds without `Py_TARGET_ABI3T`.",
         links=(*LINKS, "https://docs.python.org/3.15/c-api/stable.html#limited-api-list"),
         default=False,
         migration=True,
@@ -84,7 +84,7 @@ static PyObject *f(PyObject *list) {
             seen.add(line)
             replacement = find_replacement(name)
             yield self.finding(
-                f"{name} is not in the limited API of 3.15",
+                f"`{name}` is not in the limited API of 3.15",
                 location=unit.place(found.start()),
                 remedy=None if replacement is None else f"Use {replacement}.",
             )

@@ -17,18 +17,18 @@ _READY = re.compile(r"\bextern\s[^;{}]*$")
 
 class Abi3tStaticType(CRule):
     """A static type is a `PyTypeObject`, a struct that the limited API does not have. An `abi3t` module creates its
-    types at run time from a `PyType_Spec`, or from a `PySlot` array, and the types belong to the module."""
+    types at run time from a `PyType_Spec` or a `PySlot` array, and keeps them in the module."""
 
     info = RuleInfo(
         code="FT712",
         name="abi3t-static-type",
-        summary="A type is a static PyTypeObject, which the limited API does not have.",
+        summary="A type is a static `PyTypeObject`, which the limited API does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Describe the type with a PyType_Spec and PyType_Slot entries, create it in the module's Py_mod_exec "
-            "function with PyType_FromModuleAndSpec, and keep it in the module's state."
+            "Describe the type with a `PyType_Spec` and `PyType_Slot` entries, create it in the module's `Py_mod_exec` "
+            "function with `PyType_FromModuleAndSpec`, and keep it in the module's state."
         ),
         links=(*LINKS, "https://docs.python.org/3.15/howto/isolating-extensions.html"),
         default=False,

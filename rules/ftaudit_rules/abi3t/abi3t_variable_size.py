@@ -15,19 +15,19 @@ _VARIABLE = re.compile(r"(?:\.\s*(?:tp_)?itemsize\s*=\s*|\bPy_tp_itemsize\b[^,}]
 
 
 class Abi3tVariableSize(CRule):
-    """A type with an item size places its items after the object. `abi3t` in 3.15 does not support such types, and
-    CPython's guide says that they cannot be ported to it. Check for this first."""
+    """The items of a type with an item size are stored after the object. `abi3t` in 3.15 does not support such types,
+    and CPython's guide says that you cannot port them. Check for this first."""
 
     info = RuleInfo(
         code="FT717",
         name="abi3t-variable-size",
-        summary="The objects of a type have a variable size, so the type cannot be ported to abi3t 3.15.",
+        summary="The objects of a type have a variable size, which abi3t does not support in 3.15.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Allocate the items separately from the object, with PyMem_Malloc. Otherwise the project cannot use abi3t "
-            "because of this type: build a wheel for each version of CPython."
+            "Allocate the items separately from the object, with `PyMem_Malloc`. If you cannot, build a wheel for each "
+            "version of CPython instead."
         ),
         links=(f"{GUIDE}#avoiding-variable-sized-types", *LINKS[1:]),
         default=False,
@@ -55,5 +55,6 @@ static PyTypeObject T = {.tp_itemsize = 1};
         """Yield what the rule finds in one file."""
         for found in find_in_abi3t(unit, _VARIABLE):
             yield self.finding(
-                "objects of variable size cannot be ported to abi3t 3.15", location=unit.place(found.start())
+                "the objects of this type have a variable size, which abi3t does not support in 3.15",
+                location=unit.place(found.start()),
             )

@@ -29,15 +29,15 @@ _CFFI_SINCE: Final = (3, 14)
 class BindingGeneratorTooOld(BuildRule):
     """Generators add reference counting, caches and module definitions to the extension.
 
-    Generators from before free threading generate code that is unsafe without the GIL or does not compile. Some of
-    them have no option to declare the module compatible.
+    Releases from before free threading generate code that is unsafe without the GIL or does not compile. Some of them
+    have no option to declare that a module does not use the GIL.
     """
 
     info = RuleInfo(
         code="FT112",
         name="binding-generator-too-old",
         summary=(
-            "The build pins pybind11, nanobind, PyO3, cffi, F2PY or mypyc below its first release with free-threading "
+            "The build requires a version of pybind11, nanobind, PyO3, cffi, F2PY or mypyc without free-threading "
             "support."
         ),
         severity=Severity.ERROR,
@@ -89,11 +89,15 @@ class BindingGeneratorTooOld(BuildRule):
             where = project.location(fact.path, fact.line, fact.column)
             if name == "cffi" and project.target.version < _CFFI_SINCE:
                 yield self.finding(
-                    f"{requirement}: no cffi supports the free-threaded build of {project.target.name}.", location=where
+                    f"`{requirement}` is required, but no version of cffi supports {project.target.name}",
+                    location=where,
                 )
             elif not admits_from(requirement.specifier, first[name]):
                 yield self.finding(
-                    f"{requirement} admits no {name} that supports free threading: the first is {first[name]}.",
+                    (
+                        f"`{requirement}` excludes all versions of {name} that support free threading ({first[name]} "
+                        "and later)"
+                    ),
                     location=where,
                 )
         pyo3 = build.of(FactKind.PYO3)
@@ -104,7 +108,7 @@ class BindingGeneratorTooOld(BuildRule):
         in_the_way = [f for f in old if "lock" not in f.names and not f.value.lstrip().startswith((">", "*"))]
         for fact in (in_the_way or used) if used else ():
             yield self.finding(
-                f"PyO3 {least_version(used[0].value)} does not support free threading: 0.23 is the first that does.",
+                f"PyO3 {least_version(used[0].value)} does not support free threading (0.23 and later do)",
                 location=project.location(fact.path, fact.line, fact.column),
             )
 

@@ -17,16 +17,16 @@ _IGNORES = "2.0.0b1"
 
 
 class CffiLimitedApi(BuildRule):
-    """cffi before 2.0 compiles with the limited API if it is asked to, even if the interpreter does not have one."""
+    """Before 2.0, cffi compiles with the limited API on request, even if the interpreter does not have one."""
 
     info = RuleInfo(
         code="FT440",
         name="cffi-limited-api",
-        summary="set_source(py_limited_api=True) is used with a cffi version that may be older than 2.0.",
+        summary="`set_source(py_limited_api=True)` is used with a cffi version that may be older than 2.0.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Require cffi>=2.0, or make py_limited_api depend on sysconfig.get_config_var('Py_GIL_DISABLED').",
+        remedy="Require `cffi>=2.0`, or make `py_limited_api` depend on `sysconfig.get_config_var('Py_GIL_DISABLED')`.",
         links=("https://cffi.readthedocs.io/en/stable/whatsnew.html",),
     )
 
@@ -56,7 +56,10 @@ class CffiLimitedApi(BuildRule):
         for fact in build.of(FactKind.CFFI):
             if not fact.settled:
                 yield self.finding(
-                    "cffi uses the limited API for every interpreter; only cffi 2.0 and later ignore that.",
+                    (
+                        "`py_limited_api=True` applies to every interpreter: only cffi 2.0 and later ignore it on "
+                        "free-threaded builds"
+                    ),
                     location=project.location(fact.path, fact.line, fact.column),
                 )
 

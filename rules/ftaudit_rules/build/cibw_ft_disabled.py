@@ -29,19 +29,18 @@ _MAX_ALTERNATIVES: Final = 200
 
 
 class CibwFtDisabled(BuildRule):
-    """cibuildwheel 3.1 and later builds free-threaded wheels by default; an older skip pattern prevents that.
-
-    Users of the free-threaded build then compile the package themselves, or cannot install it.
+    """cibuildwheel 3.1 and later builds free-threaded wheels by default, but an old `skip` pattern prevents that. Users
+    of the free-threaded build then have to compile the package, or cannot install it.
     """
 
     info = RuleInfo(
         code="FT115",
         name="cibw-ft-disabled",
-        summary="cibuildwheel's configuration prevents free-threaded wheels from being built.",
+        summary="The configuration of cibuildwheel prevents free-threaded wheels.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Remove the pattern or option; cibuildwheel 3.1 and later build cp314t by default.",
+        remedy="Remove the pattern or option. cibuildwheel 3.1 and later builds `cp314t` wheels by default.",
         links=("https://py-free-threading.github.io/ci/", "https://cibuildwheel.pypa.io/en/stable/options/"),
     )
 
@@ -80,7 +79,7 @@ class CibwFtDisabled(BuildRule):
         for fact in build.of(FactKind.CIBW_SKIP):
             if _skips(fact.value, project.target):
                 yield self.finding(
-                    f"cibuildwheel skips {fact.value!r}: no free-threaded wheel is built for {project.target.name}.",
+                    f"cibuildwheel skips `{fact.value}`, so it builds no free-threaded wheel for {project.target.name}",
                     location=project.location(fact.path, fact.line),
                 )
         versions = [Version(fact.value) for fact in build.of(FactKind.CIBW_VERSION)]
@@ -89,12 +88,12 @@ class CibwFtDisabled(BuildRule):
             if fact.settled and needed:
                 continue
             yield self.finding(
-                f"{fact.value} has no effect since cibuildwheel 3.", location=project.location(fact.path, fact.line)
+                f"`{fact.value}` has no effect since cibuildwheel 3", location=project.location(fact.path, fact.line)
             )
         if versions and min(versions) >= _ENABLE_GONE:
             for fact in build.of(FactKind.CIBW_ENABLE):
                 yield self.finding(
-                    f"cibuildwheel {min(versions)} no longer knows cpython-freethreading.",
+                    f"cibuildwheel {min(versions)} no longer supports `cpython-freethreading`",
                     location=project.location(fact.path, fact.line),
                 )
 

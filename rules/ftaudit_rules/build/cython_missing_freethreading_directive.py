@@ -15,28 +15,25 @@ from ftaudit.source.cython import CythonContext, CythonModule
 
 
 class CythonMissingFreethreadingDirective(BuildRule):
-    """By default, Cython modules do not declare anything about the GIL, and CPython turns the GIL on for such a
-    module.
-
-    You can set the directive in each module's leading comments, among the directives that the build passes to Cython,
-    or on Cython's command line, or set the C macro that Cython (3.2.3 and later) reads. A file that includes another
-    file does not inherit the comments of that file.
+    """By default, Cython modules do not declare anything about the GIL, and CPython turns the GIL on for such a module.
+    You can set the directive in each module's leading comments, in the directives that the build passes to Cython, or
+    on Cython's command line. You can also set the C macro that Cython 3.2.3 and later reads. A file that includes
+    another file does not inherit its comments.
     """
 
     info = RuleInfo(
         code="FT401",
         name="cython-missing-freethreading-directive",
-        summary="A Cython module does not set freethreading_compatible, so importing it turns the GIL back on.",
+        summary="A Cython module does not set `freethreading_compatible`, so importing it turns the GIL back on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Once the module is safe without the GIL, require Cython>=3.1 in [build-system], because older versions "
-            "reject the directive. Then set freethreading_compatible=True for the whole project, in the "
-            "compiler_directives of cythonize(). With Meson, add "
-            "cython_args: ['-Xfreethreading_compatible=True'] to each extension. For a single module, use a header "
-            "comment."
+            "Once the module is safe without the GIL, require `Cython>=3.1` in `[build-system]`, because older "
+            "versions reject the directive. Then set `freethreading_compatible=True` in the `compiler_directives` of "
+            "`cythonize()`. With Meson, add `cython_args: ['-Xfreethreading_compatible=True']` to each extension. For "
+            "a single module, use a header comment."
         ),
         links=(
             "https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",
@@ -153,7 +150,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
         no = [fact for fact in said if fact.value == "false" and not any(_covers(other, fact.path) for other in yes)]
         for fact in no:
             yield self.finding(
-                "The build sets freethreading_compatible to False: its authors say that these modules need the GIL.",
+                "the build sets `freethreading_compatible=False`: importing these modules turns the GIL on",
                 location=project.location(fact.path, fact.line, fact.column),
                 declares=GilDeclaration.USED,
             )
@@ -165,8 +162,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
         for module in modules:
             if module.declares is False:
                 yield self.finding(
-                    "The header sets freethreading_compatible to False: the author says that this module "
-                    "needs the GIL.",
+                    "the header sets `freethreading_compatible=False`: importing this module turns the GIL on",
                     location=project.location(module.path, module.line),
                     declares=GilDeclaration.USED,
                 )
@@ -176,14 +172,14 @@ class CythonMissingFreethreadingDirective(BuildRule):
             made = [module for module in _compiled_by(place, modules) if module in undeclared]
             undeclared = [module for module in undeclared if module not in made]
             yield self.finding(
-                f"Cython runs here through {place.value} without freethreading_compatible: the modules it makes "
-                f"turn the GIL on{_named_shortly(made)}.",
+                f"`{place.value}` runs Cython here without `freethreading_compatible`: importing the modules turns the "
+                f"GIL on{_named_shortly(made)}",
                 location=project.location(place.path, place.line, place.column),
             )
         for module in undeclared:
             yield self.finding(
-                "Neither this Cython module nor the build sets freethreading_compatible: importing it "
-                "turns the GIL on.",
+                "neither this Cython module nor the build sets `freethreading_compatible`: importing the module turns "
+                "the GIL on",
                 location=project.location(module.path, module.line),
                 confidence=Confidence.MEDIUM,
             )

@@ -15,7 +15,7 @@ _FIRST = "3.1.0a1"
 
 
 class CythonTooOld(BuildRule):
-    """Cython before 3.1 generates C code that assumes the GIL, and does not have the directive that keeps the GIL
+    """Before 3.1, Cython generates C code that relies on the GIL, and does not have the directive that leaves the GIL
     off."""
 
     info = RuleInfo(
@@ -25,7 +25,7 @@ class CythonTooOld(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Require Cython>=3.1, at least for free-threaded interpreters.",
+        remedy="Require `Cython>=3.1`, at least for free-threaded interpreters.",
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",),
     )
 
@@ -57,7 +57,7 @@ class CythonTooOld(BuildRule):
             if fact.settled or not applies(requirement, project.target) or admits_from(requirement.specifier, _FIRST):
                 continue
             yield self.finding(
-                f"{requirement} admits no Cython that supports free threading: the first is 3.1.",
+                f"`{requirement}` excludes all versions of Cython that support free threading (3.1 and later)",
                 location=project.location(fact.path, fact.line, fact.column),
             )
 

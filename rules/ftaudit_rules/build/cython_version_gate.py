@@ -11,17 +11,19 @@ from ftaudit.source.build import BuildContext, FactKind
 
 
 class CythonVersionGate(BuildRule):
-    """Strings compare character by character: "3.10.0" sorts before "3.2.0", so the build would drop the directive
-    again."""
+    """Strings compare character by character: "3.10.0" sorts before "3.2.0", so the build will omit the directive again
+    from Cython 3.10 on."""
 
     info = RuleInfo(
         code="FT406",
         name="cython-version-gate",
-        summary="freethreading_compatible depends on a string comparison of Cython's version.",
+        summary="`freethreading_compatible` depends on a comparison of Cython's version as a string.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy='Compare packaging.version.Version(Cython.__version__) with Version("3.1"), or require Cython>=3.1.',
+        remedy=(
+            'Compare `packaging.version.Version(Cython.__version__)` with `Version("3.1")`, or require `Cython>=3.1`.'
+        ),
         links=("https://packaging.pypa.io/en/stable/version.html",),
     )
 
@@ -43,6 +45,6 @@ class CythonVersionGate(BuildRule):
         """Yield each such comparison."""
         for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.VERSION_GATE):
             yield self.finding(
-                "Versions are compared as strings here: 3.10 would count as older than 3.2.",
+                "versions are compared as strings here, so 3.10 counts as older than 3.2",
                 location=project.location(fact.path, fact.line, fact.column),
             )

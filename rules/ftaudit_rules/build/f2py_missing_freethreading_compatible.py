@@ -12,21 +12,22 @@ from ftaudit.source.build.build_declaration import add_f2py_option
 
 
 class F2pyMissingFreethreadingCompatible(BuildRule):
-    """F2PY declares that the module uses the GIL unless you pass the option, because Fortran code often keeps state
-    in COMMON blocks and SAVE variables.
-
-    A wrapper script of the project may offer the option under a different name.
+    """F2PY declares that the module uses the GIL unless you pass the option, because Fortran code often keeps state in
+    `COMMON` blocks and `SAVE` variables. If the project has a wrapper script for F2PY, the option may have a different
+    name there.
     """
 
     info = RuleInfo(
         code="FT470",
         name="f2py-missing-freethreading-compatible",
-        summary="F2PY is run without --freethreading-compatible, so importing the module turns the GIL back on.",
+        summary=(
+            "The build runs F2PY without `--freethreading-compatible`, so importing the module turns the GIL back on."
+        ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the Fortran code is thread-safe, pass --freethreading-compatible (NumPy 2.1 or later).",
+        remedy="Once the Fortran code is thread-safe, pass `--freethreading-compatible` (NumPy 2.1 or later).",
         links=("https://numpy.org/doc/stable/f2py/usage.html",),
         declares=GilDeclaration.UNDECLARED,
     )
@@ -72,7 +73,7 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
         for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.F2PY):
             if not fact.settled:
                 yield self.finding(
-                    "F2PY runs without --freethreading-compatible: the module that it generates turns the GIL on.",
+                    "F2PY runs without `--freethreading-compatible`: importing the module turns the GIL on",
                     location=project.location(fact.path, fact.line, fact.column),
                 )
 

@@ -17,17 +17,17 @@ _HAZARD = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); 
 
 
 class GilNotUsedContradicted(BuildRule):
-    """The declaration is a promise: CPython leaves the GIL off because of it. If the code still relies on the GIL,
-    users of the free-threaded build get crashes instead of a module that is merely slow."""
+    """The declaration is a promise: CPython leaves the GIL off because of it. If the code still relies on the GIL, the
+    module crashes instead of running slowly with the GIL."""
 
     info = RuleInfo(
         code="FT304",
         name="gil-not-used-contradicted",
-        summary="A module declares Py_MOD_GIL_NOT_USED although an error-level hazard remains in the project's code.",
+        summary="A module declares `Py_MOD_GIL_NOT_USED`, but the project's code has findings with the severity error.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Fix the hazards, or remove the declaration until they are fixed.",
+        remedy="Fix these findings, or remove the declaration until they are fixed.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://peps.python.org/pep-0703/",
@@ -107,8 +107,11 @@ class GilNotUsedContradicted(BuildRule):
         first = hazards[0]
         more = f" and {len(hazards) - 1} more" if len(hazards) > 1 else ""
         others = len({other for other, _ in declared} - {path})
-        also = f" (as in {others} more file{'s' if others > 1 else ''})" if others else ""
+        also = f" (also in {others} other file{'s' if others > 1 else ''})" if others else ""
         yield self.finding(
-            f"declared safe without the GIL{also}, but {first.rule} at {first.location}{more} says otherwise",
+            (
+                f"the module is declared safe without the GIL{also}, but `{first.rule}` at {first.location}{more} "
+                "contradicts the declaration"
+            ),
             location=project.location(path, line),
         )

@@ -11,10 +11,9 @@ from ftaudit_rules.build._declared import declared_not_used
 
 
 class GilNotUsedDeclared(BuildRule):
-    """The declaration is a promise of the project's authors, and CPython relies on it.
-
-    The finding is not a fault. It shows where the project makes the promise, so that you can review the code behind
-    it. `ftaudit plan` reads the same place to report what a build of a source distribution would declare.
+    """CPython relies on this declaration. The finding is not a problem: it shows where the project declares this, so
+    that you can review the code. `ftaudit plan` uses the same information to predict what a build of the source
+    distribution declares.
     """
 
     info = RuleInfo(
@@ -24,7 +23,10 @@ class GilNotUsedDeclared(BuildRule):
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Nothing to change. Check that the code keeps the promise; other rules report code that breaks it.",
+        remedy=(
+            "You do not have to change anything. Check that the code is safe without the GIL: other rules report code "
+            "that is not."
+        ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
         declares=GilDeclaration.NOT_USED,
@@ -77,5 +79,5 @@ class GilNotUsedDeclared(BuildRule):
         for path, line in declared_not_used(project):
             if project.roles.get(path, Role.OWN) in (Role.OWN, Role.GENERATED):
                 yield self.finding(
-                    "The project declares here that it does not use the GIL.", location=project.location(path, line)
+                    "the project declares here that it does not use the GIL", location=project.location(path, line)
                 )

@@ -24,21 +24,21 @@ class LimitedApiNotGated(BuildRule):
     """Up to 3.14 the headers of a free-threaded build reject `Py_LIMITED_API`, and setuptools rejects the wheel's
     tag.
 
-    So a build that asks for either of them without checking the interpreter fails there. Both must depend on the
-    interpreter: the flag that names the wheel `abi3`, and the macro that the compiler sees. From 3.15 on the limited
-    API exists on free-threaded builds too (PEP 803); their headers reject any version below 3.15.
+    A build that uses either of them without checking the interpreter fails there. Both must depend on the interpreter:
+    the option that tags the wheel `abi3`, and the macro for the compiler. From 3.15 on the limited API exists on
+    free-threaded builds too (PEP 803); their headers reject any version below 3.15.
     """
 
     info = RuleInfo(
         code="FT110",
         name="limited-api-not-gated",
-        summary="The build asks for the limited API without checking whether the interpreter is free-threaded.",
+        summary="The build uses the limited API without checking whether the interpreter is free-threaded.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            'Make it depend on the interpreter: py_limited_api = not sysconfig.get_config_var("Py_GIL_DISABLED"), and '
-            "define Py_LIMITED_API only if that is true."
+            'Set `py_limited_api = not sysconfig.get_config_var("Py_GIL_DISABLED")`, and define `Py_LIMITED_API` only '
+            "if it is true."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html#limited-c-api-and-stable-abi",
@@ -155,13 +155,15 @@ class LimitedApiNotGated(BuildRule):
             if fact.settled or (switched and fact.path.endswith((".build", ".toml"))):
                 continue
             if project.target.version < ABI3T_SINCE:
-                why = "free-threaded builds before 3.15 have no limited API."
+                why = "free-threaded builds before 3.15 have no limited API"
             elif fact.asked is not None and fact.asked < _FIRST:
-                why = f"free-threaded builds have a limited API from 3.15 on, and this asks for {_version(fact.asked)}."
+                why = (
+                    f"the limited API of free-threaded builds starts at 3.15, and this asks for {_version(fact.asked)}"
+                )
             else:
                 continue
             yield self.finding(
-                f"{fact.value} is requested for every interpreter: {why}",
+                f"`{fact.value}` is set for every interpreter, but {why}",
                 location=project.location(fact.path, fact.line, fact.column),
             )
         for fact in build.of(FactKind.PYO3):
@@ -169,9 +171,12 @@ class LimitedApiNotGated(BuildRule):
             abi3 = [name for name in fact.names if name.startswith("feature:abi3")]
             if abi3 and version is not None and version < _PYO3_IGNORES_ABI3:
                 yield self.finding(
-                    f"PyO3 {version} builds for the limited API ({abi3[0].removeprefix('feature:')}) also without it.",
+                    (
+                        f"PyO3 {version} builds for the limited API (`{abi3[0].removeprefix('feature:')}`) even on "
+                        "interpreters without it"
+                    ),
                     location=project.location(fact.path, fact.line, fact.column),
-                    remedy="Use PyO3 0.23 or later, which falls back to the version's own ABI on free-threaded builds.",
+                    remedy="Use PyO3 0.23 or later, which builds for the exact Python version on free-threaded builds.",
                 )
 
     def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:

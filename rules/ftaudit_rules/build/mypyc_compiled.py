@@ -14,21 +14,19 @@ _MEMORY_SAFE = "2.3"
 
 
 class MypycCompiled(BuildRule):
-    """mypyc writes `Py_MOD_GIL_NOT_USED` into every module it compiles: the tool makes this declaration, not the
-    author.
-
-    So the GIL stays off even if no one has reviewed the code. mypyc code is memory-safe in threads only from mypy 2.3
-    on.
+    """mypyc adds `Py_MOD_GIL_NOT_USED` to every module that it compiles: the tool makes this declaration, not the
+    author. The GIL stays off even if no one has reviewed the code. Modules compiled by mypyc are memory-safe with
+    threads only from mypy 2.3 on.
     """
 
     info = RuleInfo(
         code="FT450",
         name="mypyc-compiled",
-        summary="mypyc compiles these modules and declares them compatible without a review.",
+        summary="mypyc compiles these modules and declares that they do not use the GIL.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Check the compiled modules for shared state, and require mypy>=2.3 for the build.",
+        remedy="Check the modules for shared state, and require `mypy>=2.3` for the build.",
         links=("https://mypyc.readthedocs.io/en/latest/differences_from_python.html",),
         declares=GilDeclaration.NOT_USED,
     )
@@ -50,13 +48,16 @@ class MypycCompiled(BuildRule):
         calls = build.of(FactKind.MYPYC)
         for fact in calls[:1]:
             yield self.finding(
-                "mypyc declares every module that it compiles here compatible, reviewed or not.",
+                "mypyc declares that every module that it compiles here does not use the GIL, even without a review",
                 location=project.location(fact.path, fact.line, fact.column),
             )
         for fact, requirement in build_requirements(build, "mypy") if calls else ():
             if applies(requirement, project.target) and not admits_from(requirement.specifier, _MEMORY_SAFE):
                 yield self.finding(
-                    f"{requirement}: what mypyc made before mypy {_MEMORY_SAFE} is not memory-safe in threads.",
+                    (
+                        f"`{requirement}` excludes mypy {_MEMORY_SAFE}, the first version whose compiled modules are "
+                        "memory-safe with threads"
+                    ),
                     location=project.location(fact.path, fact.line, fact.column),
                     severity=Severity.ERROR,
                 )

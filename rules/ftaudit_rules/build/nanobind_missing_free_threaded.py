@@ -12,21 +12,19 @@ from ftaudit.source.build.build_declaration import add_nanobind_flag
 
 
 class NanobindMissingFreeThreaded(BuildRule):
-    """nanobind compiles its locks in, and declares that the module does not use the GIL, only if `FREE_THREADED` is
-    among the flags.
-
-    Without the flag, importing the module turns the GIL on. The flag has no effect on GIL-enabled builds.
+    """Only with `FREE_THREADED`, nanobind compiles its locks and declares that the module does not use the GIL. Without
+    the flag, importing the module turns the GIL on. The flag has no effect on GIL-enabled builds.
     """
 
     info = RuleInfo(
         code="FT420",
         name="nanobind-missing-free-threaded",
-        summary="nanobind_add_module lacks FREE_THREADED, so importing the module turns the GIL back on.",
+        summary="`nanobind_add_module` lacks `FREE_THREADED`, so importing the module turns the GIL back on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the bindings are safe without the GIL, add FREE_THREADED (nanobind 2.2 or later).",
+        remedy="Once the bindings are safe without the GIL, add `FREE_THREADED` (nanobind 2.2 or later).",
         links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
         declares=GilDeclaration.UNDECLARED,
     )
@@ -58,7 +56,10 @@ class NanobindMissingFreeThreaded(BuildRule):
         """Yield each module without the flag."""
         for fact in find_nanobind_modules(project.context.of(Room.BUILD, BuildContext)):
             yield self.finding(
-                f"{fact.value or 'The module'} is built without FREE_THREADED: importing it turns the GIL on.",
+                (
+                    f"{f'`{fact.value}`' if fact.value else 'the module'} is built without `FREE_THREADED`: importing "
+                    "it turns the GIL on"
+                ),
                 location=project.location(fact.path, fact.line, fact.column),
             )
 

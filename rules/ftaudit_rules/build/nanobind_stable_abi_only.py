@@ -13,18 +13,18 @@ from ftaudit.source.build import BuildContext, find_nanobind_modules
 class NanobindStableAbiOnly(BuildRule):
     """Free-threaded builds before 3.15 have no stable ABI, and nanobind ignores `STABLE_ABI` there.
 
-    The result is a module for that one version, without locks, that turns the GIL on. nanobind accepts both flags
-    together and uses the one that fits.
+    The result is a module for one Python version that has no locks and turns the GIL on. You can pass both flags:
+    nanobind uses the one that fits.
     """
 
     info = RuleInfo(
         code="FT421",
         name="nanobind-stable-abi-only",
-        summary="nanobind_add_module has STABLE_ABI without FREE_THREADED.",
+        summary="`nanobind_add_module` has `STABLE_ABI` without `FREE_THREADED`.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Add FREE_THREADED next to STABLE_ABI once the bindings are safe without the GIL.",
+        remedy="Add `FREE_THREADED` next to `STABLE_ABI` once the bindings are safe without the GIL.",
         links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
         declares=GilDeclaration.UNDECLARED,
     )
@@ -40,6 +40,9 @@ class NanobindStableAbiOnly(BuildRule):
         for fact in find_nanobind_modules(project.context.of(Room.BUILD, BuildContext)):
             if "STABLE_ABI" in fact.names:
                 yield self.finding(
-                    f"{fact.value or 'The module'} is built for the stable ABI only, which free-threaded builds lack.",
+                    (
+                        f"{f'`{fact.value}`' if fact.value else 'the module'} is built only for the stable ABI, which "
+                        "free-threaded builds before 3.15 do not have"
+                    ),
                     location=project.location(fact.path, fact.line, fact.column),
                 )

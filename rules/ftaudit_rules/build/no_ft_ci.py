@@ -11,8 +11,7 @@ from ftaudit.source.build import BuildContext, FactKind
 
 
 class NoFtCi(BuildRule):
-    """Without tests on a free-threaded interpreter, you do not know whether the code works without the GIL, and a
-    declaration has no evidence behind it."""
+    """Without tests on a free-threaded interpreter, you do not know whether the code works without the GIL."""
 
     info = RuleInfo(
         code="FT114",
@@ -45,6 +44,6 @@ class NoFtCi(BuildRule):
         jobs = project.context.of(Room.BUILD, BuildContext).of(FactKind.CI_FILE)
         if jobs and not any(fact.settled for fact in jobs):
             yield self.finding(
-                "No job here or in the other workflows names a free-threaded Python.",
+                "no job, here or in the other workflows, uses a free-threaded Python",
                 location=project.location(jobs[0].path, jobs[0].line),
             )

@@ -12,19 +12,19 @@ from ftaudit.source.build.build_declaration import add_swig_flag
 
 
 class SwigNoGilFlag(BuildRule):
-    """SWIG omits the GIL declaration unless you pass `-nogil`, which SWIG supports since 4.4.0."""
+    """SWIG adds a GIL declaration only if you pass `-nogil` (SWIG 4.4.0 and later)."""
 
     info = RuleInfo(
         code="FT460",
         name="swig-no-gil-flag",
-        summary="SWIG is run without -nogil, so importing the module turns the GIL back on.",
+        summary="The build runs SWIG without `-nogil`, so importing the module turns the GIL back on.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Once the wrapped library is safe without the GIL, require SWIG 4.4 or later, and pass -nogil (older "
-            "versions stop with an error at this option)."
+            "Once the wrapped library is safe without the GIL, require SWIG 4.4 or later, and pass `-nogil`. Older "
+            "versions reject this option."
         ),
         links=("https://www.swig.org/Doc4.4/Python.html",),
         declares=GilDeclaration.UNDECLARED,
@@ -49,7 +49,7 @@ class SwigNoGilFlag(BuildRule):
         for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.SWIG):
             if not fact.settled:
                 yield self.finding(
-                    "SWIG runs without -nogil: the module that it generates turns the GIL on.",
+                    "SWIG runs without `-nogil`: importing the module turns the GIL on",
                     location=project.location(fact.path, fact.line, fact.column),
                 )
 

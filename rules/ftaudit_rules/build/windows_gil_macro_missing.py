@@ -15,25 +15,26 @@ _SETUPTOOLS = "75.7.0"
 
 
 class WindowsGilMacroMissing(BuildRule):
-    """On Windows one `pyconfig.h` serves both builds of CPython, so your build must define `Py_GIL_DISABLED` for the
-    compiler.
-
-    Without it the extension is compiled for the wrong object layout and crashes on import. setuptools defines it
-    since 75.7.0, as do scikit-build-core and Meson; a project that supports older setuptools and lists its own
-    Windows macros has to define it itself.
+    """On Windows both builds of CPython use the same `pyconfig.h`, so the build must define `Py_GIL_DISABLED`. Without
+    this macro the extension is compiled for the wrong object layout and crashes on import. setuptools 75.7.0 and later,
+    scikit-build-core and Meson define it. A project that supports older versions of setuptools has to define it in its
+    list of Windows macros.
     """
 
     info = RuleInfo(
         code="FT113",
         name="windows-gil-macro-missing",
         summary=(
-            "A build with its own Windows macros allows setuptools before 75.7 and does not define Py_GIL_DISABLED."
+            "The build does not define `Py_GIL_DISABLED` on Windows, and allows setuptools before 75.7, which does "
+            "not define it either."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy='Append ("Py_GIL_DISABLED", "1") to the Windows macros when sysconfig.get_config_var("Py_GIL_DISABLED") '
-        "is set, or require setuptools>=75.7.",
+        remedy=(
+            'Append `("Py_GIL_DISABLED", "1")` to the Windows macros if `sysconfig.get_config_var("Py_GIL_DISABLED")` '
+            "is true, or require `setuptools>=75.7`."
+        ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#windows",),
     )
 
@@ -79,6 +80,9 @@ class WindowsGilMacroMissing(BuildRule):
             return
         for fact in build.of(FactKind.WINDOWS_MACROS)[:1]:
             yield self.finding(
-                "These macros are for Windows, older setuptools is allowed, and nothing defines Py_GIL_DISABLED.",
+                (
+                    "these macros for Windows do not include `Py_GIL_DISABLED`, and setuptools before 75.7 does not "
+                    "define it"
+                ),
                 location=project.location(fact.path, fact.line, fact.column),
             )

@@ -13,20 +13,20 @@ from ftaudit.source.c.memory import find_mismatches
 
 class AllocDomainMismatch(CRule):
     """In the GIL-enabled build, `PyMem_` and `PyObject_` functions share one allocator, so a mismatch between them
-    often goes unnoticed. The free-threaded build uses separate mimalloc heaps for objects and for other memory.
-    Freeing memory with a function of another family is undefined behaviour in every build; with `malloc` or `free`
-    it usually corrupts the heap."""
+    often goes unnoticed. The free-threaded build uses separate mimalloc heaps for objects and for other memory. Freeing
+    memory with a function of another family is undefined behaviour in every build. If one of the two functions is
+    `malloc` or `free`, it usually corrupts the heap."""
 
     info = RuleInfo(
         code="FT341",
         name="alloc-domain-mismatch",
-        summary="Memory from one family of allocation functions is freed by a function of another family.",
+        summary="Memory is allocated by one family of functions and freed by another.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Free memory from PyObject_Malloc with PyObject_Free, from PyMem_Malloc with PyMem_Free, and from malloc "
-            "with free."
+            "Free memory from `PyObject_Malloc` with `PyObject_Free`, from `PyMem_Malloc` with `PyMem_Free`, and from "
+            "`malloc` with `free`."
         ),
         links=(
             "https://docs.python.org/3.14/c-api/memory.html",
@@ -74,6 +74,6 @@ static void dealloc(Obj *self) {
         """Yield what the rule finds in one file."""
         for mismatch in find_mismatches(unit):
             yield self.finding(
-                f"`{mismatch.what}` comes from {mismatch.allocator} but is freed by {mismatch.call.name}",
+                f"`{mismatch.what}` is allocated with `{mismatch.allocator}` but freed with `{mismatch.call.name}`",
                 location=unit.place(mismatch.call.start),
             )

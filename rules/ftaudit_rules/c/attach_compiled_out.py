@@ -15,19 +15,18 @@ _API = re.compile(r"Py(?:Object|Dict|List|Tuple|Unicode|Long|Err|Bytes|Import|Ev
 
 
 class AttachCompiledOut(CRule):
-    """`PyGILState_Ensure` does more than take the GIL: it attaches the thread to the interpreter, and a thread must
-    have a thread state to call any function of the API. A free-threaded build needs the call as much as any other
-    build: without it reference counts go to the wrong thread, the garbage collector does not see the thread, and a
-    critical section crashes."""
+    """`PyGILState_Ensure` does more than take the GIL: it attaches the thread to the interpreter. A thread that is not
+    attached must not call the C API, in a free-threaded build either: reference counts go to the wrong thread, the
+    garbage collector does not see the thread, and a critical section crashes."""
 
     info = RuleInfo(
         code="FT355",
         name="attach-compiled-out",
-        summary="PyGILState_Ensure or a similar call is compiled out of free-threaded builds, which need it too.",
+        summary="`PyGILState_Ensure` or a similar call is not compiled in free-threaded builds, which also need it.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Call PyGILState_Ensure and PyGILState_Release in every build: they attach and detach the thread.",
+        remedy="Call `PyGILState_Ensure` and `PyGILState_Release` in every build: they attach and detach the thread.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
     words = ("PyGILState_Ensure", "PyEval_RestoreThread", "PyEval_Acquire")
@@ -79,7 +78,10 @@ void call(PyObject *f) {
             around = condition + unit.uncommented[max(0, start - 4_000) : start]
             if found and "GIL_DISABLED" in around:
                 yield self.finding(
-                    f"{found[0].rstrip('( ')} is left out of free-threaded builds, where this thread must attach too",
+                    (
+                        f"`{found[0].rstrip('( ')}` is not compiled in free-threaded builds, where the thread must "
+                        "also attach"
+                    ),
                     location=unit.place(found.start()),
                 )
 

@@ -19,20 +19,18 @@ _CALLS_PYTHON = re.compile(
 
 
 class BlockingLockWhileAttached(CRule):
-    """The interpreter cannot pause a thread that waits for a platform mutex while it is attached. If the garbage
-    collector stops the world while the owner of that mutex is inside a Python call, neither thread can continue.
-    `PyMutex` detaches while it waits."""
+    """The interpreter cannot pause an attached thread that waits for a platform mutex. If the garbage collector stops
+    the world while the owner of the mutex is inside a Python call, neither thread can continue. `PyMutex` detaches the
+    thread while it waits."""
 
     info = RuleInfo(
         code="FT352",
         name="blocking-lock-while-attached",
-        summary=(
-            "The code takes a blocking lock while the thread is attached, and calls Python while it holds the lock."
-        ),
+        summary=("An attached thread waits for a lock and calls Python while it holds the lock."),
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Use PyMutex (3.13), or take the lock between Py_BEGIN_ALLOW_THREADS and Py_END_ALLOW_THREADS.",
+        remedy="Use `PyMutex` (3.13), or take the lock between `Py_BEGIN_ALLOW_THREADS` and `Py_END_ALLOW_THREADS`.",
         links=(
             "https://docs.python.org/3.14/c-api/synchronization.html",
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -78,6 +76,9 @@ static void f(PyObject *o) { pthread_mutex_lock(&m); PyObject_CallNoArgs(o); pth
                 if before.rfind("Py_BEGIN_ALLOW_THREADS") > before.rfind("Py_END_ALLOW_THREADS"):
                     continue
                 yield self.finding(
-                    f"{function.short_name} waits for a lock while attached, and calls Python while it holds it",
+                    (
+                        f"`{function.short_name}` waits for a lock while attached, and calls Python while it holds the "
+                        "lock"
+                    ),
                     location=unit.place(section.opened),
                 )

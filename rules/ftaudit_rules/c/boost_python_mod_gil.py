@@ -16,22 +16,24 @@ _MODULE = re.compile(r"^[ \t]*(BOOST_PYTHON_MODULE)\s*\(", re.MULTILINE)
 
 
 class BoostPythonModGil(CRule):
-    """Boost.Python 1.91 declares that a module needs the GIL unless you pass the option; earlier releases declare
-    nothing, and CPython treats that the same way. Importing the module turns the GIL back on for the whole process."""
+    """From Boost 1.91 on, Boost.Python declares that a module needs the GIL unless you pass the option. Earlier
+    releases declare nothing, which has the same effect. Importing the module turns the GIL back on for the whole
+    process."""
 
     info = RuleInfo(
         code="FT461",
         name="boost-python-mod-gil",
         summary=(
-            "BOOST_PYTHON_MODULE has no boost::python::mod_gil_not_used() argument, so importing the module turns the "
-            "GIL back on."
+            "`BOOST_PYTHON_MODULE` has no `boost::python::mod_gil_not_used()` argument, so importing the module turns "
+            "the GIL back on."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Once the module is safe, write BOOST_PYTHON_MODULE(name, boost::python::mod_gil_not_used()) (Boost 1.91)."
+            "Once the module is safe without the GIL, write `BOOST_PYTHON_MODULE(name, "
+            "boost::python::mod_gil_not_used())` (Boost 1.91 or later)."
         ),
         links=(
             "https://www.boost.org/doc/libs/release/libs/python/doc/html/index.html",
@@ -68,7 +70,10 @@ BOOST_PYTHON_MODULE(ext) { def("f", f); }
             if end < 0 or "mod_gil" in unit.code[found.end() : end]:
                 continue
             yield self.finding(
-                "importing this module turns the GIL back on: BOOST_PYTHON_MODULE has no mod_gil_not_used() argument",
+                (
+                    "`BOOST_PYTHON_MODULE` has no `mod_gil_not_used()` argument: importing the module turns the GIL "
+                    "back on"
+                ),
                 location=unit.place(found.start(1)),
             )
 

@@ -13,23 +13,23 @@ from ftaudit.source.c.owned_references import own_reference
 
 
 class BorrowedDictItem(CRule):
-    """`PyDict_GetItem` and similar functions return a borrowed reference: only the dict keeps the value alive.
-    Without the GIL another thread can replace or delete the value between the call and the use.
-    `PyDict_GetItemWithError` is not safer: it reports errors, but it also returns a borrowed reference."""
+    """`PyDict_GetItem` and similar functions return a borrowed reference: only the dict keeps the value alive. Without
+    the GIL another thread can replace or delete the value between the call and the use. `PyDict_GetItemWithError`
+    reports errors, but it also returns a borrowed reference."""
 
     info = RuleInfo(
         code="FT311",
         name="borrowed-dict-item",
         summary=(
-            "PyDict_GetItem or a similar function returns a borrowed reference from a dict that other threads can "
+            "`PyDict_GetItem` or a similar function returns a borrowed reference from a dict that other threads can "
             "change."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use PyDict_GetItemRef or PyDict_GetItemStringRef (3.13; 1 found, 0 missing, -1 error) and release the "
-            "reference that they return."
+            "Use `PyDict_GetItemRef` or `PyDict_GetItemStringRef` (Python 3.13), and release the reference. Both "
+            "return 1 if the key exists, 0 if it does not, and -1 on error."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -133,7 +133,7 @@ class dict : public object {
         """Yield what the rule finds in one file."""
         for found in find_borrowed(unit, *api.DICT_VALUES):
             yield self.finding(
-                f"{found.call.name} returns a borrowed reference from `{found.container}`, {found.origin.value}",
+                f"`{found.call.name}` returns a borrowed reference from `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
             )
 

@@ -23,20 +23,20 @@ _NEAR = 400
 
 
 class BorrowedListItem(CRule):
-    """`PyList_GetItem` returns a borrowed reference: only the list keeps the item alive. Without the GIL another
-    thread can replace or remove the item between the call and the use, which leaves a dangling pointer. A list that
-    other threads cannot reach is safe."""
+    """`PyList_GetItem` returns a borrowed reference: only the list keeps the item alive. Without the GIL another thread
+    can replace or remove the item between the call and the use, and the pointer dangles. A list that other threads
+    cannot reach is safe."""
 
     info = RuleInfo(
         code="FT310",
         name="borrowed-list-item",
-        summary="PyList_GetItem returns a borrowed reference from a list that other threads can change.",
+        summary="`PyList_GetItem` returns a borrowed reference from a list that other threads can change.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use PyList_GetItemRef (3.13), which returns NULL with IndexError if the list has become shorter, and "
-            "release the reference that it returns."
+            "Use `PyList_GetItemRef` (Python 3.13), and release the reference. It returns `NULL` and sets `IndexError` "
+            "if the index is out of range."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -151,7 +151,7 @@ class list {
             name = found.call.function.short_name if found.call.function else ""
             places = [found.call.start] if loop is None else [loop, found.call.start]
             yield self.finding(
-                f"{found.call.name} returns a borrowed reference from `{found.container}`, {found.origin.value}",
+                f"`{found.call.name}` returns a borrowed reference from `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
                 sites=tuple(
                     Site(location=unit.place(at), access=AccessKind.WALK.value, entry_point=name) for at in places

@@ -11,21 +11,21 @@ from ftaudit.source.c import CUnit, api
 
 
 class BorrowedMisc(CRule):
-    """`PyCell_GET` reads a cell without synchronisation, `PySys_GetObject` returns a borrowed reference to an
-    attribute of `sys` that any thread can rebind, and `PyEval_GetLocals` returns a borrowed reference to a dictionary
-    of the frame."""
+    """`PyCell_GET` reads a cell without synchronisation. `PySys_GetObject` returns a borrowed reference to an attribute
+    of `sys` that any thread can rebind. `PyEval_GetLocals` returns a borrowed reference to a dictionary of the
+    frame."""
 
     info = RuleInfo(
         code="FT316",
         name="borrowed-misc",
         summary=(
-            "PyCell_GET, PySys_GetObject or PyEval_GetLocals returns a borrowed reference that another thread can "
-            "invalidate."
+            "`PyCell_GET`, `PySys_GetObject` or `PyEval_GetLocals` returns a borrowed reference that another thread "
+            "can invalidate."
         ),
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Use PyCell_Get, PySys_GetAttr (3.15) or PyEval_GetFrameLocals (3.13).",
+        remedy="Use `PyCell_Get`, `PySys_GetAttr` (Python 3.15) or `PyEval_GetFrameLocals` (Python 3.13).",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
         silenced_by=("borrowed-ref",),
@@ -52,6 +52,6 @@ static PyObject *get(PyObject *cell) { PyObject *v = PyCell_GET(cell); return Py
         for call in unit.calls(*api.REBINDABLE):
             if not unit.at_import(call.function) and not unit.guarded(call.start):
                 yield self.finding(
-                    f"{call.name} returns a borrowed reference that another thread can invalidate",
+                    f"`{call.name}` returns a borrowed reference that another thread can invalidate",
                     location=unit.place(call.start),
                 )

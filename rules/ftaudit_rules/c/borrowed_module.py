@@ -12,17 +12,18 @@ from ftaudit.source.c.owned_references import own_reference
 
 
 class BorrowedModule(CRule):
-    """`PyImport_AddModule` returns a borrowed reference to the module; without the GIL another thread can remove the
-    module from `sys.modules` in the meantime. Creating a missing module is not atomic either (cpython gh-137422)."""
+    """`PyImport_AddModule` returns a borrowed reference to the module. Without the GIL another thread can remove the
+    module from `sys.modules` before the code uses it. Creating a missing module is not atomic either (cpython
+    gh-137422)."""
 
     info = RuleInfo(
         code="FT314",
         name="borrowed-module",
-        summary="PyImport_AddModule returns a borrowed reference to a module that another thread can remove.",
+        summary="`PyImport_AddModule` returns a borrowed reference to a module that another thread can remove.",
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyImport_AddModuleRef (3.13) and release the reference that it returns.",
+        remedy="Use `PyImport_AddModuleRef` (Python 3.13), and release the reference.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         silenced_by=("borrowed-ref",),
     )
@@ -58,7 +59,7 @@ static PyObject *get(void) { PyObject *m = PyImport_AddModule("pkg.sub"); return
             ):
                 continue
             yield self.finding(
-                f"{call.name} returns a borrowed reference to a module that another thread can remove",
+                f"`{call.name}` returns a borrowed reference to a module that another thread can remove",
                 location=unit.place(call.start),
             )
 

@@ -19,11 +19,11 @@ class BorrowedSetdefault(CRule):
     info = RuleInfo(
         code="FT315",
         name="borrowed-setdefault",
-        summary="PyDict_SetDefault returns a borrowed reference from a dict that other threads can change.",
+        summary="`PyDict_SetDefault` returns a borrowed reference from a dict that other threads can change.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyDict_SetDefaultRef (3.13) and release the reference that it returns.",
+        remedy="Use `PyDict_SetDefaultRef` (Python 3.13), and release the reference.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/dict.html",
@@ -69,7 +69,7 @@ static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
         """Yield what the rule finds in one file."""
         for found in find_borrowed(unit, *api.DICT_DEFAULTS):
             yield self.finding(
-                f"{found.call.name} returns a borrowed reference from `{found.container}`, {found.origin.value}",
+                f"`{found.call.name}` returns a borrowed reference from `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
             )
 

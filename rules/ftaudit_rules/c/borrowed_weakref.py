@@ -17,20 +17,24 @@ _COMPARED = re.compile(r"\s*(?:==|!=)\s*(?:Py_None|NULL|nullptr|self|\(PyObject\
 
 
 class BorrowedWeakref(CRule):
-    """`PyWeakref_GetObject` returns a borrowed reference to the referent, and nothing keeps the referent alive:
-    without the GIL its last owner can release it in another thread at any moment between the call and the use. There
-    is not a container that you can lock."""
+    """`PyWeakref_GetObject` returns a borrowed reference, and nothing keeps the object alive: without the GIL another
+    thread can release the last reference between the call and the use. No lock prevents this, because no container owns
+    the object."""
 
     info = RuleInfo(
         code="FT313",
         name="borrowed-weakref",
         summary=(
-            "PyWeakref_GetObject returns a borrowed reference to an object that another thread can free at any moment."
+            "`PyWeakref_GetObject` returns a borrowed reference to an object that another thread can free at any "
+            "moment."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyWeakref_GetRef (3.13; 1 alive, 0 dead, -1 error) and release the reference that it returns.",
+        remedy=(
+            "Use `PyWeakref_GetRef` (Python 3.13), and release the reference. It returns 1 if the object is alive, 0 "
+            "if it is not, and -1 on error."
+        ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/weakref.html",
@@ -86,7 +90,7 @@ static void visit(PyObject *r) {
             if only_tested(unit, call) or (_COMPARED.match(unit.code, call.end) and not assigned):
                 continue
             yield self.finding(
-                f"{call.name} returns a borrowed reference to an object that another thread can free",
+                f"`{call.name}` returns a borrowed reference to an object that another thread can free",
                 location=unit.place(call.start),
             )
 

@@ -15,8 +15,8 @@ _POINTS = ("PyByteArray_AS_STRING", "PyByteArray_AsString")
 
 class BytearrayMemory(CRule):
     """`PyByteArray_AS_STRING` returns a pointer into the object. If another thread appends to the bytearray, the memory
-    moves, and the pointer refers to freed memory. An export of the buffer prevents that: a bytearray with an export
-    refuses to change its size."""
+    moves, and the pointer refers to freed memory. `PyObject_GetBuffer` prevents that: a bytearray with an exported
+    buffer cannot change its size."""
 
     info = RuleInfo(
         code="FT319",
@@ -26,8 +26,8 @@ class BytearrayMemory(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Get the memory with PyObject_GetBuffer and release it with PyBuffer_Release, or hold a critical section "
-            "on the bytearray while you use the pointer."
+            "Get the memory with `PyObject_GetBuffer` and release it with `PyBuffer_Release`, or hold a critical "
+            "section on the bytearray while you use the pointer."
         ),
         links=("https://docs.python.org/3.14/c-api/buffer.html",),
     )
@@ -74,7 +74,7 @@ static PyObject *sum(PyObject *self, PyObject *arg) {
         """Yield the calls that return a pointer into a bytearray which other threads reach."""
         for found in find_borrowed(unit, *_POINTS):
             yield self.finding(
-                f"{found.call.name} points into `{found.container}`, {found.origin.value}: its memory moves when "
-                "another thread changes its size",
+                f"`{found.call.name}` points into `{found.container}`, {found.origin.value}, whose memory moves when "
+                "another thread resizes it",
                 location=unit.place(found.call.start),
             )

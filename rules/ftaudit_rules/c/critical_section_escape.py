@@ -12,22 +12,19 @@ from ftaudit.source.c.critical import find_escapes
 
 
 class CriticalSectionEscape(CRule):
-    """`Py_BEGIN_CRITICAL_SECTION` opens a block and takes a lock; only `Py_END_CRITICAL_SECTION` releases it. A
-    `return`, a `goto` out of the block or a C++ exception leaves the section on the thread's list after its memory is
-    gone: the next section crashes or deadlocks. The GIL-enabled build compiles the macros to nothing, so the fault
-    never shows there."""
+    """`Py_BEGIN_CRITICAL_SECTION` opens a block and takes a lock; only `Py_END_CRITICAL_SECTION` releases it. After a
+    `return`, a `goto` out of the block or a C++ exception, the section stays on the thread's list although its memory
+    is gone: the next section crashes or deadlocks. In the GIL-enabled build the macros do nothing, so the fault never
+    appears there."""
 
     info = RuleInfo(
         code="FT354",
         name="critical-section-escape",
-        summary="A return, goto, break or throw leaves a critical section without ending it.",
+        summary="A `return`, `goto`, `break` or `throw` leaves a critical section without ending it.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy=(
-            "Keep the result in a variable, `break` out of inner loops, and return after Py_END_CRITICAL_SECTION "
-            "(3.13)."
-        ),
+        remedy=("Keep the result in a variable, and return after `Py_END_CRITICAL_SECTION` (Python 3.13)."),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/synchronization.html",

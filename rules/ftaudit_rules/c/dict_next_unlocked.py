@@ -13,19 +13,19 @@ from ftaudit.source.c.borrowed import find_borrowed
 
 class DictNextUnlocked(CRule):
     """`PyDict_Next` takes no lock and returns borrowed references to keys and values. Without the GIL another thread
-    can resize the dict during the loop, or release the pair that the call has just returned. The same is true of
-    `_PySet_NextEntry` and sets."""
+    can resize the dict during the loop, or release the key and value that the call has just returned.
+    `_PySet_NextEntry` has the same problem for sets."""
 
     info = RuleInfo(
         code="FT312",
         name="dict-next-unlocked",
-        summary=("PyDict_Next iterates a dict that other threads can change, outside a critical section on it."),
+        summary=("`PyDict_Next` iterates over a dict that other threads can change, outside a critical section."),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Put the whole loop between Py_BEGIN_CRITICAL_SECTION(d) and Py_END_CRITICAL_SECTION() (3.13), and leave "
-            "it with `break`, never with `return` or `goto`."
+            "Put the whole loop between `Py_BEGIN_CRITICAL_SECTION(d)` and `Py_END_CRITICAL_SECTION()` (Python 3.13), "
+            "and leave it with `break`, never with `return` or `goto`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -108,6 +108,9 @@ static int step(PyObject *m, PyObject *dict, Py_ssize_t *pos) {
         """Yield what the rule finds in one file."""
         for found in find_borrowed(unit, *api.DICT_ITERATION):
             yield self.finding(
-                f"{found.call.name} iterates `{found.container}`, {found.origin.value}, outside a critical section",
+                (
+                    f"`{found.call.name}` iterates over `{found.container}`, {found.origin.value}, outside a critical "
+                    "section"
+                ),
                 location=unit.place(found.call.start),
             )

@@ -28,7 +28,7 @@ _LONGEST = 2_500
 
 
 class DictReadModifyWrite(CRule):
-    """Each of the two operations locks the dictionary, but nothing protects the steps between them. Two threads read
+    """The read and the store each lock the dictionary, but nothing protects the steps between them. Two threads read
     the same number, both add to it, and one of the two updates is lost."""
 
     info = RuleInfo(
@@ -107,10 +107,10 @@ static int note(PyObject *key) {
                 if unit.guarded(store.start) or not unit.origin(store).shared:
                     break
                 if _COMPUTES.search(unit.code, read.end, store.start) and self._uses(unit, read.end, store):
-                    key = "one key" if '"' in where[1] else f"`{where[1]}`"
+                    key = "a key" if '"' in where[1] else f"`{where[1]}`"
                     yield self.finding(
-                        f"the value of {key} in `{where[0]}` is read at line {unit.line_at(read.start)} and"
-                        " stored here; another thread's update between the two is lost",
+                        f"the value of {key} in `{where[0]}`, read on line {unit.line_at(read.start)}, is stored here: "
+                        "an update that another thread makes in between is lost",
                         location=unit.place(store.start),
                     )
                 break

@@ -28,7 +28,7 @@ _DECLARED = re.compile(r"(Py(?<!\wPy)(?:List|Dict|Set|ByteArray)Object)\s*\*\s*(
 
 class DirectContainerFields(CRule):
     """The functions of the C API lock lists, dicts, sets and bytearrays. Code that reads `ob_item` or `ma_used`
-    itself takes no lock: without the GIL another thread can move and free the array during the read."""
+    directly takes no lock: without the GIL another thread can move and free the array during the read."""
 
     info = RuleInfo(
         code="FT332",
@@ -38,8 +38,8 @@ class DirectContainerFields(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use the functions of the C API (PyList_GetItemRef from 3.13 on, PyDict_Size, …), or hold a critical "
-            "section on the container."
+            "Use the C API (`PyList_GetItemRef` from Python 3.13 on, `PyDict_Size`, …), or hold a critical section on "
+            "the container."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -114,5 +114,5 @@ static int count(PyListObject *self) { return use(self->ob_item[0]); }
             return
         if origin_of(unit, function, container.strip(), at) not in (ContainerOrigin.PRIVATE, ContainerOrigin.KEYWORDS):
             places[at] = (
-                f"`{' '.join(field.split())}` of a {kind} is read with no lock: another thread can move or free it"
+                f"`{' '.join(field.split())}` of a {kind} is read without a lock: another thread can move or free it"
             )

@@ -28,19 +28,19 @@ _POLYFILL = re.compile(r"^_?Py_(?:SET_)?(?:TYPE|REFCNT|SIZE|IS_TYPE|NewRef|XNewR
 
 class DirectObjectHeader(CRule):
     """The free-threaded build has a different object header: `ob_refcnt` does not exist there, reference counts are
-    split in two, and types are written atomically. Code that names the fields does not compile, or it corrupts
-    objects. Reads of `ob_type` compile and are mostly harmless: the rule reports them only with `--pedantic`."""
+    split in two, and types are written atomically. Code that uses the fields does not compile, or it corrupts objects.
+    Reads of `ob_type` compile and are mostly harmless, so the rule reports them only with `--pedantic`."""
 
     info = RuleInfo(
         code="FT330",
         name="direct-object-header",
-        summary="The code uses a field of the object header directly, or sets a reference count itself.",
+        summary="The code uses a field of the object header, or sets a reference count, directly.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Use Py_TYPE, Py_SET_TYPE, Py_REFCNT, Py_INCREF, Py_DECREF, and the PyUnstable_Object_ functions "
-            "for uniqueness."
+            "Use `Py_TYPE`, `Py_SET_TYPE`, `Py_REFCNT`, `Py_INCREF`, `Py_DECREF`, and, to test whether a reference is "
+            "unique, the `PyUnstable_Object_` functions."
         ),
         links=(
             "https://peps.python.org/pep-0703/",
@@ -110,15 +110,15 @@ static void g(Obj *o, PyObject *other) {
             if found["field"] == "type" and unit.at_import(function):
                 continue
             if found["field"]:
-                message = f"`ob_{found['field']}` must not be used directly: " + (
+                message = f"`ob_{found['field']}` is used directly: " + (
                     "it does not exist in a free-threaded build"
                     if found["field"] == "refcnt"
-                    else "use Py_TYPE or Py_SET_TYPE"
+                    else "a free-threaded build writes it atomically"
                 )
             elif found["extra"]:
-                message = "_PyObject_EXTRA_INIT does not exist any more, and the header has another layout"
+                message = "`_PyObject_EXTRA_INIT` no longer exists, and the object header has a different layout"
             else:
-                message = "a reference count is set by hand; a free-threaded build keeps it in two parts"
+                message = "a reference count is set directly, but a free-threaded build splits it in two"
             read = found["field"] == "type" and not _STORED.match(unit.code, found.end())
             if read and _NAMES.match(unit.code, found.end()):
                 continue

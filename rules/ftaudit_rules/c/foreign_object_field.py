@@ -31,21 +31,21 @@ _MADE: Final = re.compile(
 
 
 class ForeignObjectField(CRule):
-    """The fields of functions, frames, methods, modules and cells belong to CPython. Code in the interpreter reads them
-    without a lock of yours: while one thread replaces a reference and releases the old object, another thread may
-    have loaded the old pointer and not taken its reference yet. That thread then uses freed memory.
+    """The fields of functions, frames, methods, modules and cells belong to CPython. The interpreter reads them without
+    your lock. While your thread replaces a reference and releases the old object, another thread may have loaded the
+    old pointer without taking a reference yet. That thread then uses freed memory.
     """
 
     info = RuleInfo(
         code="FT374",
         name="foreign-object-field",
-        summary="A reference in a function, frame, method, module or cell object of CPython is replaced directly.",
+        summary="The code directly replaces a reference in a function, frame, method, module or cell object.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use the API that stores the attribute (PyFunction_SetDefaults, PyCell_Set, PyObject_SetAttr). For a field "
-            "without an API, keep your own copy beside the object instead of replacing the field."
+            "Use the API that stores the attribute (`PyFunction_SetDefaults`, `PyCell_Set`, `PyObject_SetAttr`). If "
+            "the field has no API, store your value elsewhere instead of replacing the field."
         ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
@@ -115,8 +115,7 @@ static PyObject *empty(PyObject *self, PyObject *arg) {
                 if not _is_of_cpython(unit, function, name, found.start()):
                     continue
                 yield self.finding(
-                    f"`{field}` of an object of CPython is replaced here while the interpreter may read it in another "
-                    "thread",
+                    f"`{field}` belongs to CPython and is replaced here while another thread may read it",
                     location=unit.place(found.start()),
                 )
 

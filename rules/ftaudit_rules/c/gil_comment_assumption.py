@@ -32,8 +32,8 @@ _API = re.compile(r"(?i)\b(?:must|should|has to|have to|needs? to|requires?|call
 
 
 class GilCommentAssumption(CRule):
-    """The comment was true when it was written. A free-threaded build has no GIL, so nothing protects the code that
-    relied on it. The comment is the author's own note of where to check."""
+    """The comment was true when it was written. A free-threaded build has no GIL, so nothing protects the code any
+    more. The comment shows you where to look."""
 
     info = RuleInfo(
         code="FT351",
@@ -42,7 +42,7 @@ class GilCommentAssumption(CRule):
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Find out what the code accesses, guard it, and correct the comment.",
+        remedy="Guard the data that the code accesses, and correct the comment.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
     words = ("GIL",)

@@ -15,18 +15,18 @@ _PYTHON = re.compile(r"\b_?Py[A-Z]\w*\s*\(|\bPy_\w+\s*\(")
 
 
 class GilstateAsLock(CRule):
-    """`PyGILState_Ensure` attaches a thread, and a free-threaded build needs it for that too. If no code between it
-    and `PyGILState_Release` calls Python, but the code writes shared variables, its purpose was to exclude other
+    """`PyGILState_Ensure` attaches a thread, and a free-threaded build needs it for that too. If the code between it
+    and `PyGILState_Release` writes shared variables and does not call Python, the call was meant to exclude other
     threads. It no longer does."""
 
     info = RuleInfo(
         code="FT350",
         name="gilstate-as-lock",
-        summary="The GIL is taken around writes to shared variables that call no Python: it was meant as a lock.",
+        summary="The code takes the GIL only to write shared variables, and uses the GIL as a lock.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Protect the variables with a PyMutex (3.13) or with a platform mutex.",
+        remedy="Protect the variables with a `PyMutex` (Python 3.13) or a platform mutex.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )

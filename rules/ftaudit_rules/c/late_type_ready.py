@@ -38,16 +38,16 @@ _INSTALLS = re.compile(r"\bPyModule_Add\w*\s*\(|\bPyModule_Create|\bPyDict_SetIt
 
 class LateTypeReady(CRule):
     """`PyType_Ready` writes the type's flags, its method resolution order and its dictionary. If two threads call it
-    for one static type, or one thread uses the type during the call, they race on all of these."""
+    for the same static type, or one thread uses the type during the call, they race."""
 
     info = RuleInfo(
         code="FT325",
         name="late-type-ready",
-        summary="PyType_Ready is called outside module initialisation.",
+        summary="`PyType_Ready` is called outside module initialisation.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Call PyType_Ready in the Py_mod_exec function, before other threads can use the type.",
+        remedy="Call `PyType_Ready` in the `Py_mod_exec` function, before other threads can use the type.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
     words = ("PyType_Ready",)
@@ -93,6 +93,6 @@ static PyObject *make(PyObject *m, PyObject *a) { if (PyType_Ready(&T) < 0) retu
             if sets_up and (not called or _INSTALLS.search(body)) and "::" not in function.name:
                 continue
             yield self.finding(
-                f"{function.short_name} makes a type ready while other threads may use it or do the same",
+                f"`{function.short_name}` calls `PyType_Ready` on a type that other threads may already use",
                 location=unit.place(call.start),
             )

@@ -23,20 +23,20 @@ _SWITCH: Final = re.compile(r"\b(?!Py_LIMITED_API\b)\w*(?:LIMITED|ABI3|STABLE_AB
 
 class LimitedApiMacro(CRule):
     """The headers of free-threaded CPython 3.13 and 3.14 do not compile with `Py_LIMITED_API`: these builds have no
-    stable ABI (PEP 703). PEP 803 adds one in 3.15, whose headers reject any value lower than 0x030F0000. A package
-    that always defines an older value cannot be built for free-threaded CPython."""
+    stable ABI (PEP 703). PEP 803 adds one in 3.15, whose headers reject any value lower than 0x030F0000. A package that
+    always defines a lower value cannot be built for free-threaded CPython."""
 
     info = RuleInfo(
         code="FT370",
         name="limited-api-macro",
-        summary="Py_LIMITED_API is defined for free-threaded builds too, which have no limited API before 3.15.",
+        summary="`Py_LIMITED_API` is also defined for free-threaded builds, which have no limited API before 3.15.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Define Py_LIMITED_API under `#ifndef Py_GIL_DISABLED` (after including pyconfig.h), and build a "
-            "version-specific wheel for free-threaded CPython. From 3.15 on, you can define Py_TARGET_ABI3T as "
-            "0x030F0000 instead."
+            "Define `Py_LIMITED_API` under `#ifndef Py_GIL_DISABLED` (after you include `pyconfig.h`), and build a "
+            "version-specific wheel for free-threaded CPython. From 3.15 on, you can define `Py_TARGET_ABI3T` as "
+            "`0x030F0000` instead."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -126,12 +126,12 @@ class LimitedApiMacro(CRule):
         here = f"free-threaded CPython {unit.target.version[0]}.{unit.target.version[1]}"
         if unit.target.version < ABI3T_SINCE:
             yield self.finding(
-                f"{here} has no limited API: this does not compile there", location=unit.place(macro.start)
+                f"`Py_LIMITED_API` is defined, but {here} has no limited API and the module does not compile there",
+                location=unit.place(macro.start),
             )
         elif self._is_too_old(unit, macro.body):
             yield self.finding(
-                f"{here} has a limited API from 0x{_FIRST:08X} on, and this asks for an older one: it does not compile"
-                " there",
+                f"`Py_LIMITED_API` is below `0x{_FIRST:08X}`, the first value that compiles on {here}",
                 location=unit.place(macro.start),
             )
 

@@ -13,18 +13,18 @@ from ftaudit.source.c.escape import ContainerOrigin
 
 
 class ListSetItemOnShared(CRule):
-    """`PyList_SET_ITEM` stores without a lock and does not release the old item: it is meant for new lists that no
-    other code has yet. On a list that other threads can reach, it races with every reader, and the old item is lost
-    or released twice."""
+    """`PyList_SET_ITEM` takes no lock and does not release the old item: it is meant for filling a new list that no
+    other code has a reference to. On a list that other threads can reach, it races with every reader, and the old item
+    is leaked or released twice."""
 
     info = RuleInfo(
         code="FT318",
         name="list-set-item-on-shared",
-        summary="PyList_SET_ITEM stores into a list that other threads can reach.",
+        summary="`PyList_SET_ITEM` stores into a list that other threads can reach.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyList_SetItem, which locks the list and releases the old item.",
+        remedy="Use `PyList_SetItem`, which locks the list and releases the old item.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/list.html",
@@ -87,6 +87,6 @@ static int put(Obj *self, Py_ssize_t i, PyObject *v) {
             if found.origin in (ContainerOrigin.PARAMETER, ContainerOrigin.MEMBER) and not replaces:
                 continue
             yield self.finding(
-                f"PyList_SET_ITEM stores into `{found.container}`, {found.origin.value}",
+                f"`PyList_SET_ITEM` stores into `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
             )

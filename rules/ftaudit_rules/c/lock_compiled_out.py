@@ -18,8 +18,8 @@ _EXPECTED = re.compile(
 
 
 class LockCompiledOut(CRule):
-    """A lock that only some builds compile (`#ifdef WITH_THREAD`, `#if !PY3`) dates from a time when all other builds
-    had the GIL. In a free-threaded build the code that it guarded runs in parallel."""
+    """Code that compiles a lock only in some builds (`#ifdef WITH_THREAD`, `#if !PY3`) assumes that the GIL protects
+    the other builds. In a free-threaded build nothing guards that code."""
 
     info = RuleInfo(
         code="FT353",
@@ -28,7 +28,7 @@ class LockCompiledOut(CRule):
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Compile the lock for free-threaded builds too.",
+        remedy="Compile the lock in free-threaded builds too.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )
@@ -65,5 +65,6 @@ static void f(void) {
             conditions = [c for c in unit.preprocessed.conditions_at(call.start) if not _EXPECTED.search(c)]
             if conditions:
                 yield self.finding(
-                    f"this lock is compiled only under `#if {conditions[-1]}`", location=unit.place(call.start)
+                    f"this lock exists only under `#if {conditions[-1]}`, and a free-threaded build may not have it",
+                    location=unit.place(call.start),
                 )

@@ -33,10 +33,9 @@ _REMOVES = r"(?<![\w.>)\]]){name}\s*(?:\.|->)\s*(?:erase|clear|reset|extract|pop
 class LockReleasedTooSoon(CRule):
     """A lock protects a decision only while it is held. If a function looks a key up in one locked block and stores a
     new value for the key in a later block, another thread can store a value in between. The second store then
-    overwrites that value, and whoever holds a pointer to it uses freed memory.
-
-    The same is true of a pointer or a reference to an element: when the function returns, the lock is released, and a
-    method that erases the element frees it while the caller still uses it.
+    overwrites that value, and any code that holds a pointer to it uses freed memory. A pointer or a reference to an
+    element that a function returns has the same problem: the lock is released on return, and another method can erase
+    the element while the caller still uses it.
 
     The rule reports stores that overwrite (`insert_or_assign`, `map[key] = value`) without a new look-up under the
     second lock, and returned pointers and references to elements that another function of the file removes.
@@ -45,7 +44,7 @@ class LockReleasedTooSoon(CRule):
     info = RuleInfo(
         code="FT378",
         name="lock-released-too-soon",
-        summary="What a look-up found under a lock is used after the lock was released.",
+        summary="The result of a look-up under a lock is used after the lock is released.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
@@ -211,8 +210,8 @@ void Table::drop(int key) {
             if not unit.sections(function).at(asked[-1]) or unit.is_local(function, name):
                 continue
             yield self.finding(
-                f"`{name}` was searched at line {unit.line_at(asked[-1])} under a lock that has been released since; "
-                "this store overwrites what another thread has stored in between",
+                f"the lock that `{name}` was searched under (line {unit.line_at(asked[-1])}) has been released: this "
+                "store overwrites a value that another thread stores in between",
                 location=unit.place(store.start()),
                 sites=(
                     Site(
@@ -252,8 +251,8 @@ void Table::drop(int key) {
             if removal is None:
                 continue
             yield self.finding(
-                f"the caller gets a pointer into `{name}` without its lock: line {unit.line_at(removal.start())} "
-                "removes the element",
+                f"the caller gets a pointer into `{name}` without the lock, and line {unit.line_at(removal.start())} "
+                "can remove the element",
                 location=unit.place(at),
                 sites=(
                     Site(location=unit.place(at), access=AccessKind.READ.value, entry_point=function.short_name),

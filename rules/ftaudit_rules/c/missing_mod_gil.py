@@ -30,26 +30,25 @@ _OWN_MACROS = ("INIT_FUNC", "INITFUNC", "MOD_INIT", "MODINIT", "MODULE_INIT", "I
 
 
 class MissingModGil(CRule):
-    """CPython turns the GIL back on, for the whole process, when it imports a module that does not declare
-    `Py_mod_gil` or call `PyUnstable_Module_SetGIL` (PEP 703). One such module is enough to lose free threading in the
-    whole process."""
+    """CPython turns the GIL back on, for the whole process, when it imports a module that does not declare `Py_mod_gil`
+    or call `PyUnstable_Module_SetGIL` (PEP 703). One such module is enough."""
 
     info = RuleInfo(
         code="FT301",
         name="missing-mod-gil",
         summary=(
-            "A module entry point neither has a Py_mod_gil slot nor calls PyUnstable_Module_SetGIL, so importing it "
-            "turns the GIL back on."
+            "A module has no `Py_mod_gil` slot and does not call `PyUnstable_Module_SetGIL`, so importing it turns the "
+            "GIL back on."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Fix the other findings first. Then add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots under `#ifdef "
-            "Py_mod_gil`, because older versions do not have it, or call `PyUnstable_Module_SetGIL(m, "
-            "Py_MOD_GIL_NOT_USED)` under `#ifdef Py_GIL_DISABLED`, after the check that `m` is not NULL. In an array "
-            "of `PySlot` (CPython 3.15), the entry is `PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED)`."
+            "Fix the other findings first. Then add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots, under `#ifdef "
+            "Py_mod_gil`. Without slots, call `PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED)` under `#ifdef "
+            "Py_GIL_DISABLED`, after you check that `m` is not `NULL`. In a `PySlot` array (CPython 3.15), the entry "
+            "is `PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED)`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -233,8 +232,8 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
                 # The macro is the whole entry point: `MODULE(fast)`.
                 for used in re.finditer(rf"^{re.escape(name)}\s*\([^()]*\)", unit.code, re.MULTILINE):
                     yield self.finding(
-                        f"importing this module turns the GIL back on: the entry point that {name} makes does not call "
-                        "PyUnstable_Module_SetGIL",
+                        f"the entry point from `{name}` does not call `PyUnstable_Module_SetGIL`: importing the module "
+                        "turns the GIL back on",
                         location=unit.place(used.start()),
                     )
         for function in unit.functions:
@@ -246,7 +245,7 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
                 continue
             at, how = self._place(unit, function.body, function.end, function.at)
             yield self.finding(
-                f"importing this module turns the GIL back on: {function.short_name} {how}", location=unit.place(at)
+                f"`{function.short_name}` {how}: importing the module turns the GIL back on", location=unit.place(at)
             )
 
     @staticmethod
@@ -257,14 +256,14 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
         used = set(_NAME.findall(unit.code[start:end]))
         slots = [v for v in slots if v.name in used] or slots
         if multi_phase and slots:
-            return slots[0].declared, f"returns a definition whose slots `{slots[0].name}` have no Py_mod_gil"
+            return slots[0].declared, f"returns a definition whose slots `{slots[0].name}` have no `Py_mod_gil`"
         create = _CREATE.search(unit.code, start, end)
         near = create is not None and unit.line_at(create.start()) - unit.line_at(entry) <= _NEAR
         at = create.start() if create and near else entry
         return at, (
-            "returns a definition that has no Py_mod_gil slot"
+            "returns a definition without a `Py_mod_gil` slot"
             if multi_phase
-            else "does not call PyUnstable_Module_SetGIL"
+            else "does not call `PyUnstable_Module_SetGIL`"
         )
 
     def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:

@@ -27,20 +27,20 @@ _SINCE_3_13 = ("PyMutex_Lock", "Py_BEGIN_CRITICAL_SECTION")
 
 class ModGilUnguarded(CRule):
     """`Py_mod_gil` exists since CPython 3.13, and `PyUnstable_Module_SetGIL` exists only in the free-threaded build.
-    Without a preprocessor condition the module does not compile anywhere else, and users get no wheel."""
+    Without a preprocessor condition the module does not compile elsewhere."""
 
     info = RuleInfo(
         code="FT303",
         name="mod-gil-unguarded",
         summary=(
-            "Py_mod_gil or PyUnstable_Module_SetGIL has no preprocessor condition, so the module does not compile on "
-            "builds that do not have them."
+            "`Py_mod_gil` or `PyUnstable_Module_SetGIL` has no preprocessor condition, so the module does not compile "
+            "on builds without it."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Put the slot under `#ifdef Py_mod_gil` (or a check of PY_VERSION_HEX), and the call under `#ifdef "
+            "Put the slot under `#ifdef Py_mod_gil` (or a check of `PY_VERSION_HEX`), and the call under `#ifdef "
             "Py_GIL_DISABLED`."
         ),
         links=(
@@ -142,9 +142,12 @@ int exec(PyObject *m) {
                     newer = self._needs_3_13(unit)
                 if newer:
                     continue
-                message = "Py_mod_gil does not exist before CPython 3.13, and no condition guards it"
+                message = "`Py_mod_gil` does not exist before CPython 3.13, and no preprocessor condition guards it"
             else:
-                message = "PyUnstable_Module_SetGIL exists only in the free-threaded build, and no condition guards it"
+                message = (
+                    "`PyUnstable_Module_SetGIL` exists only in the free-threaded build, and no preprocessor condition "
+                    "guards it"
+                )
             yield self.finding(message, location=unit.place(found.start()))
 
     @staticmethod

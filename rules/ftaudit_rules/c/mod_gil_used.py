@@ -24,20 +24,20 @@ _OF_CYTHON = "CYTHON_COMPILING_IN_CPYTHON_FREETHREADING"
 
 
 class ModGilUsed(CRule):
-    """The author declares that the module is not safe without the GIL, and CPython turns the GIL back on for the
-    whole process when it imports the module. The declaration is safe, but the process loses free threading."""
+    """The author declares that the module needs the GIL, so CPython turns the GIL back on for the whole process when it
+    imports the module. The declaration is safe, but the process loses free threading."""
 
     info = RuleInfo(
         code="FT302",
         name="mod-gil-used",
-        summary="The module declares Py_MOD_GIL_USED, so importing it turns the GIL back on.",
+        summary="The module declares `Py_MOD_GIL_USED`, so importing it turns the GIL back on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Audit the module for shared state (use the other rules of this group), then declare Py_MOD_GIL_NOT_USED "
-            "(3.13)."
+            "Check the module for shared state with the other rules of this group. Then declare `Py_MOD_GIL_NOT_USED` "
+            "(Python 3.13)."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -125,7 +125,7 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
                 continue
             if configured or "?" in found[0]:
                 yield self.finding(
-                    "the author's configuration may declare this module unsafe without the GIL"
+                    "the module declares `Py_MOD_GIL_USED` in some configurations"
                     + (f" (`#if {configured[-1]}`)" if configured else ""),
                     location=unit.place(found.start()),
                     severity=Severity.INFO,
@@ -133,7 +133,7 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
                 )
             else:
                 yield self.finding(
-                    "the author declares this module unsafe without the GIL: importing it turns the GIL back on",
+                    "the module declares `Py_MOD_GIL_USED`: importing it turns the GIL back on",
                     location=unit.place(found.start()),
                 )
 

@@ -23,19 +23,20 @@ _MOST = 6
 
 
 class MutableFunctionStatic(CRule):
-    """All threads share a static variable of a function, even though it has local scope. Without the GIL two threads
-    that run the function at the same time overwrite each other's buffer or flag."""
+    """All threads share the static variables of a function. Without the GIL two threads that run the function at the
+    same time overwrite each other's buffer or flag."""
 
     info = RuleInfo(
         code="FT322",
         name="mutable-function-static",
-        summary="A static variable of a function is changed without a guard, and any thread may run the function.",
+        summary="A function changes its static variable without a lock, and any thread may run the function.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with a "
-            "PyMutex, or leave out the cache under `#ifndef Py_GIL_DISABLED`."
+            "Make the variable thread-local (`_Thread_local`) or atomic, move it into the module state or an object, "
+            "or guard it with a `PyMutex`. If it is a cache, you can disable it in free-threaded builds (`#ifndef "
+            "Py_GIL_DISABLED`)."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -193,8 +194,8 @@ void convert() {
         for start, name, places in _static_containers(unit):
             changed, first = places[0]
             yield self.finding(
-                f"`{name}` is shared by all threads, and {first.short_name} changes it with no guard"
-                f" (line {unit.line_at(changed)})",
+                f"all threads share `{name}`, and `{first.short_name}` changes it without a lock (line "
+                f"{unit.line_at(changed)})",
                 location=unit.place(start),
                 sites=tuple(
                     Site(location=unit.place(place), access=AccessKind.CHANGE.value, entry_point=writer.short_name)
@@ -213,8 +214,8 @@ void convert() {
             use, function = shared.first
             crowded[shared.variable.function or 0] += 1
             yield self.finding(
-                f"`{shared.variable.name}` is shared by all threads, and {function.short_name} changes it"
-                f" with no guard (line {unit.line_at(use.at)})",
+                f"all threads share `{shared.variable.name}`, and `{function.short_name}` changes it without a lock "
+                f"(line {unit.line_at(use.at)})",
                 location=unit.place(shared.variable.start),
                 sites=sites_of(unit, shared),
                 confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
@@ -227,8 +228,8 @@ void convert() {
             if at is None or around is None:
                 continue
             yield self.finding(
-                f"`{variable.name}` is shared by all threads, and {around.short_name} fills it with no guard if it is"
-                f" empty (line {unit.line_at(at)})",
+                f"all threads share `{variable.name}`, and `{around.short_name}` fills it without a lock if it is "
+                f"empty (line {unit.line_at(at)})",
                 location=unit.place(variable.start),
                 sites=tuple(
                     Site(location=unit.place(place), access=kind.value, entry_point=around.short_name)

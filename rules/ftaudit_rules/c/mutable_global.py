@@ -13,19 +13,20 @@ from ftaudit.source.c.write_sites import sites_of
 
 
 class MutableGlobal(CRule):
-    """All threads share the variable. Without the GIL two threads read, change and write it at the same time:
-    counters lose updates, free lists return one entry twice, and readers see a half-written structure."""
+    """All threads share the variable. Without the GIL several threads read and write it at the same time: counters lose
+    updates, free lists return the same entry twice, and readers see a half-written structure."""
 
     info = RuleInfo(
         code="FT321",
         name="mutable-global",
-        summary="A file-scope variable is changed without a guard, and any thread may run the function.",
+        summary="A function changes a file-scope variable without a lock, and any thread may run the function.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with a "
-            "PyMutex, or leave out the cache under `#ifndef Py_GIL_DISABLED`."
+            "Make the variable thread-local (`_Thread_local`) or atomic, move it into the module state or an object, "
+            "or guard it with a `PyMutex`. If it is a cache, you can disable it in free-threaded builds (`#ifndef "
+            "Py_GIL_DISABLED`)."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -184,8 +185,8 @@ static int guarded(void) { return setjmp(env); }
         for shared in find_shared_writes(unit, lambda one: one.function is None and not holds_objects(one)):
             use, function = shared.first
             yield self.finding(
-                f"`{shared.variable.name}` is shared by all threads, and {function.short_name} changes it"
-                f" with no guard (line {unit.line_at(use.at)})",
+                f"all threads share `{shared.variable.name}`, and `{function.short_name}` changes it without a lock "
+                f"(line {unit.line_at(use.at)})",
                 location=unit.place(shared.variable.start),
                 sites=sites_of(unit, shared),
                 confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,

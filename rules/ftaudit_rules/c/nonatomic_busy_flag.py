@@ -19,8 +19,8 @@ _LEAVES = re.compile(
 
 
 class NonatomicBusyFlag(CRule):
-    """Testing and setting the flag was atomic as long as the thread held the GIL between the two. Without the GIL two
-    threads find the flag clear, both set it, and both run the code that only one of them should run."""
+    """Under the GIL no other thread ran between the test and the assignment. Without it two threads can both find the
+    flag clear, both set it, and both run the code that only one thread should run at a time."""
 
     info = RuleInfo(
         code="FT373",
@@ -30,7 +30,8 @@ class NonatomicBusyFlag(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Test and set the flag inside one critical section or with an atomic exchange, or use a PyMutex (3.13)."
+            "Test and set the flag inside one critical section or with an atomic exchange, or use a `PyMutex` "
+            "(Python 3.13)."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -12,22 +12,24 @@ from ftaudit.source.c.memory import holds_object
 
 
 class ObjectMallocNonobject(CRule):
-    """CPython's documentation requires that in the free-threaded build only Python objects come from this heap. The
-    lock-free reads of dicts and lists rely on that: a reader may still read the reference count of an object that was
-    freed a moment ago, and raise it, so "ob_tid and the refcount fields [...] must remain valid for a while after
-    deallocation" (`tstate_mimalloc_bind` in Python/pystate.c; `_Py_TryIncrefCompare` in pycore_object.h). A buffer
-    that gets the same block overwrites those fields, and such a reader may change a word of the buffer. This needs
-    unlucky timing. The garbage collector does not walk this heap, only the heaps of the objects that it tracks
-    (`gc_visit_heaps_lock_held` in Python/gc_free_threading.c)."""
+    """CPython's documentation requires that in the free-threaded build only Python objects come from this heap.
+    Lock-free reads of dicts and lists rely on that. Such a read may access, and increment, the reference count of an
+    object that was freed a moment ago, so "ob_tid and the refcount fields [...] must remain valid for a while after
+    deallocation" (`tstate_mimalloc_bind` in `Python/pystate.c`; `_Py_TryIncrefCompare` in `pycore_object.h`). If your
+    buffer reuses the block of that object, it overwrites these fields, and the read may change a word of your buffer.
+    This takes unlucky timing."""
 
     info = RuleInfo(
         code="FT340",
         name="object-malloc-nonobject",
-        summary="PyObject_Malloc or a similar function allocates memory that is not for a Python object.",
+        summary="`PyObject_Malloc` or a similar function allocates memory that is not for a Python object.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyMem_Malloc or PyMem_RawMalloc (and the matching Free) for memory that is not a Python object.",
+        remedy=(
+            "Use `PyMem_Malloc` or `PyMem_RawMalloc` (and the matching `Free` function) for memory that is not a "
+            "Python object."
+        ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/memory.html",
@@ -112,7 +114,7 @@ template <class T> struct Allocator {
         ):
             if call.arguments and not holds_object(unit, call):
                 yield self.finding(
-                    f"{call.name} takes memory for {' '.join(call.arguments[-1].split())} from the heap in which"
-                    " lock-free readers expect only objects",
+                    f"`{call.name}` allocates memory for `{' '.join(call.arguments[-1].split())}` from the heap that "
+                    "is only for Python objects",
                     location=unit.place(call.start),
                 )

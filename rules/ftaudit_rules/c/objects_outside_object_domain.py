@@ -12,20 +12,19 @@ from ftaudit.source.c.memory import family_of, last_allocator
 
 
 class ObjectsOutsideObjectDomain(CRule):
-    """The garbage collector of the free-threaded build finds objects by walking the heaps of the objects that it
-    tracks (`gc_visit_heaps_lock_held` in Python/gc_free_threading.c), and lock-free readers rely on those heaps to
-    keep the reference count of a freed object readable for a while (`tstate_mimalloc_bind` in Python/pystate.c). The
-    collector never finds an object in memory from `malloc` or a static arena, and its memory may disappear during a
-    read."""
+    """The garbage collector of the free-threaded build finds objects by walking its own heaps
+    (`gc_visit_heaps_lock_held` in `Python/gc_free_threading.c`). It never finds an object in memory from `malloc` or a
+    static arena. Lock-free reads also need these heaps: they keep the reference count of a freed object readable for a
+    while (`tstate_mimalloc_bind` in `Python/pystate.c`). Other memory may disappear during a read."""
 
     info = RuleInfo(
         code="FT342",
         name="objects-outside-object-domain",
-        summary="A Python object is placed in memory that does not come from the object allocator.",
+        summary="A Python object is created in memory that does not come from the object allocator.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Allocate objects through tp_alloc, PyObject_New or PyObject_GC_New.",
+        remedy="Allocate objects with `tp_alloc`, `PyObject_New` or `PyObject_GC_New`.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/memory.html",
@@ -71,5 +70,5 @@ static PyObject *make(void) {
             allocator = last_allocator(unit, call.function, call.arguments[0], call.start)
             if allocator and family_of(allocator) not in (None, "PyObject"):
                 yield self.finding(
-                    f"{call.name} creates an object in memory from {allocator}", location=unit.place(call.start)
+                    f"`{call.name}` creates an object in memory from `{allocator}`", location=unit.place(call.start)
                 )

@@ -20,18 +20,18 @@ _STOPPED = re.compile(r"StopTheWorld|HEAD_LOCK|PyUnstable_\w*Stop")
 
 
 class OtherThreadsFrames(CRule):
-    """With the GIL held no other thread ran, so frames and thread states of other threads did not change. Without
-    the GIL the other thread continues to run: it pops and frees its frames, and its thread state disappears when
-    it ends."""
+    """Under the GIL no other thread ran, so the frames and thread states of other threads did not change. Without the
+    GIL the other threads continue to run: they pop and free their frames, and their thread states disappear when they
+    end."""
 
     info = RuleInfo(
         code="FT357",
         name="other-threads-frames",
-        summary="The code walks the thread states or frames of other threads while these threads run.",
+        summary="The code walks the thread states or frames of other threads while those threads run.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Have each thread inspect its own frames, or use sys._current_frames(), which stops the other threads.",
+        remedy="Let each thread inspect its own frames, or use `sys._current_frames()`, which stops the other threads.",
         links=("https://docs.python.org/3.14/c-api/init.html",),
     )
     words = _WALKS
@@ -66,6 +66,6 @@ static void dump(PyInterpreterState *interp) {
                 continue
             if not _STOPPED.search(unit.code, call.function.body, call.function.end):
                 yield self.finding(
-                    f"{call.name} reads the state of a thread that may still run, or end at any moment",
+                    f"`{call.name}` reads the state of another thread, which may be running or end at any moment",
                     location=unit.place(call.start),
                 )

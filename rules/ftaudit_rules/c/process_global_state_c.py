@@ -14,16 +14,17 @@ _CHANGES = {
         ("chdir", "fchdir", "SetCurrentDirectoryA", "SetCurrentDirectoryW"),
         "changes the working directory of all threads",
     ),
-    "umask": "changes the file mode mask of all threads",
+    "umask": "changes the file mode creation mask of all threads",
     **dict.fromkeys(("signal", "sigaction"), "changes a signal handler of the process"),
-    "setrlimit": "changes a limit of the process",
+    "setrlimit": "changes the resource limits of the process",
     "SetConsoleMode": "changes the console of the process",
 }
 
 
 class ProcessGlobalStateC(CRule):
     """The working directory, the file mode mask, signal handlers and limits belong to the process. A temporary change
-    affects all threads, with or without the GIL; without the GIL they really run at the same time."""
+    affects all threads, with or without the GIL. Without the GIL those threads run at the same time, so they see the
+    change more often."""
 
     info = RuleInfo(
         code="FT362",
@@ -32,7 +33,10 @@ class ProcessGlobalStateC(CRule):
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Pass the value as an argument instead (openat, explicit modes), or make the change once at start-up.",
+        remedy=(
+            "Pass the value as an argument instead (`openat`, explicit file modes), or make the change once at "
+            "start-up."
+        ),
         links=("https://man7.org/linux/man-pages/man7/attributes.7.html",),
         default=False,
     )
@@ -64,4 +68,4 @@ int f(const char *d) { return chdir(d); }
             before = unit.code[max(0, call.start - 3) : call.start].rstrip()
             if before.endswith((".", "->", "::")) or unit.at_import(call.function):
                 continue
-            yield self.finding(f"{call.name} {_CHANGES[call.name]}", location=unit.place(call.start))
+            yield self.finding(f"`{call.name}` {_CHANGES[call.name]}", location=unit.place(call.start))

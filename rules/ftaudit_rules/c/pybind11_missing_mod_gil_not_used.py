@@ -24,13 +24,16 @@ class Pybind11MissingModGilNotUsed(CRule):
         code="FT410",
         name="pybind11-missing-mod-gil-not-used",
         summary=(
-            "PYBIND11_MODULE has no py::mod_gil_not_used() argument, so importing the module turns the GIL back on."
+            "`PYBIND11_MODULE` has no `py::mod_gil_not_used()` argument, so importing the module turns the GIL back on."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
-        remedy=("Once the module is safe, write PYBIND11_MODULE(name, m, py::mod_gil_not_used()) (pybind11 2.13)."),
+        remedy=(
+            "Once the module is safe without the GIL, write `PYBIND11_MODULE(name, m, py::mod_gil_not_used())` "
+            "(pybind11 2.13 or later)."
+        ),
         links=("https://pybind11.readthedocs.io/en/stable/advanced/misc.html",),
         declares=GilDeclaration.UNDECLARED,
     )
@@ -105,7 +108,7 @@ MODULE(ext, m) { m.def("f", &f); }
             if _DECLARES.search(unit.code, found.end(), end) or _other_branch_declares(unit, found, end):
                 continue
             yield self.finding(
-                f"importing this module turns the GIL back on: {found[1]} has no py::mod_gil_not_used() argument",
+                f"`{found[1]}` has no `py::mod_gil_not_used()` argument: importing the module turns the GIL back on",
                 location=unit.place(found.start(1)),
             )
 

@@ -21,22 +21,20 @@ _ONCE = re.compile(r"call_once|get_stored")
 
 
 class Pybind11StaticPyObject(CRule):
-    """C++ runs the initialiser of a static variable once, under a lock of its own, and holds that lock while Python
-    code runs: another thread that is attached and waits for the lock can deadlock with a stop-the-world pause. All
-    interpreters share the object, and it is destroyed after the last interpreter has ended."""
+    """C++ runs the initialiser of a static variable once, and holds a lock of the C++ runtime meanwhile. If the
+    initialiser runs Python code, an attached thread that waits for the lock can deadlock with a stop-the-world pause.
+    All interpreters share the object, and it is destroyed after the last interpreter has ended."""
 
     info = RuleInfo(
         code="FT411",
         name="pybind11-static-py-object",
-        summary=(
-            "A static variable holds a py::object whose initialiser runs Python code under a lock of the C++ runtime."
-        ),
+        summary=("The initialiser of a static `py::object` runs Python code under a lock of the C++ runtime."),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use `PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<T>` (safe without the GIL since "
-            "pybind11 2.13.2), or keep it in the module."
+            "Use `PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<T>` (safe without the GIL since pybind11 "
+            "2.13.2), or keep the object in the module."
         ),
         links=("https://pybind11.readthedocs.io/en/stable/advanced/misc.html",),
     )
@@ -95,10 +93,10 @@ void set_handler(py::object h) { handler = h; }
                 handle = "handle" in variable.type or "&" in variable.type
                 if _ONCE.search(value) or not (runs or (object_ and not handle)):
                     continue
-                message = f"the initialiser of `{variable.name}` runs Python code under the lock of the C++ runtime"
+                message = f"the initialiser of `{variable.name}` runs Python code under a lock of the C++ runtime"
             elif object_ and variable.start in written:
                 message = (
-                    f"all threads share the Python reference `{variable.name}`, and functions assign it without a guard"
+                    f"all threads share the Python reference `{variable.name}`, and functions assign it without a lock"
                 )
             else:
                 continue

@@ -20,20 +20,20 @@ _ASSERTION = re.compile(r"\b\w*(?:assert|ASSERT)\w*\s*\([^;{}]*$")
 
 
 class RefcntEqualsOne(CRule):
-    """Without the GIL another thread can take a reference after the test, and the count itself is split in two, so a
-    count of one does not rule out other threads. Since 3.14 the test is wrong for arguments even with the GIL:
-    references on the stack may be borrowed."""
+    """In the free-threaded build the count is split in two, and another thread can take a reference after the test, so
+    a count of one does not rule out other threads. From 3.14 on, the test is also wrong for arguments, even with the
+    GIL, because references on the stack may be borrowed."""
 
     info = RuleInfo(
         code="FT331",
         name="refcnt-equals-one",
-        summary="Py_REFCNT is compared with one to decide whether an object may be changed in place.",
+        summary="`Py_REFCNT` is compared with 1 to decide whether an object can be changed in place.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use PyUnstable_Object_IsUniquelyReferenced (3.14), and "
-            "PyUnstable_Object_IsUniqueReferencedTemporary for arguments."
+            "Use `PyUnstable_Object_IsUniquelyReferenced` (Python 3.14). For arguments, use "
+            "`PyUnstable_Object_IsUniqueReferencedTemporary`."
         ),
         links=(
             "https://docs.python.org/3.14/c-api/refcounting.html",
@@ -97,7 +97,10 @@ static int resize(PyObject *self) {
             code = unit.code
             if call.function is not None and _compared_later(unit, call.start, call.end, call.function.end):
                 yield self.finding(
-                    "a reference count of one, compared below, does not mean that no other thread has the object",
+                    (
+                        "this reference count is compared with 1 below, but a count of 1 does not mean that no other "
+                        "thread has the object"
+                    ),
                     location=unit.place(call.start),
                 )
                 continue
@@ -109,7 +112,7 @@ static int resize(PyObject *self) {
             if name.startswith(("PyUnstable_", "_Py")) and _UNIQUE & set(words(name)):
                 continue
             yield self.finding(
-                "a reference count of one does not mean that no other thread has the object",
+                "a reference count of 1 does not mean that no other thread has the object",
                 location=unit.place(call.start),
             )
 

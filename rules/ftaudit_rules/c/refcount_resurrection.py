@@ -22,23 +22,23 @@ _TAKES = (
 
 
 class RefcountResurrection(CRule):
-    """A registry that does not own its objects finds one whose count is just falling to zero in another thread;
-    `Py_INCREF` then revives an object that is being freed. A destructor that takes a new reference makes the same
-    mistake in reverse. Without the GIL the test and the increment are not atomic."""
+    """A registry that does not own its objects can return one whose reference count is just falling to zero in another
+    thread. `Py_INCREF` then revives an object that is being freed. A destructor that takes a new reference to its own
+    object does the same. Without the GIL the look-up and the increment are not atomic."""
 
     info = RuleInfo(
         code="FT333",
         name="refcount-resurrection",
         summary=(
-            "An object that nothing owns is looked up and increfed, or a destructor takes a new reference to its "
-            "object."
+            "An object is looked up in a registry that does not own it and then increfed, or a destructor takes a new "
+            "reference to its object."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.LOW,
         since="0.1.0",
         remedy=(
-            "Use PyUnstable_TryIncRef with PyUnstable_EnableTryIncRef (3.14) under the lock of the registry, or use "
-            "real weak references."
+            "Use `PyUnstable_TryIncRef` with `PyUnstable_EnableTryIncRef` (Python 3.14) under the lock of the "
+            "registry, or use weak references."
         ),
         links=("https://docs.python.org/3.14/c-api/object.html",),
     )
@@ -97,7 +97,7 @@ static void Obj_dealloc(Obj *self) {
                 found = taken.search(code, function.body, function.end)
                 if found:
                     yield self.finding(
-                        f"{function.short_name} takes a new reference to the object that it destroys",
+                        f"`{function.short_name}` takes a new reference to the object that it destroys",
                         location=unit.place(found.start()),
                     )
         lookups = [name for name in unit.called_names if _REGISTRY & (parts := set(words(name))) and parts & _FINDING]
@@ -109,6 +109,6 @@ static void Obj_dealloc(Obj *self) {
             found = taken.search(code, call.end, min(call.function.end, call.end + 400))
             if found and "TryIncRef" not in code[call.end : found.start()]:
                 yield self.finding(
-                    f"what {call.name} finds may already be in the process of being freed when it is increfed",
+                    f"another thread may already be freeing the object from `{call.name}` when it is increfed",
                     location=unit.place(found.start()),
                 )

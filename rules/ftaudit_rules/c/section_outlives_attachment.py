@@ -20,17 +20,17 @@ _KNOWN_GUARD = re.compile(
 
 class SectionOutlivesAttachment(CRule):
     """`Py_END_CRITICAL_SECTION` needs the thread state that began the section. After `PyGILState_Release` or
-    `PyEval_SaveThread` the thread may have no thread state, or a different one: the lock stays locked, or the
-    process crashes. A C++ guard object ends the section in its destructor, after every statement of its block."""
+    `PyEval_SaveThread`, the thread may have no thread state, or a different one: the lock stays locked, or the process
+    crashes. A C++ guard object ends the section in its destructor, at the end of the block."""
 
     info = RuleInfo(
         code="FT356",
         name="section-outlives-attachment",
-        summary="A critical section ends after PyGILState_Release or PyEval_SaveThread in the same block.",
+        summary="A critical section ends after `PyGILState_Release` or `PyEval_SaveThread` in the same block.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Put the guard into its own block that ends before the thread detaches.",
+        remedy="Put the section into its own block that ends before the thread detaches.",
         links=("https://docs.python.org/3.14/c-api/synchronization.html",),
     )
     words = ("PyGILState_Release", "PyEval_ReleaseThread", "PyEval_SaveThread")
@@ -96,7 +96,10 @@ void call(PyObject *self) {
             for at in _sections(unit, function, guards):
                 if at < detached.start and _same_block(unit.code, at, detached.start):
                     yield self.finding(
-                        f"this critical section ends after {detached.name} (line {unit.line_at(detached.start)})",
+                        (
+                            f"this critical section ends after `{detached.name}` (line {unit.line_at(detached.start)}) "
+                            "has detached the thread"
+                        ),
                         location=unit.place(at),
                     )
 

@@ -23,19 +23,21 @@ _ASSIGNED = re.compile(r"\s*=(?!=)")
 
 
 class SequenceFastUnlocked(CRule):
-    """`PySequence_Fast` does not copy a list: it returns the caller's own list, and the item macros that follow read
-    its array without a lock. Without the GIL another thread can shrink the list or release an item in the meantime."""
+    """`PySequence_Fast` does not copy a list: it returns the list itself, and the item macros read its array without a
+    lock. Without the GIL another thread can shrink the list or release an item at the same time."""
 
     info = RuleInfo(
         code="FT317",
         name="sequence-fast-unlocked",
-        summary="PySequence_Fast returns the caller's own list, and the code then reads its items without a lock.",
+        summary=(
+            "`PySequence_Fast` returns a list itself instead of a copy, and the code reads its items without a lock."
+        ),
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
         remedy=(
-            "Copy it into a tuple with PySequence_Tuple, or hold Py_BEGIN_CRITICAL_SECTION (3.13) on the argument "
-            "around all code that reads its size and items."
+            "Copy the list with `PySequence_Tuple`, or put all code that reads its size and items into a critical "
+            "section on the argument (`Py_BEGIN_CRITICAL_SECTION`, Python 3.13)."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -132,7 +134,10 @@ static int each(PyObject *m, PyObject *arg) {
             if _read_under_lock(unit, found):
                 continue
             yield self.finding(
-                f"PySequence_Fast may return `{found.container}` itself, {found.origin.value}; its items are borrowed",
+                (
+                    f"`PySequence_Fast` may return `{found.container}` itself, {found.origin.value}, and its items are "
+                    "borrowed"
+                ),
                 location=unit.place(found.call.start),
             )
 

@@ -36,19 +36,19 @@ _TUPLE = re.compile(r"PyTuple_Check|PySequence_Tuple|PyList_AsTuple")
 
 
 class SizeAskedTwice(CRule):
-    """The object can grow between the two calls: another thread appends to the list. The loop then writes past the
-    end of the memory that was allocated for the first size."""
+    """If another thread appends to the list between the two calls, the loop writes past the end of the memory that was
+    allocated for the first size."""
 
     info = RuleInfo(
         code="FT361",
         name="size-asked-twice",
-        summary="The code reads the size of an object before an allocation and again after it.",
+        summary="The code reads the size of an object to allocate memory, and reads it again afterwards.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Read the size once and keep it. Copy the object into a tuple first (PySequence_Tuple), so that its items "
-            "do not change."
+            "Read the size once and keep it. Copy the object into a tuple first (`PySequence_Tuple`), so that its "
+            "items do not change."
         ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
@@ -92,8 +92,8 @@ static PyObject *sum(PyObject *m, PyObject *list) {
             code = unit.code[start : call.start]
             if _ALLOCATES.search(code) and not _TUPLE.search(code):
                 yield self.finding(
-                    f"the size of `{key[1]}` is read again, but the memory was allocated for the size read on line"
-                    f" {unit.line_at(before.start)}",
+                    f"the size of `{key[1]}` is read again, but the memory was allocated for the size from line "
+                    f"{unit.line_at(before.start)}",
                     location=unit.place(call.start),
                 )
                 first[key] = call

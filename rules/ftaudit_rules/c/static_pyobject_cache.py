@@ -25,22 +25,22 @@ _IMMORTAL = re.compile(
 
 
 class StaticPyobjectCache(CRule):
-    """Two threads that find a static `PyObject *` empty both create the object; one of the two objects is lost, or
-    released twice when the variable is replaced. Without the GIL the test and the assignment are not atomic, and
-    another thread may see the pointer before the object is complete."""
+    """Without the GIL the test and the assignment are not atomic. Two threads that find a static `PyObject *` empty
+    both create the object, and one of the two is leaked, or released twice when the variable is replaced. Another
+    thread may also see the pointer before the object is complete."""
 
     info = RuleInfo(
         code="FT320",
         name="static-pyobject-cache",
         summary=(
-            "A static variable that holds Python objects is assigned without a guard outside module initialisation."
+            "A static variable that holds a Python object is assigned without a lock outside module initialisation."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Fill it in the Py_mod_exec function, keep it in the module state, or guard it: "
-            "PyMutex (3.13), std::call_once, pybind11's gil_safe_call_once_and_store."
+            "Create the object in the `Py_mod_exec` function, keep it in the module state, or guard the assignment "
+            "with a `PyMutex` (Python 3.13), `std::call_once` or pybind11's `gil_safe_call_once_and_store`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -157,8 +157,8 @@ static PyObject *name_of(PyObject *m, PyObject *none) {
     @staticmethod
     def _message(unit: CUnit, shared: SharedWrite) -> str:
         use, function = shared.first
-        how = "is filled by the first thread that finds it empty" if shared.lazy else "is assigned with no guard"
-        return f"`{shared.variable.name}` {how}, in {function.short_name} (line {unit.line_at(use.at)})"
+        how = "is filled by the first thread that finds it empty" if shared.lazy else "is assigned without a lock"
+        return f"`{shared.variable.name}` {how}, in `{function.short_name}` (line {unit.line_at(use.at)})"
 
 
 def _only_immortal(unit: CUnit, shared: SharedWrite) -> bool:

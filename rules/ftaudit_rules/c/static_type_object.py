@@ -11,8 +11,8 @@ from ftaudit.source.c import CUnit
 
 
 class StaticTypeObject(CRule):
-    """CPython supports static types without the GIL. All threads and interpreters share what you store on them, so
-    you need a list of them when you move a module to heap types."""
+    """CPython supports static types without the GIL, but all threads and interpreters share them and everything that
+    you store on them. Use this list when you move a module to heap types."""
 
     info = RuleInfo(
         code="FT324",
@@ -21,7 +21,9 @@ class StaticTypeObject(CRule):
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Nothing to change. Heap types made from a PyType_Spec keep separate state for each module.",
+        remedy=(
+            "You do not have to change anything. Heap types (`PyType_Spec`) can keep separate state for each module."
+        ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )

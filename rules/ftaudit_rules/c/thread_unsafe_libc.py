@@ -12,7 +12,9 @@ from ftaudit.source.c import CUnit
 
 _UNSAFE = {
     **dict.fromkeys(("localtime", "gmtime", "asctime", "ctime"), "returns a buffer that all threads share"),
-    **dict.fromkeys(("strtok", "wcstok_s_global", "lgamma_global"), "keeps its place in one variable for all threads"),
+    **dict.fromkeys(
+        ("strtok", "wcstok_s_global", "lgamma_global"), "keeps its position in a variable that all threads share"
+    ),
     **dict.fromkeys(
         ("getpwnam", "getpwuid", "getgrnam", "getgrgid", "getpwent", "getgrent"),
         "returns a buffer that all threads share",
@@ -23,7 +25,7 @@ _UNSAFE = {
     **dict.fromkeys(("getprotobyname", "inet_ntoa"), "returns a buffer that all threads share"),
     **dict.fromkeys(
         ("rand", "srand", "random", "srandom", "drand48", "srand48", "lrand48", "mrand48"),
-        "draws from one state for all threads",
+        "uses one state for all threads",
     ),
     **dict.fromkeys(
         ("tmpnam", "ttyname", "ptsname", "getlogin", "ecvt", "fcvt", "l64a"), "returns a buffer that all threads share"
@@ -43,20 +45,18 @@ _NO_CHANGE = re.compile(r"^(?:NULL|nullptr|0)$")
 
 
 class ThreadUnsafeLibc(CRule):
-    """`localtime`, `strtok`, `rand` and similar functions return or keep a static buffer or state of the process.
-    With the GIL held around the call and the use, only one thread ran at a time; without it two threads overwrite
-    each other's result. The rule reports `getenv` and `strerror`, which rarely do this, only with `--pedantic`."""
+    """`localtime`, `strtok`, `rand` and similar functions use a static buffer or other state of the process. Under the
+    GIL only one thread ran at a time; without it two threads overwrite each other's result. The rule reports `getenv`
+    and `strerror`, which rarely cause problems, only with `--pedantic`."""
 
     info = RuleInfo(
         code="FT360",
         name="thread-unsafe-libc",
-        summary="The code uses a function of the C library that shares static state between threads.",
+        summary="The code calls a function of the C library that shares static state between threads.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=(
-            "Use the variant with `_r` (or `_s` on Windows), or hold a lock around the call and the use of its result."
-        ),
+        remedy=("Use the `_r` variant (`_s` on Windows), or hold a lock around the call and the use of its result."),
         links=("https://man7.org/linux/man-pages/man7/attributes.7.html",),
     )
     VALID = (
@@ -124,7 +124,7 @@ void f(char *s) { char *t = strtok(s, ","); setlocale(LC_NUMERIC, "C"); srand(1)
             if any(_WINDOWS.search(c) and not c.startswith("!") for c in unit.preprocessed.conditions_at(call.start)):
                 continue
             yield self.finding(
-                f"{call.name} {_UNSAFE[call.name]}",
+                f"`{call.name}` {_UNSAFE[call.name]}",
                 location=unit.place(call.start),
                 severity=Severity.PEDANTIC if call.name in _MILD else None,
             )

@@ -19,8 +19,8 @@ _MAKES_TYPE = re.compile(
 
 
 class TypeDictMutation(CRule):
-    """Writing a slot or the dictionary of a type bypasses the method caches and the lock that the interpreter uses
-    for them. Without the GIL other threads look up methods in that dictionary at the same time."""
+    """Code that writes a slot or the dictionary of a type bypasses the interpreter's method caches and their lock.
+    Without the GIL other threads look up methods in that dictionary at the same time."""
 
     info = RuleInfo(
         code="FT326",
@@ -30,8 +30,8 @@ class TypeDictMutation(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Change the type only in the Py_mod_exec function, with PyObject_SetAttrString, or create a heap type "
-            "from a PyType_Spec."
+            "Change the type only in the `Py_mod_exec` function, with `PyObject_SetAttrString`, or create a heap type "
+            "from a `PyType_Spec`."
         ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
@@ -78,6 +78,6 @@ static PyObject *slot(PyObject *m, PyObject *f) { T.tp_call = call_it; Py_RETURN
                 if pattern is _SLOT and (owner is None or not unit.is_shared_variable(owner[1], function)):
                     continue
                 yield self.finding(
-                    f"{function.short_name} changes a type that other threads look methods up in",
+                    f"`{function.short_name}` changes a type while other threads may look up its methods",
                     location=unit.place(found.start()),
                 )

@@ -9,18 +9,18 @@ from ftaudit.source import Room, SharedStateRule
 
 class UnlockedSharedState(SharedStateRule):
     """Under the GIL only one method ran at a time. Without it, two threads can run two methods of one object at the
-    same time. If both access the same field, one of them writes it, and no lock is held in both, the outcome depends
-    on timing: memory is freed while it is in use, related fields no longer match, or an update is lost.
+    same time. If both access the same field, at least one writes it, and they do not hold a common lock, the outcome
+    depends on timing: memory is freed while it is in use, related fields no longer match, or an update is lost.
 
-    The rule follows calls through the files of the project, from the tables that name the methods, slots and getters
-    down to the field, and records the locks on the way. It reports each field once, with every place that takes part.
+    The rule starts at the tables of methods, slots and getters, follows calls through the files of the project down to
+    the field, and records the locks on the way. It reports each field once, with every place that accesses it.
     Constructors and destructors do not count, because no other code can reach the object while they run. Const methods
     of C++ classes with mutable fields count even if no binding names them: callers rely on const methods being safe to
     call at the same time.
 
-    The severity is that of the worst outcome: an error if memory can be freed or moved while another thread uses it
-    or an index can run past the end, a warning if related values can become inconsistent, and a note if an update of
-    a number can be lost.
+    The severity depends on the worst outcome: an error if memory can be freed or moved while another thread uses it, or
+    if an index can run past the end; a warning if related values can become inconsistent; and a note if an update of a
+    number can be lost.
     """
 
     info = RuleInfo(
@@ -31,9 +31,10 @@ class UnlockedSharedState(SharedStateRule):
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Hold one lock in every method that accesses the field: Py_BEGIN_CRITICAL_SECTION(self) and "
-            "Py_END_CRITICAL_SECTION(), or a PyMutex in the object (3.13; older versions need no lock: define the "
-            "macros as nothing there). An independent number can be an atomic."
+            "Hold one lock in every method that accesses the field: `Py_BEGIN_CRITICAL_SECTION(self)` and "
+            "`Py_END_CRITICAL_SECTION()`, or a `PyMutex` in the object (Python 3.13). On older versions, define the "
+            "macros as nothing: the GIL protects the field. A number that is independent of other fields can be an "
+            "atomic instead."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

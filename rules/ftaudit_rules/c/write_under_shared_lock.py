@@ -26,21 +26,21 @@ _MAP = r"\b(?:unordered_|flat_hash_|node_hash_|btree_)?map\s*<[^;]*>\s*{name}\s*
 
 
 class WriteUnderSharedLock(CRule):
-    """A shared lock lets several threads in at the same time: all of them may read, and none may change anything.
-
-    The subscript of a map is a change: `map[key]` inserts an element if the key is missing, and can move all others.
+    """Several threads can hold a shared lock at the same time: all of them may read, and none may change anything. The
+    subscript of a map is a change: `map[key]` inserts an element if the key is missing, and can move all other
+    elements.
     """
 
     info = RuleInfo(
         code="FT379",
         name="write-under-shared-lock",
-        summary="A container is changed under a lock that several threads hold at the same time.",
+        summary="A container is changed under a shared lock, which several threads can hold at the same time.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Read with find() or at() under the shared lock. Before a change, take the lock exclusively "
-            "(std::unique_lock) and look the key up again."
+            "Read with `find()` or `at()` under the shared lock. To change the container, take the lock exclusively "
+            "(`std::unique_lock`) and look the key up again."
         ),
         links=("https://en.cppreference.com/w/cpp/thread/shared_lock",),
     )
@@ -132,8 +132,8 @@ class Seen {
                     if re.search(rf"\b{re.escape(lock[1])}\s*\.\s*unlock\s*\(", unit.code[lock.end() : at]):
                         continue
                     yield self.finding(
-                        f"`{name}` is changed here under the shared lock of line {unit.line_at(lock.start())}, "
-                        "which other threads hold at the same time",
+                        f"`{name}` is changed here under the shared lock from line {unit.line_at(lock.start())}, which "
+                        "other threads can hold at the same time",
                         location=unit.place(at),
                     )
                     break

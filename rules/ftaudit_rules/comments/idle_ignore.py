@@ -13,16 +13,16 @@ _COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1{}\n"
 
 
 class IdleIgnore(CommentRule):
-    """A comment that silences nothing hides the next fault on its line, and describes the code wrongly."""
+    """A comment that silences nothing can hide the next problem on its line, and misleads readers."""
 
     info = RuleInfo(
         code="FT001",
         name="idle-ignore",
-        summary="A comment silences a rule that finds nothing there.",
+        summary="A comment silences a rule that has no finding on that line.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Remove the comment, or correct the rule name or move the comment to the right line.",
+        remedy="Remove the comment, correct the rule's name, or move the comment to the right line.",
         accompanies=True,
     )
     companions = (GlobalAugassign(),)
@@ -39,9 +39,9 @@ class IdleIgnore(CommentRule):
         """Yield each name that silences nothing."""
         for comment in comments:
             if not comment.exists:
-                message = f"no rule is named {comment.name!r}"
+                message = f"there is no rule `{comment.name}`"
             elif comment.name is None:
-                message = "this comment silences nothing"
+                message = "this comment silences rules, but there is no finding here"
             else:
-                message = f"this comment silences nothing: {comment.name} finds nothing here"
+                message = f"this comment silences `{comment.name}`, which has no finding here"
             yield self.finding(message, location=comment.location)

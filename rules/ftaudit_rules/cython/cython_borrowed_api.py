@@ -12,16 +12,16 @@ from ftaudit.source import CythonRule
 from ftaudit.source.cython import CythonFunction, CythonUnit, stores
 
 _BORROWING: Final = {
-    "PyDict_GetItem": "PyDict_GetItemRef",
-    "PyDict_GetItemWithError": "PyDict_GetItemRef",
-    "PyDict_GetItemString": "PyDict_GetItemStringRef",
-    "PyDict_SetDefault": "PyDict_SetDefaultRef",
-    "PyDict_Next": "a critical section around the loop",
-    "PyList_GetItem": "PyList_GetItemRef",
-    "PyList_GET_ITEM": "PyList_GetItemRef",
-    "PySequence_Fast_GET_ITEM": "PySequence_Tuple first",
-    "PyWeakref_GetObject": "PyWeakref_GetRef",
-    "PyWeakref_GET_OBJECT": "PyWeakref_GetRef",
+    "PyDict_GetItem": "Use `PyDict_GetItemRef`.",
+    "PyDict_GetItemWithError": "Use `PyDict_GetItemRef`.",
+    "PyDict_GetItemString": "Use `PyDict_GetItemStringRef`.",
+    "PyDict_SetDefault": "Use `PyDict_SetDefaultRef`.",
+    "PyDict_Next": "Hold a critical section around the loop.",
+    "PyList_GetItem": "Use `PyList_GetItemRef`.",
+    "PyList_GET_ITEM": "Use `PyList_GetItemRef`.",
+    "PySequence_Fast_GET_ITEM": "Copy the sequence with `PySequence_Tuple` first.",
+    "PyWeakref_GetObject": "Use `PyWeakref_GetRef`.",
+    "PyWeakref_GET_OBJECT": "Use `PyWeakref_GetRef`.",
 }
 _FRESH: Final = re.compile(
     r"^(?:\[|\{|<\w+>\s*\[|(?:list|dict|sorted|tuple)\s*\(|PyList_New|PyDict_New|PyDict_Copy|PySequence_(?:List|Tuple))"
@@ -29,18 +29,17 @@ _FRESH: Final = re.compile(
 
 
 class CythonBorrowedApi(CythonRule):
-    """A borrowed reference is valid only as long as its container holds the object. Without the GIL another thread
-    may remove the object before this thread has created its own reference. Cython's own `d[k]` and `l[i]` are
-    safe."""
+    """A borrowed reference is valid only as long as its container holds the object. Without the GIL another thread can
+    remove the object before this thread takes its own reference. Cython's `d[k]` and `l[i]` are safe."""
 
     info = RuleInfo(
         code="FT404",
         name="cython-borrowed-api",
-        summary="Cython code takes a borrowed reference from a container that other threads may change.",
+        summary="Cython code takes a borrowed reference from a container that other threads can change.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Use Cython's own subscripts, or the function that returns a strong reference.",
+        remedy="Use Cython's subscripts (`d[k]`), or the function that returns a strong reference.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#borrowed-references",),
         default=False,
     )
@@ -77,7 +76,8 @@ class CythonBorrowedApi(CythonRule):
                     if tokens[position + 2].text in fresh or unit.locked(line, function):
                         continue
                     yield self.finding(
-                        f"{token.text} returns a borrowed reference; use {_BORROWING[token.text]}.",
+                        f"`{token.text}` returns a borrowed reference that another thread can invalidate",
+                        remedy=_BORROWING[token.text],
                         location=unit.location(token.line, token.column),
                     )
 

@@ -47,28 +47,27 @@ _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
 
 
 class CythonCdefClassUnlocked(CythonRule):
-    """The attributes of a `cdef class` are plain C fields: without the GIL nothing guards them.
+    """The attributes of a `cdef class` are plain C fields: without the GIL nothing guards them. One method can free a
+    pointer while another method uses it. If one thread writes an object attribute while another thread reads it, the
+    old object can be released during the read. `self.n += x` reads, adds and stores, and loses an update that another
+    thread makes in between. If one method changes a field under a lock and another method without it, the lock guards
+    nothing.
 
-    One method frees a pointer, and another method then uses it. If one thread writes an object attribute while
-    another thread reads it, the old object is released during the read. `self.n += x` reads, adds and stores, and
-    loses the update that another thread makes in between. If one method changes a field under a lock and another
-    method without it, the lock guards nothing.
-
-    The rule follows calls between the methods of a class; a `cdef` method is safe if every caller holds a lock. The
-    rule reports objects that have one owner by design (parsers, buffers, protocols, objects that know their event
-    loop) only with `--pedantic` unless they free native memory, and also counts that only Cython code changes.
+    The rule follows calls between the methods of a class: a `cdef` method is safe if every caller holds a lock. Only
+    with `--pedantic`, the rule reports counts that only Cython code changes, and objects that have one owner by design
+    (parsers, buffers, protocols, objects with an event loop) and do not free native memory.
     """
 
     info = RuleInfo(
         code="FT403",
         name="cython-cdef-class-unlocked",
-        summary="One method frees, replaces or changes a field of a cdef class while another method uses it.",
+        summary="One method frees, replaces or changes a field of a `cdef class` while another method can use it.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
         remedy=(
-            "Decorate each method that the finding names with @cython.critical_section, or put the statements that "
-            "belong together under `with cython.critical_section(self):` (Cython 3.1 or later)."
+            "Decorate each method that the finding lists with `@cython.critical_section`, or put the statements that "
+            "belong together into a `with cython.critical_section(self):` block (Cython 3.1 or later)."
         ),
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#critical-sections",),
     )

@@ -19,21 +19,21 @@ _CHANGES: Final = frozenset(
 
 
 class CythonContextvarDefault(CythonRule):
-    """The default of a `ContextVar` is created once. Every context that did not call `set()` gets the same object.
-
-    If code changes the object in place, it changes the object of all other threads too, although a context variable
-    looks like state of one context. The attributes of a `cdef class` are plain C fields, which nothing guards.
+    """The default of a `ContextVar` is created once. Every context that did not call `set()` gets the same object. Code
+    that changes the object in place changes it for all threads, although a context variable looks like the state of one
+    context. The attributes of a `cdef class` are plain C fields, which nothing guards.
     """
 
     info = RuleInfo(
         code="FT408",
         name="cython-contextvar-default",
-        summary="The default of a context variable is an object that every thread shares and changes.",
+        summary="The default of a context variable is an object that all threads share and the code changes.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Create the ContextVar without a default. When get() raises LookupError, create the object and call set()."
+            "Create the `ContextVar` without a default. When `get()` raises `LookupError`, create the object and "
+            "call `set()`."
         ),
         links=("https://docs.python.org/3.14/library/contextvars.html#contextvars.ContextVar",),
     )
@@ -81,8 +81,8 @@ class CythonContextvarDefault(CythonRule):
             changed = next((at for function in unit.functions for at in _changed(function, name, changing)), None)
             if changed is not None:
                 yield self.finding(
-                    f"every thread that did not call {name}.set() gets the same default object, which line "
-                    f"{changed.number} changes",
+                    f"threads that did not call `{name}.set()` share the default object, which line {changed.number} "
+                    "changes",
                     location=unit.location(line.number, line.tokens[0].column),
                 )
 

@@ -86,19 +86,21 @@ _CONTAINER: Final = re.compile(
 class CythonMutableModuleGlobal(CythonRule):
     """A `cdef` variable at module level is a C static variable: all threads share it.
 
-    Scratch buffers mix the data of two calls, counters lose updates, and assigning to an object variable releases the
-    old reference without a lock, so two threads can free the same object twice.
+    Scratch buffers mix the data of two calls, and counters lose updates. An assignment to an object variable releases
+    the old reference without a lock, so two threads can free the same object twice.
     """
 
     info = RuleInfo(
         code="FT402",
         name="cython-mutable-module-global",
-        summary="Functions write a cdef variable at module level without a lock.",
+        summary="Functions write to a module-level `cdef` variable without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Move a scratch buffer into the function that uses it, keep state in an object, or guard it with "
-        "cython.pymutex or a critical section.",
+        remedy=(
+            "Move a scratch buffer into the function that uses it, keep state in an object, or guard the variable with "
+            "`cython.pymutex` or a critical section."
+        ),
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#thread-safety",),
     )
 
@@ -209,13 +211,13 @@ class CythonMutableModuleGlobal(CythonRule):
     def _found(self, unit: CythonUnit, variables: list[CythonVariable], writes: list[list[_Write]]) -> Finding:
         """Return the finding of one variable, or of several that the same functions write."""
         first, last = writes[0][0], variables[-1].name
-        what = f"is {first.how} in {first.writer} (line {first.line.number})"
+        what = f"is {first.how} in `{first.writer}` (line {first.line.number})"
         if len(variables) == 1:
-            message = f"{last} is shared by all threads, and {what} without a lock."
+            message = f"all threads share `{last}`, which {what} without a lock"
         else:
             message = (
-                f"{len(variables)} variables ({variables[0].name} to {last}) are shared by all threads; the "
-                f"first {what} without a lock."
+                f"all threads share {len(variables)} variables (`{variables[0].name}` to `{last}`), and the first "
+                f"{what} without a lock"
             )
         grows = all(
             write.how == _FILLED and _GROWS.search(variable.type) and write.line.words[-2:] != ["=", "None"]
@@ -335,15 +337,15 @@ def _writes(
             yield token.text, "emptied"
         elif len(after) == 3 and after[0] == "." and after[1] in _MUTATORS | _OF_ARRAYS and after[2] == "(":
             if _CONTAINER.search(variable.type) or (after[1] in _OF_ARRAYS and _ARRAY.search(variable.type)):
-                yield token.text, f"changed by {after[1]}()"
+                yield token.text, f"changed by `{after[1]}()`"
         elif after[:2] == [".", "data"] and before == "(" and position > 1 and _ARRAY.search(variable.type):
             if tokens[position - 2].text in _WRITES_FIRST:
-                yield token.text, f"filled by {tokens[position - 2].text}()"
+                yield token.text, f"filled by `{tokens[position - 2].text}()`"
         elif variable.array and not variable.initialised and token.text not in filled and "const" not in variable.type:
             if before == "&":
-                yield token.text, "handed out as a buffer"
+                yield token.text, "passed as a buffer"
             elif before == "(" and position > 1 and tokens[position - 2].text in _WRITES_FIRST:
-                yield token.text, f"filled by {tokens[position - 2].text}()"
+                yield token.text, f"filled by `{tokens[position - 2].text}()`"
 
 
 def _is_plain_object(variable: CythonVariable) -> bool:

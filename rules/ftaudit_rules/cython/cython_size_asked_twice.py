@@ -20,17 +20,17 @@ _FILLS: Final = re.compile(r"\bfor \w+ (?:in range \( |from 0 <= \w+ < )")
 
 
 class CythonSizeAskedTwice(CythonRule):
-    """The object can grow between the two calls of `len`: another thread appends to the list. The loop then writes past
-    the end of the memory that was allocated for the first length."""
+    """If another thread appends to the list between the two calls of `len`, the loop writes past the end of the memory
+    that was allocated for the first length."""
 
     info = RuleInfo(
         code="FT407",
         name="cython-size-asked-twice",
-        summary="Cython code asks for the length of an object before an allocation and again after it.",
+        summary="Cython code reads the length of an object to allocate memory, and reads it again afterwards.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Ask for the length once and keep it, and copy the object first: `cdef tuple items = tuple(a)`.",
+        remedy="Copy the object first (`cdef tuple items = tuple(a)`), read the length once, and keep it.",
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#thread-safety",),
     )
 
@@ -80,8 +80,8 @@ class CythonSizeAskedTwice(CythonRule):
                     if first is None or asked[1] in fixed or unit.locked(line, function):
                         continue
                     yield self.finding(
-                        f"the length of {asked[1]} is asked again here, after line {first.number} allocated memory for"
-                        " it: a list that has grown is written past the end",
+                        f"the length of `{asked[1]}` is read again here, but the memory was allocated for the length "
+                        f"from line {first.number}",
                         location=unit.location(line.number, line.tokens[0].column),
                         sites=tuple(
                             Site(

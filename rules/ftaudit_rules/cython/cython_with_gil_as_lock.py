@@ -17,10 +17,8 @@ _HEAD = (
 
 
 class CythonWithGilAsLock(CythonRule):
-    """On a free-threaded build `with gil:` only attaches the thread; it does not exclude other threads.
-
-    In the body of a `prange` several threads run it at the same time, on the same objects. Cython's guide calls that
-    extremely unsafe.
+    """On a free-threaded build `with gil:` only attaches the thread; it does not exclude other threads. Several threads
+    run the body of a `prange` at the same time, on the same objects. Cython's guide calls that extremely unsafe.
     """
 
     info = RuleInfo(
@@ -31,7 +29,8 @@ class CythonWithGilAsLock(CythonRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Guard the shared object with cython.pymutex or a critical section, or collect the results for each thread."
+            "Guard the shared object with `cython.pymutex` or a critical section, or collect separate results in each "
+            "thread."
         ),
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#thread-safety",),
         default=False,
@@ -70,7 +69,10 @@ class CythonWithGilAsLock(CythonRule):
                     if block.index not in reported:
                         reported.add(block.index)
                         yield self.finding(
-                            "Threads of a parallel loop change Python objects here; `with gil` does not exclude them.",
+                            (
+                                "the threads of a parallel loop change Python objects here, and `with gil` does not "
+                                "exclude other threads"
+                            ),
                             location=unit.location(block.number, block.tokens[0].column),
                         )
                     break

@@ -10,12 +10,12 @@ from ftaudit.model import ExtensionModule, GilDeclaration, ModuleBinary, Package
 REMEDIES: Final = {
     "cython": "Compile with the Cython directive `freethreading_compatible=True` (Cython 3.1 or later).",
     "pybind11": "Write `PYBIND11_MODULE(name, m, py::mod_gil_not_used())` (pybind11 2.13 or later).",
-    "nanobind": "Give `nanobind_add_module` the argument `FREE_THREADED` (nanobind 2.2 or later).",
+    "nanobind": "Pass `FREE_THREADED` to `nanobind_add_module` (nanobind 2.2 or later).",
     "pyo3": "Write `#[pymodule(gil_used = false)]` (PyO3 0.23 or later; the default since 0.28).",
-    "mypyc": "Compile with the mypyc of mypy 2.3 or later, for the free-threaded build.",
-    "cffi": "Generate the module with cffi 2.0 or later, against a `_cffi_backend` that leaves the GIL off.",
+    "mypyc": "Compile with mypyc from mypy 2.3 or later, for the free-threaded build.",
+    "cffi": "Generate the module with cffi 2.0 or later.",
     "f2py": "Generate the wrapper with `f2py --freethreading-compatible` (NumPy 2.1 or later).",
-    "pythran": "Compile with a Pythran that declares it, for the free-threaded build.",
+    "pythran": "Compile with a version of Pythran that makes this declaration, for the free-threaded build.",
     "swig": "Generate with SWIG 4.4 or later, or call `PyUnstable_Module_SetGIL` in the `%init` block.",
     "boost.python": "Write `BOOST_PYTHON_MODULE(name, boost::python::mod_gil_not_used())` (Boost 1.91 or later).",
 }

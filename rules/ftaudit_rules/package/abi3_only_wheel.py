@@ -12,9 +12,8 @@ from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, 
 
 
 class Abi3OnlyWheel(PackageRule):
-    """The stable ABI (abi3) fixes the object layout of GIL-enabled builds, so no free-threaded build supports it.
-
-    PEP 803 adds a stable ABI for free-threaded builds, abi3t. CPython 3.15 is the first version that loads it.
+    """The stable ABI (abi3) includes the object layout of GIL-enabled builds, so no free-threaded build supports it.
+    PEP 803 adds abi3t, a stable ABI for free-threaded builds. CPython 3.15 is the first version that supports it.
     """
 
     info = RuleInfo(
@@ -24,7 +23,7 @@ class Abi3OnlyWheel(PackageRule):
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Add wheels of the target's own ABI (cp314t), or compile for both stable ABIs (abi3.abi3t) on 3.15.",
+        remedy="Add wheels for the target's ABI (`cp314t`), or compile for both stable ABIs (`abi3.abi3t`) on 3.15.",
         links=("https://peps.python.org/pep-0803/",),
         restates_verdict=True,
     )
@@ -49,6 +48,6 @@ class Abi3OnlyWheel(PackageRule):
         if stable:
             since = "" if target.version >= ABI3T_SINCE else "; abi3t wheels work from 3.15t"
             yield self.finding(
-                f"the wheels of {facts.pin.name} {facts.pin.version} are tagged {' and '.join(stable)}, "
-                f"which {target.executable} does not install{since}"
+                f"the wheels of {facts.pin.name} {facts.pin.version} are tagged `{'` and `'.join(stable)}`, which "
+                f"{target.executable} cannot use{since}"
             )

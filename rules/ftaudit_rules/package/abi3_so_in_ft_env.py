@@ -13,25 +13,23 @@ from ftaudit_rules.package._tags import target_of
 
 
 class Abi3SoInFtEnv(PackageRule):
-    """3.13t and 3.14t import files with the suffix `.abi3.so`, although such modules are compiled for the object
-    layout of the GIL-enabled build.
-
-    The module reads and writes reference counts and types at the wrong offsets, which corrupts memory. 3.15t does
-    not import such files (PEP 803).
+    """3.13t and 3.14t import files with the suffix `.abi3.so`, although these modules are compiled for the object
+    layout of the GIL-enabled build. Such a module reads and writes reference counts and types at the wrong offsets,
+    which corrupts memory. 3.15t does not import such files (PEP 803).
     """
 
     info = RuleInfo(
         code="FT203",
         name="abi3-so-in-ft-env",
         summary=(
-            "A wheel for the target contains a .abi3.so, which the target loads although its object layout is "
+            "A wheel for the target contains an `.abi3.so` file, which the target loads although its object layout is "
             "different."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Compile without Py_LIMITED_API for the free-threaded build, so that the file gets the suffix of that "
+            "Compile without `Py_LIMITED_API` for the free-threaded build, so that the file gets the suffix of that "
             "build."
         ),
         links=("https://peps.python.org/pep-0803/",),
@@ -71,6 +69,9 @@ class Abi3SoInFtEnv(PackageRule):
             suffix = find_suffix(module.path)
             if suffix is not None and suffix.abi == "abi3" and not suffix.is_windows and not right_build:
                 yield self.finding(
-                    f"{module.path} is a stable-ABI module of the GIL-enabled build, and {target.executable} loads it",
+                    (
+                        f"`{module.path}` is a stable-ABI module for the GIL-enabled build, but {target.executable} "
+                        "loads it"
+                    ),
                     module=module.name,
                 )

@@ -19,11 +19,11 @@ class BinaryGilUsed(PackageRule):
     info = RuleInfo(
         code="FT202",
         name="binary-gil-used",
-        summary="An extension module declares that it needs the GIL: importing it turns the GIL on.",
+        summary="An extension module declares that it needs the GIL, so importing it turns the GIL on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Audit the code for state that the GIL protects today, then declare Py_MOD_GIL_NOT_USED.",
+        remedy="Check the code for state that the GIL protects, then declare `Py_MOD_GIL_NOT_USED`.",
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
         restates_verdict=True,
     )
@@ -51,5 +51,5 @@ class BinaryGilUsed(PackageRule):
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
         """Yield each module that was read and declares the GIL used."""
         for name, made, how, remedy in that_declare(facts, GilDeclaration.USED):
-            message = f"{name}{made} declares Py_MOD_GIL_USED: importing it turns the GIL on ({how})"
+            message = f"`{name}`{made} declares `Py_MOD_GIL_USED`: importing it turns the GIL on ({how})"
             yield self.finding(message, module=name, remedy=remedy)

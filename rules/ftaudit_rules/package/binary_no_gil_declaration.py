@@ -11,20 +11,18 @@ from ftaudit_rules.package._modules import that_declare
 
 
 class BinaryNoGilDeclaration(PackageRule):
-    """CPython assumes that a module without the `Py_mod_gil` slot or a call of `PyUnstable_Module_SetGIL` needs the
-    GIL.
-
-    CPython turns the GIL on for the whole process when it imports such a module (PEP 703).
+    """CPython assumes that a module needs the GIL if it has no `Py_mod_gil` slot and does not call
+    `PyUnstable_Module_SetGIL`. When it imports such a module, it turns the GIL on for the whole process (PEP 703).
     """
 
     info = RuleInfo(
         code="FT201",
         name="binary-no-gil-declaration",
-        summary="An extension module does not declare that it runs without the GIL: importing it turns the GIL on.",
+        summary="An extension module does not declare that it runs without the GIL, so importing it turns the GIL on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Declare it in the module's definition after you have made the code safe without the GIL.",
+        remedy="Make the code safe without the GIL, then declare this in the module's definition.",
         links=(
             "https://peps.python.org/pep-0703/#py-mod-gil-slot",
             "https://docs.python.org/3/howto/free-threading-extensions.html#module-initialization",
@@ -55,5 +53,5 @@ class BinaryNoGilDeclaration(PackageRule):
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
         """Yield each module that was read and declares nothing."""
         for name, made, how, remedy in that_declare(facts, GilDeclaration.UNDECLARED):
-            message = f"{name}{made} does not declare Py_mod_gil: importing it turns the GIL on ({how})"
+            message = f"`{name}`{made} does not declare `Py_mod_gil`: importing it turns the GIL on ({how})"
             yield self.finding(message, module=name, remedy=remedy)

@@ -20,16 +20,16 @@ _UNSTABLE: Final = "Programming Language :: Python :: Free Threading :: 1 - Unst
 
 
 class ClassifierContradictsWheels(PackageRule):
-    """Users who rely on the classifier get the GIL back, or no wheel at all, without a warning."""
+    """Users who rely on the classifier get the GIL back, or no wheel, without a warning."""
 
     info = RuleInfo(
         code="FT104",
         name="classifier-contradicts-wheels",
-        summary="The Free Threading classifier claims Beta or better, but the wheels do not confirm it.",
+        summary="The Free Threading classifier claims Beta or better, but the wheels contradict it.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Publish wheels that leave the GIL off, or lower the classifier to the level that the wheels support.",
+        remedy="Publish wheels that leave the GIL off, or lower the level of the classifier.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     VALID = (
@@ -68,6 +68,6 @@ class ClassifierContradictsWheels(PackageRule):
         claim, target, tags = claims[-1], target_of(facts), compiled_tags(facts)
         turning_on = guilty_modules(facts)
         if turning_on:
-            yield self.finding(f"the metadata says `{claim}`, yet these modules turn the GIL on: {named(turning_on)}")
+            yield self.finding(f"the metadata says `{claim}`, but these modules turn the GIL on: {named(turning_on)}")
         elif tags and not any(suits(tag, target) for tag in tags):
-            yield self.finding(f"the metadata says `{claim}`, yet no compiled wheel is tagged {target.abi}")
+            yield self.finding(f"the metadata says `{claim}`, but no compiled wheel is tagged `{target.abi}`")

@@ -12,11 +12,9 @@ from ftaudit_rules.package._examples import failure, stressed
 
 
 class FailsUnderThreads(PackageRule):
-    """A module that declares `Py_MOD_GIL_NOT_USED` promises that threads may share its objects.
-
-    Stress calls the module from several threads at the same time and reduces each failure to the fewest calls that
-    show it. The reduced case fails again in most runs without the GIL, and in no run with the GIL, so the missing GIL
-    is the cause.
+    """A module that declares `Py_MOD_GIL_NOT_USED` promises that threads can share its objects. `ftaudit stress` calls
+    the module from several threads at the same time and reduces each failure to a minimal example. The example fails in
+    most runs without the GIL, and in no run with the GIL, so the missing GIL is the cause.
     """
 
     info = RuleInfo(
@@ -26,7 +24,7 @@ class FailsUnderThreads(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.2.0",
-        remedy="Guard the shared object with your own lock, and report the script of `--report` upstream.",
+        remedy="Guard the shared object with your own lock, and send the script from `--report` to the authors.",
         links=("https://py-free-threading.github.io/porting-extensions/",),
     )
     VALID = (PackageExample(title="nothing failed", facts=stressed()),)
@@ -41,5 +39,5 @@ class FailsUnderThreads(PackageRule):
             told = failure_sentence(found)
             if found.explained_by:
                 code, path, line = found.explained_by[0]
-                told += f"; {code} explains it at {path}:{line}"
+                told += f"; see {code} at {path}:{line}"
             yield replace(self.finding(told), blocks=True)

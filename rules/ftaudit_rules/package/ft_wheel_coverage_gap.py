@@ -11,8 +11,8 @@ from ftaudit_rules.package._tags import compiled_tags, suits, systems, target_of
 
 
 class FtWheelCoverageGap(PackageRule):
-    """On a platform without the wheel, the package is built from source, or a slower pure-Python version is
-    installed."""
+    """On a platform without the wheel, installers build the package from source, or install a slower pure-Python
+    wheel."""
 
     info = RuleInfo(
         code="FT105",
@@ -21,7 +21,7 @@ class FtWheelCoverageGap(PackageRule):
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Build the free-threaded wheels on the same platforms.",
+        remedy="Build free-threaded wheels for the same platforms.",
         links=("https://py-free-threading.github.io/ci/",),
         for_authors=Severity.WARNING,
     )
@@ -56,6 +56,6 @@ class FtWheelCoverageGap(PackageRule):
         missing = sorted(theirs - ours)
         if ours and missing:
             yield self.finding(
-                f"{facts.pin.name} {facts.pin.version} has no {target.abi} wheel for {', '.join(missing)}, "
-                "where the GIL-enabled build has one"
+                f"{facts.pin.name} {facts.pin.version} has no `{target.abi}` wheel for {', '.join(missing)}, but has "
+                "one for the GIL-enabled build"
             )

@@ -11,13 +11,13 @@ from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, 
 
 
 class FtWheelPythonGap(PackageRule):
-    """The free-threaded ABI changes with every Python version; 3.13t was experimental, and projects are dropping
-    it."""
+    """The free-threaded ABI changes with every Python version. Free threading was experimental in 3.13, and projects
+    are dropping 3.13t."""
 
     info = RuleInfo(
         code="FT106",
         name="ft-wheel-python-gap",
-        summary="The release has free-threaded wheels for another Python version, but not for the target's version.",
+        summary="The release has free-threaded wheels for another Python version, but not for the target.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
@@ -39,5 +39,6 @@ class FtWheelPythonGap(PackageRule):
         others = sorted({tag.abi for tag in tags if is_free_threaded(tag.abi)} - {target.abi})
         if others and not any(suits(tag, target) for tag in tags):
             yield self.finding(
-                f"{facts.pin.name} {facts.pin.version} has wheels tagged {', '.join(others)}, and none for {target.abi}"
+                f"{facts.pin.name} {facts.pin.version} has wheels tagged "
+                f"{', '.join(f'`{other}`' for other in others)}, but none tagged `{target.abi}`"
             )

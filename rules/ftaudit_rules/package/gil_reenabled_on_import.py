@@ -11,8 +11,7 @@ from ftaudit_rules.package._modules import made_with, remedy
 
 
 class GilReenabledOnImport(PackageRule):
-    """CPython itself reports that the module requires the GIL. From this import on, the GIL is on for every
-    thread."""
+    """CPython reports that the module requires the GIL. After the import, the GIL is on for all threads."""
 
     info = RuleInfo(
         code="FT601",
@@ -21,7 +20,7 @@ class GilReenabledOnImport(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Use a version whose module leaves the GIL off; authors declare Py_MOD_GIL_NOT_USED.",
+        remedy="Use a version whose module leaves the GIL off. If you are the author, declare `Py_MOD_GIL_NOT_USED`.",
         links=("https://docs.python.org/3/howto/free-threading-python.html#the-global-interpreter-lock",),
         restates_verdict=True,
     )
@@ -49,9 +48,9 @@ class GilReenabledOnImport(PackageRule):
             if module.runtime is None or not module.runtime.requires_gil:
                 continue
             made = made_with(module.binary) if module.binary else ""
-            by = f", seen by {facts.runtime.interpreter}" if facts.runtime.interpreter else ""
+            by = f", as {facts.runtime.interpreter} reports" if facts.runtime.interpreter else ""
             yield self.finding(
-                f"importing {module.name}{made} turns the GIL on{by}",
+                f"importing `{module.name}`{made} turns the GIL on{by}",
                 module=module.name,
                 remedy=remedy(module.binary) if module.binary else None,
             )

@@ -26,20 +26,19 @@ _LINUX_SUFFIX = ".cpython-314t-x86_64-linux-gnu.so"
 
 
 class ImageTagMismatch(PackageRule):
-    """An installer selects a wheel by its tag; the system's loader rejects an image of another format or machine.
-
-    Such a wheel was built for one machine and tagged for another: a cross build that used the builder's compiler, or
-    a `universal2` wheel that lacks one half. The import fails everywhere the wheel is installed.
+    """An installer selects a wheel by its tag, but the system's loader rejects a binary for another system or machine,
+    so the import fails. The cause is usually a cross build that used the compiler of the build machine, or a
+    `universal2` wheel that contains only one of the two architectures.
     """
 
     info = RuleInfo(
         code="FT205",
         name="image-tag-mismatch",
-        summary="A module is compiled for another system or machine than the one in the wheel's tag.",
+        summary="A module is compiled for a different system or machine than the wheel's tag says.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Build the wheel for the machine in its tag; never retag it.",
+        remedy="Build the wheel for the machine in its tag. Do not rename or retag wheels.",
         links=("https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/#platform-tag",),
         restates_verdict=True,
     )
@@ -73,4 +72,4 @@ class ImageTagMismatch(PackageRule):
         for module in facts.modules:
             misfit = misfits.get(module.path)
             if misfit is not None and misfit.of_image:
-                yield self.finding(f"{module.path}: {misfit_phrase(misfit)}", module=module.name)
+                yield self.finding(f"`{module.path}`: {misfit_phrase(misfit)}", module=module.name)

@@ -12,17 +12,18 @@ from ftaudit_rules.package._examples import extension, failed, imported, install
 class ImportFailsOnFt(PackageRule):
     """A module that crashes on import was usually compiled for the other build, which has a different object layout.
 
-    An exception proves less: the module may require a package that is not installed, or another import first.
+    An exception proves less: a package that the module requires may be missing, or the module may need another import
+    first.
     """
 
     info = RuleInfo(
         code="FT602",
         name="import-fails-on-ft",
-        summary="Importing the module under free-threaded CPython fails, crashes or hangs.",
+        summary="Importing the module on free-threaded CPython fails, crashes or hangs.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Import it under the GIL-enabled build too: if it also fails there, the missing GIL is not the cause.",
+        remedy="Import the module on the GIL-enabled build too. If that also fails, the missing GIL is not the cause.",
         links=("https://py-free-threading.github.io/debugging/",),
         restates_verdict=True,
     )
@@ -65,7 +66,7 @@ class ImportFailsOnFt(PackageRule):
                 continue
             raised = runtime.outcome == "exception"
             yield self.finding(
-                f"importing {module.name} ends in {runtime.outcome}: {runtime.error or 'no message'}",
+                f"importing `{module.name}` ends with {runtime.outcome}: {runtime.error or 'no message'}",
                 module=module.name,
                 severity=Severity.WARNING if raised else None,
                 confidence=Confidence.MEDIUM if raised else None,

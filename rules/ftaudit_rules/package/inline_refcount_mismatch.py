@@ -12,19 +12,19 @@ from ftaudit_rules.package._tags import is_free_threaded, tags_of
 
 
 class InlineRefcountMismatch(PackageRule):
-    """`Py_INCREF` and `Py_DECREF` are compiled into the module, and write where its build stores the count.
-
-    Code compiled without `Py_GIL_DISABLED` writes into another field on the free-threaded build: memory is corrupted.
+    """`Py_INCREF` and `Py_DECREF` are compiled into the module, and the two builds of CPython store the reference count
+    in different fields. Code compiled without `Py_GIL_DISABLED` writes to the wrong field on the free-threaded build
+    and corrupts memory.
     """
 
     info = RuleInfo(
         code="FT208",
         name="inline-refcount-mismatch",
-        summary="A module was compiled for a different build of CPython than the one in its wheel's tag.",
+        summary="A module was compiled for a different build of CPython than the wheel's tag says.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Compile with the headers of the free-threaded build, on Windows with -DPy_GIL_DISABLED=1.",
+        remedy="Compile with the headers of the free-threaded build. On Windows, also pass `-DPy_GIL_DISABLED=1`.",
         links=("https://docs.python.org/3/howto/free-threading-extensions.html#windows",),
     )
     VALID = (
@@ -69,9 +69,9 @@ class InlineRefcountMismatch(PackageRule):
             read = module.binary or module.would_declare
             if read is None or read.free_threaded_build in (None, free_threaded):
                 continue
-            was = "the free-threaded build" if read.free_threaded_build else "the build with the GIL"
+            was = "the free-threaded build" if read.free_threaded_build else "the GIL-enabled build"
             yield self.finding(
-                f"{module.path} was compiled for {was} ({read.free_threaded_evidence}), "
-                f"in a wheel tagged {', '.join(sorted(abis))}",
+                f"`{module.path}` was compiled for {was} ({read.free_threaded_evidence}), but the wheel is tagged "
+                f"`{', '.join(sorted(abis))}`",
                 module=module.name,
             )

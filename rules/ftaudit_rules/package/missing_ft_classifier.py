@@ -12,8 +12,7 @@ CLASSIFIER = "Programming Language :: Python :: Free Threading"
 
 
 class MissingFtClassifier(PackageRule):
-    """The classifier tells users how well a project supports free threading; a free-threaded wheel does not tell
-    them that."""
+    """The classifier tells users how well a project supports free threading. A free-threaded wheel alone does not."""
 
     info = RuleInfo(
         code="FT103",
@@ -22,7 +21,7 @@ class MissingFtClassifier(PackageRule):
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy=f"Add `{CLASSIFIER} :: 2 - Beta`, or the level that describes the support.",
+        remedy=f"Add `{CLASSIFIER} :: 2 - Beta`, or the level that fits the project.",
         links=("https://py-free-threading.github.io/porting/",),
         default=False,
     )

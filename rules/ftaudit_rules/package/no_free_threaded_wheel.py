@@ -11,9 +11,8 @@ from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, 
 
 
 class NoFreeThreadedWheel(PackageRule):
-    """The free-threaded build has its own ABI, so you cannot install a wheel of the GIL-enabled build there.
-
-    Without a free-threaded wheel, users have to build the package from source, if it can be built at all.
+    """The free-threaded build has its own ABI, so it cannot use wheels for the GIL-enabled build. Without a
+    free-threaded wheel, users have to build the package from source, if that is possible.
     """
 
     info = RuleInfo(
@@ -56,5 +55,5 @@ class NoFreeThreadedWheel(PackageRule):
             return
         if tags:
             yield self.finding(
-                f"{facts.pin.name} {facts.pin.version} has compiled wheels, and none tagged {target.abi}"
+                f"{facts.pin.name} {facts.pin.version} has compiled wheels, but none tagged `{target.abi}`"
             )

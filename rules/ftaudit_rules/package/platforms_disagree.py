@@ -13,19 +13,18 @@ from ftaudit_rules.package._modules import made_with, remedy
 
 
 class PlatformsDisagree(PackageRule):
-    """A team that tests on one platform and ships on another gets different behaviour there.
-
-    Usually a different tool chain built the other platform's wheel, or the build did not define `Py_GIL_DISABLED`.
+    """A team that tests on one platform and deploys on another gets different behaviour. Usually a different tool chain
+    built the other platform's wheel, or the build did not define `Py_GIL_DISABLED`.
     """
 
     info = RuleInfo(
         code="FT211",
         name="platforms-disagree",
-        summary="A module turns the GIL on on this platform, but the same module in another platform's wheel does not.",
+        summary="A module turns the GIL on, but the same module in another platform's wheel does not.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Build every platform's wheel with the same declaration.",
+        remedy="Build the wheels for all platforms with the same declaration.",
         links=("https://docs.python.org/3/howto/free-threading-extensions.html#windows",),
     )
     VALID = (
@@ -74,8 +73,8 @@ class PlatformsDisagree(PackageRule):
             ]
             if places:
                 yield self.finding(
-                    f"{module.name}{made_with(module.binary)} is {module.binary.declaration} on {facts.platform}, "
-                    f"and not_used on {', '.join(places)}",
+                    f"`{module.name}`{made_with(module.binary)} declares `{module.binary.declaration}` on "
+                    f"{facts.platform}, but `not_used` on {', '.join(places)}",
                     module=module.name,
                     remedy=remedy(module.binary),
                 )

@@ -11,20 +11,19 @@ from ftaudit_rules.package._modules import TURNS_ON, made_with
 
 
 class RuntimeContradictsBinary(PackageRule):
-    """The import shows what is true on this machine; ftaudit reads the binary without running it, for every machine.
-
-    If they differ, the module decides at run time (by an environment variable, a version, another module), or ftaudit
-    read the binary wrongly. In either case check the answers for other platforms again.
+    """The import shows the behaviour on this machine. The binary tier predicts the behaviour on every machine without
+    running the module. If the two differ, the module decides at run time (by an environment variable, a version or
+    another module), or the prediction is wrong. In both cases check the results for other platforms yourself.
     """
 
     info = RuleInfo(
         code="FT210",
         name="runtime-contradicts-binary",
-        summary="A module does something different on import than ftaudit read from its binary.",
+        summary="The import of a module does not do what ftaudit predicts from its binary.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Rely on the import, and report the module to ftaudit with the wheel's name.",
+        remedy="Rely on the result of the import, and report the module and the wheel's name to the ftaudit project.",
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
     )
     VALID = (
@@ -64,9 +63,9 @@ class RuntimeContradictsBinary(PackageRule):
             if binary is None or runtime is None or runtime.requires_gil is None:
                 continue
             if binary.declaration is GilDeclaration.NOT_USED and runtime.requires_gil:
-                told = "declares Py_MOD_GIL_NOT_USED, yet importing it turns the GIL on"
+                told = "declares `Py_MOD_GIL_NOT_USED`, but importing it turns the GIL on"
             elif binary.declaration in TURNS_ON and runtime.imported and not runtime.requires_gil:
-                told = f"was read as {binary.declaration}, yet importing it leaves the GIL off"
+                told = f"is `{binary.declaration}` according to its binary, but importing it leaves the GIL off"
             else:
                 continue
-            yield self.finding(f"{module.name}{made_with(binary)} {told} ({binary.how})", module=module.name)
+            yield self.finding(f"`{module.name}`{made_with(binary)} {told} ({binary.how})", module=module.name)

@@ -11,20 +11,19 @@ from ftaudit_rules.package._tags import suffix_abi, tags_of
 
 
 class SoabiTagMismatch(PackageRule):
-    """CPython searches only for its own suffix: it cannot import a module with the suffix of another build.
-
-    Such a wheel was usually built with the wrong interpreter, or retagged. If the file was only renamed, the module was
-    compiled for another object layout and corrupts memory.
+    """CPython searches only for its own suffixes: it cannot import a module with the suffix of another build. Such a
+    wheel was usually built with the wrong interpreter, or retagged. Renaming the file does not help: the module was
+    compiled for another object layout and would corrupt memory.
     """
 
     info = RuleInfo(
         code="FT204",
         name="soabi-tag-mismatch",
-        summary="A module's file name has the suffix of a different CPython build than the wheel's tag.",
+        summary="The suffix of a module's file name is for a different CPython build than the wheel's tag.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Build the wheel with the interpreter in its tag; never retag it.",
+        remedy="Build the wheel with the interpreter in its tag. Do not rename or retag wheels.",
         links=(
             "https://docs.python.org/3/howto/free-threading-extensions.html#building-extensions-for-the-free-threaded-build",
         ),
@@ -70,6 +69,9 @@ class SoabiTagMismatch(PackageRule):
             abi = suffix_abi(module.path)
             if abi is not None and abi not in tagged and module.name not in fitting:
                 yield self.finding(
-                    f"{module.path} is named for {abi}, in a wheel tagged {', '.join(sorted(tagged))}",
+                    (
+                        f"the file name of `{module.path}` is for `{abi}`, but the wheel is tagged "
+                        f"`{', '.join(sorted(tagged))}`"
+                    ),
                     module=module.name,
                 )

@@ -53,22 +53,23 @@ _ABI = AbiInfo(major=1, minor=0, flags=7, build_version=0x030F0000, abi_version=
 class StableAbiBroken(PackageRule):
     """A wheel tagged `abi3` or `abi3t` promises to run on every later version of CPython.
 
-    The promise holds only if its modules use nothing from CPython that is outside the stable ABI of the tag's
-    version. Anything else may be missing, or have a different layout, in the next version or already in the other
-    build: the module then fails to load, or crashes. In `abi3t` even `PyModuleDef` is opaque: a module needs a
-    `PyModExport_` hook.
+    This is true only if its modules use only the stable ABI of the tag's version. Anything else may be missing, or have
+    a different layout, in a later version or in the other build: the module then crashes or fails to load. `abi3t` does
+    not even include `PyModuleDef`: a module needs a `PyModExport_` hook.
     """
 
     info = RuleInfo(
         code="FT212",
         name="stable-abi-broken",
-        summary="A wheel claims a stable ABI that its modules do not follow.",
+        summary="A wheel's tag promises a stable ABI, but its modules do not follow it.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         gates=True,
-        remedy="Compile with Py_TARGET_ABI3T (abi3t) or Py_LIMITED_API (abi3) of the tag's version, and let the build "
-        "tool name the file and the wheel; never retag a wheel of one version.",
+        remedy=(
+            "Compile with `Py_TARGET_ABI3T` (abi3t) or `Py_LIMITED_API` (abi3) set to the tag's version, and let the "
+            "build tool name the module and the wheel. Do not rename or retag wheels."
+        ),
         links=("https://peps.python.org/pep-0803/", "https://docs.python.org/3.15/howto/abi3t-migration.html"),
     )
     VALID = (
@@ -138,7 +139,7 @@ class StableAbiBroken(PackageRule):
             if binary is None:
                 continue
             for fault in find_faults(module.path, binary, claim):
-                yield self.finding(f"{module.path} {_told(fault, claim)}", module=module.name)
+                yield self.finding(f"`{module.path}` {_told(fault, claim)}", module=module.name)
 
 
 def _claim(wheel: DistributionFile) -> Claim | None:
@@ -149,27 +150,31 @@ def _claim(wheel: DistributionFile) -> Claim | None:
 
 
 def _told(fault: Fault, claim: Claim) -> str:
-    names = ", ".join(fault.names[:_LISTED]) + (
+    names = ", ".join(f"`{name}`" for name in fault.names[:_LISTED]) + (
         f" and {len(fault.names) - _LISTED} more" if len(fault.names) > _LISTED else ""
     )
     version = "" if fault.version is None else f"{fault.version[0]}.{fault.version[1]}"
     since, abis = f"{claim.since[0]}.{claim.since[1]}", ".".join(sorted(claim.abis))
     match fault.kind:
         case FaultKind.TAG_TOO_OLD:
-            return f"is in a wheel for CPython {version} and later, and abi3t exists from 3.15 on"
+            return f"is in a wheel for CPython {version} and later, but abi3t exists only from 3.15 on"
         case FaultKind.NO_EXPORT_HOOK:
-            return "has only a PyInit hook, whose PyModuleDef is not part of abi3t: it needs PyModExport"
+            return "has only a `PyInit_` function, but abi3t needs a `PyModExport_` hook"
         case FaultKind.NOT_STABLE:
-            return f"declares the ABI of CPython {version} alone (Py_mod_abi), in a wheel tagged {abis}"
+            return f"declares the ABI of CPython {version} only (`Py_mod_abi`), but the wheel is tagged `{abis}`"
         case FaultKind.NOT_FOR_BOTH:
-            return f"does not declare all builds that the tag {abis} promises (Py_mod_abi)"
+            return f"does not declare all builds that the tag `{abis}` promises (`Py_mod_abi`)"
         case FaultKind.ABI_TOO_NEW:
-            return f"declares the stable ABI of CPython {version} (Py_mod_abi), in a wheel for {since} and later"
+            return (
+                f"declares the stable ABI of CPython {version} (`Py_mod_abi`), but the wheel is for {since} and later"
+            )
         case FaultKind.OUTSIDE:
-            return f"uses names that are not in the stable ABI, and may crash or fail to load: {names}"
+            return f"uses names that are not in the stable ABI: {names}"
         case FaultKind.TOO_NEW:
-            return f"needs the stable ABI of CPython {version} or later, in a wheel for {since} and later: {names}"
+            return (
+                f"needs the stable ABI of CPython {version} or later, but the wheel is for {since} and later: {names}"
+            )
         case FaultKind.WRONG_LIBRARY:
-            return f"is linked with {names}, which is not the library of the stable ABI that the tag {abis} names"
+            return f"is linked with {names}, which is not the library of the stable ABI `{abis}`"
         case FaultKind.WRONG_SUFFIX:
-            return f"is named {names}, a name that not every build of the tag {abis} looks for"
+            return f"is named {names}, which some builds that the tag `{abis}` includes do not search for"

@@ -12,10 +12,8 @@ from ftaudit_rules.package._modules import named
 
 
 class TagContradictsBinary(PackageRule):
-    """The tag promises a wheel for the build without the GIL, but importing the module turns the GIL on for the whole
-    process.
-
-    The only sign is a warning on standard error, which appears once, for the first such module.
+    """The tag says that the wheel is for the free-threaded build, but importing a module turns the GIL on for the whole
+    process. The only sign is a warning on standard error, which appears once, for the first such module.
     """
 
     info = RuleInfo(
@@ -25,7 +23,9 @@ class TagContradictsBinary(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Use a version whose modules leave the GIL off; authors declare it for each module.",
+        remedy=(
+            "Use a version whose modules leave the GIL off. If you are the author, add the declaration to each module."
+        ),
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
         restates_verdict=True,
     )
@@ -52,6 +52,6 @@ class TagContradictsBinary(PackageRule):
         modules = guilty_modules(facts)
         if modules:
             yield self.finding(
-                f"{facts.index.wheel.filename} is tagged for free-threaded CPython, yet {len(modules)} of "
+                f"`{facts.index.wheel.filename}` is tagged for free-threaded CPython, but {len(modules)} of "
                 f"{len(facts.modules)} modules turn the GIL on: {named(modules)}"
             )

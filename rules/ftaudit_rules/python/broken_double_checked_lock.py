@@ -15,21 +15,19 @@ from ftaudit.source.python.tree import dotted, inside, targets_of
 
 
 class BrokenDoubleCheckedLock(PythonRule):
-    """A test decides that something must be created, and a lock is taken to create it, but the code does not repeat
-    the test under the lock.
-
-    The second thread waits for the first, then creates it a second time: the lock only makes the two threads take
-    turns. It is equally wrong to set a "ready" flag before the data.
+    """The code tests whether an object exists, takes a lock to create it, and does not repeat the test under the lock.
+    A second thread waits for the first one and then creates the object again: the lock only makes the two threads take
+    turns. It is equally wrong to set a "ready" flag before the data is complete.
     """
 
     info = RuleInfo(
         code="FT508",
         name="broken-double-checked-lock",
-        summary="A lock is taken after a test, but the test is not repeated under the lock.",
+        summary="The code takes a lock after a test, but does not repeat the test under the lock.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Repeat the test inside the lock, and publish the finished value last.",
+        remedy="Repeat the test under the lock, and assign the finished value last.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     signals = Signal.THREADS | Signal.LAZY_ATTRIBUTE | Signal.GLOBAL
@@ -96,14 +94,17 @@ class D:
             if held and isinstance(lazy.test, ast.If) and not rechecked_under_lock(module, lazy):
                 if is_threading_lock(module, held[0]) and not _is_none(held[-1]):
                     yield self.finding(
-                        f"{lazy.key} is tested before the lock but not again after it: two threads can both create it",
+                        (
+                            f"`{lazy.key}` is tested before the lock, but not again under it: two threads can both "
+                            "create it"
+                        ),
                         location=module.place(lazy.test),
                     )
             elif not held and not _refuses(lazy.test):
                 early = _flag_before_data(lazy)
                 if early is not None:
                     yield self.finding(
-                        f"{lazy.key} is set before the data is complete: another thread can use incomplete data",
+                        f"`{lazy.key}` is set before the data is complete: another thread can use incomplete data",
                         location=module.place(early),
                     )
 

@@ -14,22 +14,21 @@ from ftaudit.source.python.tree import dotted, inside, targets_of
 
 
 class CacheInParts(PythonRule):
-    """A function tests the remembered key, returns the remembered value, and otherwise stores both one by one.
-
-    Another thread can store its own key and value between the two steps. The function then returns the value of one
-    key for another key.
+    """A function keeps the last key and its value, returns the value if the key matches, and otherwise stores a new key
+    and a new value in two steps. Another thread can store its own key and value between the two steps. The function
+    then returns the value of a different key.
     """
 
     info = RuleInfo(
         code="FT551",
         name="cache-in-parts",
-        summary="A cache of one entry stores its key and its value one by one, and another thread reads between them.",
+        summary="A cache of one entry stores its key and value in two steps, and another thread can read between them.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Store key and value as one tuple, and read the tuple once into local names. As an alternative, hold a "
-            "lock over the test and both stores."
+            "Store the key and the value as one tuple, and read the tuple once into local variables, or hold a lock "
+            "over the test and both stores."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
@@ -162,7 +161,7 @@ class Last:
                 if all(apart) and not _stored_in(test.body, shared):
                     key, value = min(apart[0]), min(apart[1])
                     yield self.finding(
-                        f"{key} and {value} belong together, and are stored one by one without a lock",
+                        f"`{key}` and `{value}` belong together, but are stored in two steps without a lock",
                         location=module.place(test),
                     )
                     break

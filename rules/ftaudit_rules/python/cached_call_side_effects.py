@@ -14,21 +14,18 @@ from ftaudit.source.python.tree import inside, last_name
 
 
 class CachedCallSideEffects(PythonRule):
-    """A function behind `lru_cache`, `cache` or `cached_property` changes globals, starts something, or returns a
-    list, dict or set. The cache is coherent, but the function may run more than once for the same arguments if
-    several threads call it at the same time, and all callers get the same object."""
+    """A function with `lru_cache`, `cache` or `cached_property` changes globals, which two threads can both do, opens a
+    resource, or returns a list, dict or set. If several threads call it at the same time, the function may run more
+    than once for the same arguments. All callers get the same object."""
 
     info = RuleInfo(
         code="FT510",
         name="cached-call-side-effects",
-        summary=(
-            "A cached function does something that must not happen twice, or returns the same mutable object to all "
-            "threads."
-        ),
+        summary=("A cached function has side effects, or returns the same mutable object to all threads."),
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Move side effects out of the function, return something immutable, or guard the call with a lock.",
+        remedy="Move side effects out of the function, return an immutable object, or guard the call with a lock.",
         links=("https://docs.python.org/3.14/library/functools.html",),
         default=False,
     )
@@ -75,7 +72,7 @@ def f():
             why = _why(module, function)
             if why is not None:
                 yield self.finding(
-                    f"{function.name} is cached and {why}",
+                    f"`{function.name}` is cached and {why}",
                     location=module.location(function.lineno, function.col_offset + 1),
                 )
 
@@ -85,11 +82,11 @@ _EFFECTS = frozenset({"open", "Thread", "connect", "Session", "socket", "Popen",
 
 def _why(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
     if module.globals_by_function.get(function):
-        return "changes globals"
+        return "changes globals, which two threads can both do"
     for node in inside(function.body):
         match node:
             case ast.Call(func=func) if last_name(func) in _EFFECTS:
-                return f"calls {last_name(func)}(), maybe twice"
+                return f"calls `{last_name(func)}()`, which two threads can both run"
             case ast.Return(value=value) if value is not None and kind_of(value) in CONTAINERS:
                 return "returns the same mutable object to all threads"
             case _:

@@ -15,21 +15,24 @@ from ftaudit.source.python.tree import dotted
 class CatchWarnings(PythonRule):
     """A function changes warning filters for the whole process.
 
-    `catch_warnings` saves the process's filters, changes them and restores them; two threads interleave, and the
-    filters of one thread remain. From 3.14t on, `catch_warnings` changes only the filters of the context
+    `catch_warnings` saves the process's filters and restores them later. If two threads interleave, the filters of one
+    thread remain. From 3.14t on, `catch_warnings` changes only the filters of the context
     (`sys.flags.context_aware_warnings` is on in free-threaded builds), so the rule reports it for 3.13t only. A
-    `simplefilter` outside `catch_warnings` changes the filters of the process on every version; for 3.14t and later
-    that is a note of `--pedantic`.
+    `simplefilter` outside `catch_warnings` changes the filters of the process on every version. For 3.14t and later,
+    the rule reports it only with `--pedantic`.
     """
 
     info = RuleInfo(
         code="FT512",
         name="catch-warnings",
-        summary="The filters of the warnings module belong to the process, not to the thread.",
+        summary="The code changes warning filters, which belong to the process and not to the thread.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Change filters only at start-up, or support only 3.14t and later, where filters belong to the context.",
+        remedy=(
+            "Change filters only at start-up, or support only 3.14t and later, where `catch_warnings` affects only the "
+            "context."
+        ),
         links=("https://docs.python.org/3.14/library/warnings.html#concurrent-safety-of-context-managers",),
     )
     words = (
@@ -95,7 +98,7 @@ def quiet():
             if module.in_function(call) is None or module.locked(call) or _is_covered(module, call):
                 continue
             yield self.finding(
-                f"{name}() changes the warning filters of the whole process",
+                f"`{name}()` changes the warning filters of the whole process",
                 location=module.place(call),
                 severity=Severity.PEDANTIC if of_context else None,
             )

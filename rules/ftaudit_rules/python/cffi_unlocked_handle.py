@@ -21,18 +21,18 @@ class CffiUnlockedHandle(PythonRule):
     """cffi and ctypes release the GIL during a call, so two threads may call the library with one handle at the same
     time.
 
-    Most C libraries allow that only for different handles. The fault exists under the GIL too; without the GIL it
-    occurs more often.
+    Most C libraries allow that only for different handles. The bug exists under the GIL too; without the GIL it occurs
+    more often.
     """
 
     info = RuleInfo(
         code="FT441",
         name="cffi-unlocked-handle",
-        summary="A method passes a C handle of its object to a library without a lock.",
+        summary="A method passes its object's C handle to a library without a lock.",
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Hold a lock of the object during the call, or document that only one thread may use an object.",
+        remedy="Hold the object's lock during the call, or document that only one thread at a time may use an object.",
         links=("https://cffi.readthedocs.io/en/stable/overview.html#thread-safety",),
         default=False,
     )
@@ -89,7 +89,10 @@ class CffiUnlockedHandle(PythonRule):
                     used = next((each for each in map(_own, call.args) if each in handles), None)
                     if used is not None and not module.locked(call):
                         yield self.finding(
-                            f"{name}.{node.name} passes self.{used} to the library: two threads may do so at once.",
+                            (
+                                f"`{name}.{node.name}` passes `self.{used}` to the library without a lock: two threads "
+                                "can do so at the same time"
+                            ),
                             location=module.place(call),
                         )
 

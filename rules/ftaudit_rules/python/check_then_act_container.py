@@ -16,24 +16,25 @@ from ftaudit.source.python.regions import split_decisions
 
 
 class CheckThenActContainer(PythonRule):
-    """Code tests a shared container for a key and then changes it based on the result.
+    """Code tests a shared container and then acts on the result.
 
-    Each operation on a dict, set or list is atomic, but two of them in a row are not: between `if k not in d` and
-    `d[k] = …` another thread can store its own value, and between `if k in d` and `del d[k]` it can remove the key,
-    which raises KeyError. CPython's documentation names this pattern as not atomic. It is a race with the GIL too,
-    but a rarer one.
+    Each operation on a dict, set or list is atomic, but two of them in a row are not: between `if k not in d` and `d[k]
+    = …` another thread can store its own value, and between `if k in d` and `del d[k]` it can remove the key, which
+    raises `KeyError`. CPython's documentation lists this pattern as not atomic. It is also a race with the GIL, but a
+    rarer one.
     """
 
     info = RuleInfo(
         code="FT506",
         name="check-then-act-container",
-        summary=(
-            "Code tests a shared container for a key and then changes it based on a result that may no longer be true."
-        ),
+        summary=("Code tests a shared container and then acts on a result that may no longer be true."),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=("Hold a lock over both, or use one operation: setdefault(k, v), pop(k, None), try/except KeyError."),
+        remedy=(
+            "Hold a lock over the test and the change, or use a single operation: `setdefault(k, v)`, `pop(k, "
+            "None)`, or `try` with `except KeyError`."
+        ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     words = (
@@ -266,21 +267,27 @@ def load(name):
         for attempt, store in modules_made_twice(module):
             if not module.locked(attempt) and not module.locked(store):
                 yield self.finding(
-                    f"sys.modules is tested here and filled on line {store.lineno}: two threads can both create it",
+                    (
+                        f"`sys.modules` is tested here and changed on line {store.lineno}: two threads can both create "
+                        "the module"
+                    ),
                     location=module.place(attempt),
                 )
         for split in split_decisions(module):
             line = getattr(split.asked, "lineno", 0)
             yield self.finding(
-                f"{split.state} is changed here based on the test in line {line}, but {split.lock} was released in "
+                f"`{split.state}` is changed here based on the test on line {line}, but `{split.lock}` is released in "
                 "between",
                 location=module.place(split.change),
                 interleaving=(
-                    f"Thread 1 asks under {split.lock} (line {line}), and releases it.",
-                    f"Thread 2 does the same; then both change {split.state} (line {split.change.lineno}), and one of "
-                    "the two changes is lost.",
+                    f"Thread 1 tests under `{split.lock}` (line {line}), and releases the lock.",
+                    f"Thread 2 does the same. Then both change `{split.state}` (line {split.change.lineno}), and one "
+                    "of the two changes is lost.",
                 ),
-                remedy="Ask again in the region that changes it, or keep the lock over both.",
+                remedy=(
+                    "Repeat the test where you hold the lock for the change, or hold the lock over the test and the "
+                    "change."
+                ),
             )
 
     def _found(self, module: PythonModule, test: ast.If | ast.While, tested: Tested) -> Finding | None:
@@ -288,28 +295,31 @@ def load(name):
         if tested.change is not None:
             quiet = module.registers(test) or _is_plain_list(tested) or tested.equal
             return self.finding(
-                f"{name} is tested here and changed on line {tested.change.lineno}: "
-                "another thread can change it in between",
+                f"`{name}` is tested here and changed on line {tested.change.lineno}: another thread can change it in "
+                "between",
                 location=module.place(test),
                 severity=Severity.PEDANTIC if quiet else None,
                 interleaving=(
-                    f"Thread 1 tests {name} (line {test.lineno}).",
-                    f"Thread 2 does the same; then both act on the answer (line {tested.change.lineno}), which is no "
-                    "longer true for the one that comes second.",
+                    f"Thread 1 tests `{name}` (line {test.lineno}).",
+                    f"Thread 2 does the same. Then both act on the result (line {tested.change.lineno}), which is no "
+                    "longer true for the second one.",
                 ),
             )
         if tested.lookup is not None and not module.locked(tested.lookup):
             gone = removals(module, tested.shared)[0]
             return self.finding(
-                f"{name} is tested here and looked up on line {tested.lookup.lineno}: in between, line {gone.line} can "
-                "remove the key",
+                f"`{name}` is tested here and looked up on line {tested.lookup.lineno}: line {gone.line} can remove "
+                "the key in between",
                 location=module.place(test),
                 interleaving=(
-                    f"Thread 1 finds the key in {name} (line {test.lineno}).",
-                    f"Thread 2 removes it (line {gone.line}); then thread 1 looks it up (line "
-                    f"{tested.lookup.lineno}), which raises KeyError.",
+                    f"Thread 1 finds the key in `{name}` (line {test.lineno}).",
+                    f"Thread 2 removes the key (line {gone.line}). Then thread 1 looks it up (line "
+                    f"{tested.lookup.lineno}), which raises `KeyError`.",
                 ),
-                remedy="Look it up once, with get(k) or try/except KeyError, or hold a lock over both.",
+                remedy=(
+                    "Look up the key once, with `get(k)` or `try` with `except KeyError`, or hold a lock over the test "
+                    "and the look-up."
+                ),
             )
         return None
 

@@ -19,21 +19,21 @@ from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 class ClassContainerMutated(PythonRule):
     """A method assigns a class attribute, or changes its container, after the class was created, without a lock.
 
-    The attribute belongs to every instance, so to every thread: if two threads assign it, one value is lost; a
-    container that is filled through `self` is shared by all objects, which is rarely intended. Most such attributes
-    are tables that are filled with equal values, or only once, so this is a note by default, shown with `--pedantic`.
-    It is a warning if the change takes several steps: the only object of a class is created if it is missing, an
-    entry is stored empty and filled afterwards, or an entry is removed and put back later.
+    All instances, and so all threads, share the attribute. If two threads assign it, one value is lost. A container
+    that is filled through `self` is shared by all objects, which is rarely intended. Most such attributes are tables
+    that are filled only once, or always with the same values, so the rule reports them only with `--pedantic`. It is a
+    warning if the change takes several steps: the code creates the only object of a class if it is missing, stores an
+    empty entry and fills it afterwards, or removes an entry and puts it back later.
     """
 
     info = RuleInfo(
         code="FT503",
         name="class-container-mutated",
-        summary="A class attribute is assigned or changed in a method, for all instances and threads at once.",
+        summary="A method assigns or changes a class attribute, which all instances and threads share.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Keep it on the instance, or guard readers and writers with one lock.",
+        remedy="Move the attribute to the instance, or guard all reads and writes with one lock.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     words = ("class ",)
@@ -166,7 +166,7 @@ class Single:
             return
         for test, name in _made_by_call(module):
             yield self.finding(
-                f"{name} is tested here and created by the call below: two threads can both find it missing",
+                f"`{name}` is tested here and created by the call below: two threads can both find it missing",
                 location=module.place(test),
             )
         seen: set[str] = set()
@@ -178,7 +178,7 @@ class Single:
                 continue
             seen.add(name)
             yield self.finding(
-                f"{name} belongs to the class and is changed here for every instance and thread",
+                f"`{name}` is changed here for all instances and threads, because it belongs to the class",
                 location=module.place(node),
                 severity=None if _in_steps(module, node) else Severity.PEDANTIC,
             )

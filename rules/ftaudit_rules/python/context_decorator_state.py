@@ -18,11 +18,10 @@ _KEPT = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR})
 
 
 class ContextDecoratorState(PythonRule):
-    """A `ContextDecorator` whose `__enter__` stores on `self` has one object for all calls of a decorated function.
-
-    The decorator is created once, when the function is defined. Every call of the function enters and leaves that
-    same object. If `__enter__` keeps in an attribute what `__exit__` needs, a second thread, or a recursive call,
-    overwrites it, and `__exit__` restores the wrong value.
+    """A `ContextDecorator` stores the state of a call on `self`. The decorator object is created once, when the
+    function is defined, and every call of the function enters and leaves that same object. If `__enter__` stores a
+    value that `__exit__` needs, a second thread, or a recursive call, overwrites it, and `__exit__` restores the wrong
+    value.
 
     The rule does not report classes that define `_recreate_cm`, because they create an object for each call.
     """
@@ -30,13 +29,16 @@ class ContextDecoratorState(PythonRule):
     info = RuleInfo(
         code="FT538",
         name="context-decorator-state",
-        summary="A context manager that decorates functions keeps the state of one call on the shared object.",
+        summary=(
+            "A context manager that is used as a decorator stores the state of one call on an object that all calls "
+            "share."
+        ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Enter a new object in each call: let `__call__` wrap the function in `with type(self)(...)`, or define "
-            "`_recreate_cm`. You can also keep the state in a threading.local or a ContextVar."
+            "Use a new object for each call: let `__call__` wrap the function in `with type(self)(...)`, or define "
+            "`_recreate_cm`. You can also keep the state in a `threading.local` or a `ContextVar`."
         ),
         links=("https://docs.python.org/3.14/library/contextlib.html#contextlib.ContextDecorator",),
     )
@@ -125,16 +127,22 @@ class Bound(_Decorates):
             for node, attribute in _stores(module, entered):
                 if kinds.get(attribute) not in _KEPT and not any(module.holds(node)):
                     yield self.finding(
-                        f"`{owner.name}` decorates functions and keeps `{attribute}` of one call on the object that all"
-                        " calls share",
+                        f"`{owner.name}` decorates functions, and stores `{attribute}` on an object that all calls "
+                        "share",
                         location=module.place(node),
                         sites=(
                             Site(location=module.place(owner), access=AccessKind.READ.value, entry_point=owner.name),
                             Site(location=module.place(node), access=AccessKind.WRITE.value, entry_point="__enter__"),
                         ),
                         interleaving=(
-                            f"Thread 1 calls a function that `{owner.name}` decorates: __enter__ stores `{attribute}`.",
-                            "Thread 2 calls the same function and stores its own value; __exit__ of thread 1 finds it.",
+                            (
+                                f"Thread 1 calls a function that `{owner.name}` decorates: `__enter__` stores "
+                                f"`{attribute}`."
+                            ),
+                            (
+                                "Thread 2 calls the same function and stores its own value, which `__exit__` of thread "
+                                "1 then reads."
+                            ),
                         ),
                     )
                     break

@@ -21,22 +21,21 @@ _CHANGES = frozenset(
 
 
 class ContextvarSharedDefault(PythonRule):
-    """The default of a `ContextVar` is created once. Every context that did not call `set()` gets the same object.
-
-    If code changes the object in place, it changes the object of all other threads and tasks too, although a context
-    variable looks like state of one context.
+    """The default of a `ContextVar` is created once. Every context that did not call `set()` gets the same object. Code
+    that changes the object in place changes it for all threads and tasks, although a context variable looks like the
+    state of one context.
     """
 
     info = RuleInfo(
         code="FT539",
         name="contextvar-shared-default",
-        summary="The default of a context variable is a mutable object that every thread shares and changes.",
+        summary="The default of a context variable is a mutable object, which all threads share and the code changes.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Create the ContextVar without a default. When get() raises LookupError, create the object and call set(). "
-            "As an alternative, never change the value in place: set() a changed copy."
+            "Create the `ContextVar` without a default. When `get()` raises `LookupError`, create the object and call "
+            "`set()`. Or never change the value in place: call `set()` with a changed copy."
         ),
         links=("https://docs.python.org/3.14/library/contextvars.html#contextvars.ContextVar",),
     )
@@ -135,7 +134,7 @@ def keep(value):
         for name, place in sorted(changed.items()):
             statement, _ = variables[name]
             yield self.finding(
-                f"every thread that did not call {name}.set() gets the same default object, which line "
+                f"threads that did not call `{name}.set()` share the default object, which line "
                 f"{getattr(place, 'lineno', '?')} changes",
                 location=module.place(statement),
             )

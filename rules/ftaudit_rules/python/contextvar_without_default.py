@@ -16,20 +16,22 @@ from ftaudit.source.python.tree import FunctionNode, dotted, targets_of
 class ContextvarWithoutDefault(PythonRule):
     """A `ContextVar` without a default is set once, at import or in a constructor, and read in methods.
 
-    The value belongs to the context that set it. A thread that starts with its own context, such as a thread of an
-    existing pool or a thread that C code starts, does not have the value, and `get()` raises LookupError there.
-    `sys.flags.thread_inherit_context` (on in free-threaded builds from 3.14) helps only threads that
-    `threading.Thread` starts after the value was set.
+    The value belongs to the context that set it. A thread with a different context, such as a thread of an existing
+    pool or a thread that C code starts, does not have the value, and `get()` raises `LookupError` there.
+    `sys.flags.thread_inherit_context` (on in free-threaded builds from 3.14) helps only threads that `threading.Thread`
+    starts after the value is set.
     """
 
     info = RuleInfo(
         code="FT534",
         name="contextvar-without-default",
-        summary="A context variable without a default is read in threads whose context never sets it.",
+        summary=(
+            "A context variable without a default is set once, and threads with another context do not have the value."
+        ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Give the ContextVar a default, or read it with get(default).",
+        remedy="Give the `ContextVar` a default, or read it with `get(default)`.",
         links=(
             "https://docs.python.org/3.14/library/contextvars.html#contextvars.ContextVar.get",
             "https://docs.python.org/3.14/using/cmdline.html#envvar-PYTHON_THREAD_INHERIT_CONTEXT",
@@ -126,8 +128,8 @@ class Hook:
             if name in early and name not in late:
                 first = min(calls, key=lambda call: call.lineno)
                 yield self.finding(
-                    f"{name} has no default and is set on import or construction only: get() raises LookupError in a "
-                    "thread with a context of its own",
+                    f"`{name}` has no default and is set only at import or in a constructor: `get()` raises "
+                    "`LookupError` in a thread with a different context",
                     location=module.place(first),
                 )
 

@@ -20,20 +20,21 @@ _SCALARS: Final = re.compile(
 
 
 class CtypesSharedBuffer(PythonRule):
-    """ctypes releases the GIL during a call, so two calls can write a module-level buffer at the same time even with
-    the GIL.
-
-    Without the GIL the race is more likely: reading the result races with the next call as well.
+    """ctypes releases the GIL during a call, so two calls can write to a module-level buffer at the same time even with
+    the GIL. Without the GIL, reading the result races with the next call as well.
     """
 
     info = RuleInfo(
         code="FT442",
         name="ctypes-shared-buffer",
-        summary="Functions pass a ctypes buffer, array or structure to C, and the module creates it only once.",
+        summary="Functions pass a module-level ctypes buffer, array or structure to C without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Create the buffer in the function that uses it, or hold a lock from the call until the result is read.",
+        remedy=(
+            "Create the buffer in the function that uses it, or hold a lock from the call until you have read the "
+            "result."
+        ),
         links=("https://docs.python.org/3.14/library/ctypes.html",),
     )
     words = ("ctypes",)
@@ -84,8 +85,7 @@ class CtypesSharedBuffer(PythonRule):
                 use = min(_handed_over(module, name), key=lambda call: call.lineno, default=None)
                 if use is not None:
                     yield self.finding(
-                        f"{name} is shared by all threads, and a function passes it to C (line {use.lineno}) "
-                        "without a lock.",
+                        f"all threads share `{name}`, and a function passes it to C (line {use.lineno}) without a lock",
                         location=module.place(statement),
                     )
 

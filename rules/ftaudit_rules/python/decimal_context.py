@@ -13,21 +13,21 @@ from ftaudit.source.python.tree import last_name
 
 
 class DecimalContext(PythonRule):
-    """`decimal.getcontext().prec = …` at module level sets only the context of the importing thread. New threads
-    of a free-threaded build start with a copy of their parent's context, those of other builds with
-    `DefaultContext`: the same program computes with different precision."""
+    """`decimal.getcontext().prec = …` at module level sets only the context of the importing thread. In a free-threaded
+    build new threads start with a copy of their parent's context; in other builds they start with `DefaultContext`. The
+    same program then computes with different precision."""
 
     info = RuleInfo(
         code="FT524",
         name="decimal-context",
         summary=(
-            "The decimal context is set at import, which affects only the importing thread, or the default context is "
-            "changed later."
+            "The code sets the decimal context at import, which affects only the importing thread, or changes "
+            "`DefaultContext` in a function."
         ),
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Use decimal.localcontext() around the code that needs the precision.",
+        remedy="Use `decimal.localcontext()` around the code that needs the precision.",
         links=("https://docs.python.org/3.14/library/decimal.html#working-with-threads",),
         default=False,
     )
@@ -67,12 +67,14 @@ def f():
                     case ast.Attribute(value=ast.Call(func=func)) if last_name(func) == "getcontext":
                         if module.tree.function(statement) is None:
                             yield self.finding(
-                                "only the importing thread gets this decimal context", location=module.place(statement)
+                                "this sets the decimal context of the importing thread only",
+                                location=module.place(statement),
                             )
                     case ast.Attribute(value=value) if last_name(value) == "DefaultContext":
                         if module.tree.function(statement) is not None:
                             yield self.finding(
-                                "threads that start later get another decimal context", location=module.place(statement)
+                                "this affects only threads that do not have a decimal context yet",
+                                location=module.place(statement),
                             )
                     case _:
                         pass

@@ -12,18 +12,18 @@ from ftaudit.source.python import PythonModule
 
 
 class DelTouchesSharedState(PythonRule):
-    """`__del__` changes a module's or class's container, or takes a lock. Without the GIL finalizers run in
-    arbitrary threads and later than you expect; a finalizer that takes a non-reentrant lock can deadlock with
-    itself."""
+    """`__del__` changes a container of a module or class, or takes a lock. Without the GIL finalizers can run in any
+    thread, and later than you expect. A finalizer that takes a non-reentrant lock can deadlock with the code that it
+    interrupts."""
 
     info = RuleInfo(
         code="FT522",
         name="del-touches-shared-state",
-        summary="A finalizer changes shared state or takes a lock, in an arbitrary thread.",
+        summary="A finalizer, which can run in any thread, changes shared state or takes a lock.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Let __del__ put the work into a queue.SimpleQueue, whose put() is safe there.",
+        remedy="Let `__del__` put the work into a `queue.SimpleQueue`, whose `put()` is safe in finalizers.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
         default=False,
     )
@@ -62,10 +62,14 @@ class A:
         for change in module.mutations:
             if getattr(module.tree.function(change.node), "name", "") == "__del__":
                 yield self.finding(
-                    f"{change.shared.name} is changed by a finalizer, in any thread", location=module.place(change.node)
+                    f"a finalizer, which can run in any thread, changes `{change.shared.name}`",
+                    location=module.place(change.node),
                 )
         for statement in module.tree.all(ast.With):
             if getattr(module.tree.function(statement), "name", "") != "__del__":
                 continue
             if any(module.is_lock(item.context_expr) for item in statement.items):
-                yield self.finding("a finalizer takes a lock", location=module.place(statement))
+                yield self.finding(
+                    "a finalizer, which can run while the thread holds the lock, takes a lock",
+                    location=module.place(statement),
+                )

@@ -13,18 +13,21 @@ from ftaudit.source.python import PythonModule
 
 
 class ForcedGil(PythonRule):
-    """`PYTHON_GIL=0` and `-X gil=0` keep the GIL off even for extension modules that do not declare that they run
-    without it: the warning that names them disappears, but their data races remain. `PYTHON_GIL=1` disables free
-    threading. Both settings are useful in a test job, but in a shipped product they hide the problem."""
+    """`PYTHON_GIL=0` and `-X gil=0` keep the GIL off even for extension modules that do not support that: CPython no
+    longer warns about them, but their data races remain. `PYTHON_GIL=1` disables free threading. Both settings are
+    useful in tests, but in a product they hide the problem."""
 
     info = RuleInfo(
         code="FT519",
         name="forced-gil",
-        summary="The GIL is forced off or on, which hides what an extension module needs, or disables free threading.",
+        summary=(
+            "The code forces the GIL off, which hides data races of extension modules, or on, which disables free "
+            "threading."
+        ),
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Leave the choice to the interpreter, and replace or fix the modules that turn the GIL on.",
+        remedy="Remove the setting, and replace or fix the modules that turn the GIL on.",
         links=("https://docs.python.org/3.14/using/cmdline.html#envvar-PYTHON_GIL",),
     )
     words = (
@@ -60,12 +63,12 @@ subprocess.run([sys.executable, "-X", "gil=0", "app.py"])
         """Yield code that sets the variable or passes the option to an interpreter."""
         first = module.lines[0] if module.lines else ""
         if first.startswith("#!") and re.search(r"-X\s*gil=|PYTHON_GIL=", first):
-            yield self.finding("the first line forces the state of the GIL", location=module.location(1))
+            yield self.finding("the first line forces the GIL on or off", location=module.location(1))
         for node in module.tree.all(ast.Constant):
             if isinstance(node.value, str) and (
                 re.fullmatch(r"(?:-X)?gil=[01]", node.value) or (node.value == "PYTHON_GIL" and _is_set(module, node))
             ):
-                yield self.finding("the state of the GIL is forced", location=module.place(node))
+                yield self.finding("this forces the GIL on or off", location=module.place(node))
 
 
 def _is_set(module: PythonModule, node: ast.Constant) -> bool:

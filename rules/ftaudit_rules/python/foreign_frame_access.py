@@ -15,17 +15,17 @@ from ftaudit.source.python.tree import dotted
 class ForeignFrameAccess(PythonRule):
     """The code reads `f_locals` of a frame that another thread is running.
 
-    The frame changes during the read. CPython says that this may crash a free-threaded interpreter.
+    The frame changes during the read. CPython's documentation warns that this may crash a free-threaded interpreter.
     """
 
     info = RuleInfo(
         code="FT529",
         name="foreign-frame-access",
-        summary="The code reads the local variables of a frame that another thread runs.",
+        summary="The code reads the local variables of another thread's frame.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Format the stack with traceback.format_stack(frame) or faulthandler, and do not read the variables.",
+        remedy="Use `traceback.format_stack(frame)` or `faulthandler`, and do not read the variables.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = ("_current_frames",)
@@ -68,6 +68,6 @@ def dump_all():
         for node in module.tree.all(ast.Attribute):
             if node.attr == "f_locals" and taking and module.tree.function(node) in taking:
                 yield self.finding(
-                    "f_locals of a frame that another thread runs: this may crash without the GIL",
+                    "reading `f_locals` of another thread's frame may crash the interpreter without the GIL",
                     location=module.place(node),
                 )

@@ -16,9 +16,9 @@ from ftaudit.source.python.tree import dotted, last_name
 class ForkWithThreads(PythonRule):
     """A module forks a process and also starts threads.
 
-    The child gets the current memory but none of the other threads: a lock that one of them held stays locked
-    forever. The more threads run at the same time, the more likely it is that one of them holds a lock. `fork` is no
-    longer the default start method since 3.14.
+    The child gets a copy of the memory but not the other threads: a lock that one of them holds stays locked forever.
+    The more threads run at the same time, the more likely this is. Since 3.14, `fork` is no longer the default start
+    method.
     """
 
     info = RuleInfo(
@@ -28,7 +28,9 @@ class ForkWithThreads(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=('Use multiprocessing.get_context("spawn") or "forkserver", or fork before the first thread starts.'),
+        remedy=(
+            'Use `multiprocessing.get_context("spawn")` or `"forkserver"`, or fork before the first thread starts.'
+        ),
         links=("https://docs.python.org/3.14/library/os.html#os.fork",),
     )
     words = ("fork", "ProcessPoolExecutor", "multiprocessing.")
@@ -80,7 +82,10 @@ context = multiprocessing.get_context("fork")
         for call in module.tree.all(ast.Call):
             if _forks(call) or (module.target.version < (3, 14) and _forks_by_default(call)):
                 yield self.finding(
-                    f"forks where threads are started (line {starts[0].lineno}): their locks stay held in the child",
+                    (
+                        f"this forks a process that also starts threads (line {starts[0].lineno}): a lock that a "
+                        "thread holds stays locked in the child"
+                    ),
                     location=module.place(call),
                 )
 

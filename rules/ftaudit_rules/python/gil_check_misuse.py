@@ -17,10 +17,9 @@ from ftaudit.source.python.tree import dotted, last_name
 class GilCheckMisuse(PythonRule):
     """The code checks the state of the GIL in a way that fails, or checks it too early.
 
-    `sys._is_gil_enabled` does not exist before 3.13. Its result during the import of a module can change: the next
-    import of an extension module may turn the GIL on. Whether the build is free-threaded is a different question:
-    `sysconfig.get_config_var("Py_GIL_DISABLED")` answers it. Do not use `sys.abiflags`, because it does not exist on
-    Windows.
+    `sys._is_gil_enabled` does not exist before 3.13. A result that the code stores at import can become wrong, because
+    the next import of an extension module may turn the GIL on. To find out whether the build is free-threaded, use
+    `sysconfig.get_config_var("Py_GIL_DISABLED")`. Do not use `sys.abiflags`, which does not exist on Windows.
     """
 
     info = RuleInfo(
@@ -30,9 +29,7 @@ class GilCheckMisuse(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=(
-            'Call getattr(sys, "_is_gil_enabled", lambda: True)() in a function, at the time when you need the answer.'
-        ),
+        remedy=('Call `getattr(sys, "_is_gil_enabled", lambda: True)()` in a function, when you need the answer.'),
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = (
@@ -96,14 +93,14 @@ FREE_THREADED = "t" in sys.abiflags
             if dotted(call.func) not in ("sys._is_gil_enabled", "_is_gil_enabled"):
                 continue
             if not _is_guarded(module, call):
-                yield self.finding("sys._is_gil_enabled does not exist before 3.13", location=module.place(call))
+                yield self.finding("`sys._is_gil_enabled` does not exist before 3.13", location=module.place(call))
             elif module.tree.function(call) is None and _is_kept(module, call):
                 yield self.finding(_TOO_EARLY, location=module.place(call))
         for compare in module.tree.all(ast.Compare):
             match compare:
                 case ast.Compare(left=ast.Constant(value="t"), ops=[ast.In() | ast.NotIn()], comparators=[flags]):
                     if dotted(flags) == "sys.abiflags":
-                        yield self.finding("sys.abiflags does not exist on Windows", location=module.place(compare))
+                        yield self.finding("`sys.abiflags` does not exist on Windows", location=module.place(compare))
                 case _:
                     pass
 
@@ -135,7 +132,7 @@ FREE_THREADED = "t" in sys.abiflags
         return Fix(applicability=Applicability.SAFE, edits=(*text.imported("sysconfig"), edit))
 
 
-_TOO_EARLY: Final = "checked at import: the next extension module may turn the GIL on"
+_TOO_EARLY: Final = "the state of the GIL is checked at import, but a later import may turn the GIL on"
 
 
 def _is_guarded(module: PythonModule, call: ast.Call) -> bool:

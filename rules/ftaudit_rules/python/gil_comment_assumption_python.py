@@ -15,18 +15,17 @@ from ftaudit.source.python.comment_blocks import comment_blocks
 class GilCommentAssumptionPython(PythonRule):
     """A comment says that the GIL makes the code next to it safe.
 
-    The comment was true, or seemed true, when it was written. Without the GIL the code needs another reason to be
-    safe.
+    The comment may have been true when it was written. Without the GIL the code needs another reason to be safe.
     """
 
     info = RuleInfo(
         code="FT516",
         name="gil-comment-assumption-python",
-        summary="A comment says that the GIL makes this safe.",
+        summary="A comment says that the GIL makes this code safe.",
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Review the code again: state what makes it safe now, or guard it.",
+        remedy="Review the code. Guard it, or change the comment to say why it is safe without the GIL.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = ("GIL",)
@@ -76,7 +75,10 @@ def add(x):
             if _RELIES.search(text) and not _DENIES.search(text):
                 near = "\n".join(module.lines[line : line + 6])
                 if not re.search(r"with [\w.]*lock|\.acquire\(", near):
-                    yield self.finding("this comment relies on the GIL", location=module.location(line))
+                    yield self.finding(
+                        "this comment relies on the GIL, which a free-threaded build does not have",
+                        location=module.location(line),
+                    )
 
 
 _RELIES = re.compile(

@@ -14,21 +14,21 @@ from ftaudit.source.python.tree import dotted
 
 
 class GlobalAugassign(PythonRule):
-    """A global or class attribute is changed by an augmented assignment without a lock.
+    """An augmented assignment changes a global or class attribute without a lock.
 
-    `n += 1` loads, adds and stores. Two threads that load the same value store the same sum: one count is lost, and a
-    value that should be unique is used twice. Under the GIL a thread switch between load and store was rare; without
-    it both threads run at the same time.
+    `n += 1` loads, adds and stores. Two threads that load the same value store the same sum: one count is lost, and an
+    ID that should be unique is used twice. Under the GIL a thread switch between the load and the store is rare;
+    without it both threads run at the same time.
     """
 
     info = RuleInfo(
         code="FT504",
         name="global-augassign",
-        summary="A shared counter is changed with an augmented assignment, which is a load, an addition and a store.",
+        summary="An augmented assignment changes a shared counter, and is not atomic.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Take the next number from an itertools.count(), or hold a lock, or keep a count for each thread.",
+        remedy="Take the next number from an `itertools.count()`, hold a lock, or keep a count for each thread.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     signals = Signal.GLOBAL | Signal.CLASS_STATE | Signal.MODULE_STATE
@@ -125,7 +125,7 @@ class Node:
                 # One lock around the function's work fixes them all.
                 seen.add(function)
                 yield self.finding(
-                    f"{name} is loaded, changed and stored without a lock: two threads can store the same value",
+                    f"{name} is read, changed and stored without a lock: two threads can store the same value",
                     location=module.place(node),
                 )
 
@@ -150,14 +150,14 @@ def _shared_name(module: PythonModule, node: ast.stmt) -> str | None:
             return None
     match target:
         case ast.Name(id=name) if module.is_module_name(name, node):
-            return f"global {name}"
+            return f"global `{name}`"
         case ast.Attribute(value=value, attr=attribute):
             owner = module.class_named(value)
-            return None if owner is None else f"{owner}.{attribute}"
+            return None if owner is None else f"`{owner}.{attribute}`"
         case ast.Subscript(value=value):
             shared = module.shared(value)
             counts = shared is not None and shared.where is not Where.INSTANCE and shared.is_container
-            return f"an item of {shared.name}" if shared is not None and counts else None
+            return f"an item of `{shared.name}`" if shared is not None and counts else None
         case _:
             return None
 

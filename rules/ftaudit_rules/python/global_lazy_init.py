@@ -17,21 +17,21 @@ from ftaudit.source.python.tree import inside, last_name
 class GlobalLazyInit(PythonRule):
     """A module-level variable is initialised on first use without a lock.
 
-    If two threads arrive first, both find the variable empty, both create the object, and one of the two objects is
-    lost: a connection that is never closed, a registry that lacks half of its entries, two "singletons". The GIL hid
-    most of these races, because a thread switch between test and assignment was rare. If both threads create an equal
-    value (an import, a compiled pattern, a constant, the result of a computation), nothing is lost; that is a note,
-    shown with `--pedantic`.
+    If two threads both find the variable empty, both create the object, and one of the two objects is lost: a
+    connection is never closed, a registry lacks half of its entries, or there are two "singletons". Under the GIL this
+    is rare, because a thread switch between the test and the assignment is rare. If both threads create an equal value
+    (an import, a compiled pattern, a constant, the result of a computation), nothing is lost, and the rule reports it
+    only with `--pedantic`.
     """
 
     info = RuleInfo(
         code="FT501",
         name="global-lazy-init",
-        summary="A global is initialised on first use, and two threads can both be first.",
+        summary="A global is initialised on first use without a lock, so two threads can both create it.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Initialise it at import, or under a lock with the test repeated inside, or use functools.cache.",
+        remedy="Initialise the variable at import, or take a lock and repeat the test under it.",
         links=(
             "https://docs.python.org/3.14/library/threadsafety.html",
             "https://py-free-threading.github.io/porting/",
@@ -177,14 +177,14 @@ def secret():
         last = lazy.assignments[-1]
         if lazy.takes:
             return (
-                f"global {lazy.key} is tested here and removed on line {last.lineno} without a lock: two threads "
-                "can both find it there"
+                f"global `{lazy.key}` is tested here and removed on line {last.lineno} without a lock: two threads can "
+                "both take it"
             )
         if len(lazy.assignments) > 1:
-            return f"global {lazy.key} is published before it is complete: another thread can see it half made"
+            return f"global `{lazy.key}` is assigned before it is complete: another thread can use it half-initialised"
         return (
-            f"global {lazy.key} is tested here and assigned on line {last.lineno} without a lock: two threads can both "
-            "find it missing"
+            f"global `{lazy.key}` is tested here and assigned on line {last.lineno} without a lock: two threads can "
+            "both create it"
         )
 
 

@@ -13,9 +13,8 @@ from ftaudit.source.python.tree import dotted
 
 
 class GlobalRandomState(PythonRule):
-    """The functions of the module `random`, and the legacy functions of `numpy.random`, share one generator. The
-    calls are safe, but you cannot reproduce results when several threads draw numbers, and threads wait for one
-    another."""
+    """The functions of the module `random`, and the legacy functions of `numpy.random`, share one generator. The calls
+    are safe, but results are not reproducible if several threads draw numbers, and the threads wait for each other."""
 
     info = RuleInfo(
         code="FT523",
@@ -24,7 +23,7 @@ class GlobalRandomState(PythonRule):
         severity=Severity.PEDANTIC,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Give each thread or task its own random.Random() or numpy.random.default_rng().",
+        remedy="Give each thread or task its own `random.Random()` or `numpy.random.default_rng()`.",
         links=("https://docs.python.org/3.14/library/random.html",),
         default=False,
     )
@@ -55,7 +54,7 @@ def draw():
             owner, _, function = name.rpartition(".")
             if owner in ("random", "np.random", "numpy.random") and function in _DRAWS and module.in_function(call):
                 yield self.finding(
-                    f"{name}() uses the random generator that all threads share", location=module.place(call)
+                    f"`{name}()` uses the random generator that all threads share", location=module.place(call)
                 )
 
 

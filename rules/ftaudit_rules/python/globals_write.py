@@ -13,21 +13,20 @@ from ftaudit.source.python.tree import dotted, targets_of
 
 
 class GlobalsWrite(PythonRule):
-    """A function writes to `globals()`, to a module by `setattr`, or to a function's code or globals.
-
-    Every thread that runs the module at that time sees the names change one after the other.
+    """A function writes to `globals()`, to a module with `setattr`, or to the code of a function or globals. Other
+    threads that run the code at that time see the names change one by one.
     """
 
     info = RuleInfo(
         code="FT528",
         name="globals-write",
-        summary="A function rebinds names of a module, or the code of a function, by reflection.",
+        summary="A function dynamically rebinds names of a module, or replaces the code of a function.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Bind module names only at import. Keep changing values in a ContextVar, or in an object that you pass "
-            "as an argument."
+            "Bind module names only at import. Keep values that change in a `ContextVar`, or in an object that you "
+            "pass as an argument."
         ),
         links=("https://py-free-threading.github.io/porting/",),
     )
@@ -116,7 +115,7 @@ def use(v):
                 continue
             if not module.locked(node) and not module.registers(node):
                 yield self.finding(
-                    f"{what} is rebound for every thread",
+                    f"{what} is replaced for all threads",
                     location=module.place(node),
                     severity=Severity.PEDANTIC if _is_first_use(function) or _is_of_made(node) else None,
                 )
@@ -140,17 +139,17 @@ def _is_of_made(node: ast.AST) -> bool:
 def _written(node: ast.AST) -> str | None:
     match node:
         case ast.Call(func=ast.Name(id="setattr"), args=[ast.Subscript(value=owner), *_]):
-            return "a module's name" if dotted(owner) == "sys.modules" else None
+            return "a name of a module" if dotted(owner) == "sys.modules" else None
         case ast.Call(func=ast.Attribute(value=value, attr="update" | "setdefault" | "pop")) if _is_globals(value):
-            return "a module's name"
+            return "a name of a module"
         case _:
             pass
     for target in targets_of(node):
         match target:
             case ast.Subscript(value=value, slice=name) if _is_globals(value) and not _binds_once(node, name):
-                return "a module's name"
+                return "a name of a module"
             case ast.Attribute(attr="__code__" | "__globals__"):
-                return "a function's code"
+                return "the code of a function"
             case _:
                 pass
     return None
@@ -163,7 +162,7 @@ def _through_name(module: PythonModule, node: ast.AST) -> str | None:
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if module.is_module_name(name, target):
                 made = [getattr(statement, "value", None) for statement in module.module_bindings.get(name, ())]
                 if any(value is not None and ast.unparse(value) == "sys.modules[__name__]" for value in made):
-                    return f"the module's {attribute}"
+                    return f"`{attribute}` of the module"
             case _:
                 pass
     return None

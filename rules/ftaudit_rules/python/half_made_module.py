@@ -15,20 +15,19 @@ from ftaudit.source.python.tree import dotted, inside, last_name
 class HalfMadeModule(PythonRule):
     """Code reads a module from `sys.modules` as a quick way to import it.
 
-    The import system adds a module to `sys.modules` before it executes the module. A thread that finds it there can
-    get a module that lacks half of its names, which shows up as an AttributeError about once in a thousand starts.
-    `importlib.import_module` and the `import` statement find the module there too, but they wait until it is
-    complete.
+    The import system adds a module to `sys.modules` before it executes the module. A thread that reads it from there
+    can get a module that lacks half of its names, and rarely fails with an `AttributeError`. `importlib.import_module`
+    and the `import` statement wait until the module is complete.
     """
 
     info = RuleInfo(
         code="FT537",
         name="half-made-module",
-        summary="Code reads a module from sys.modules while another thread may still be executing it.",
+        summary="Code reads a module from `sys.modules` while another thread may still be importing it.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Call importlib.import_module(name), which waits for the thread that executes the module.",
+        remedy="Call `importlib.import_module(name)`, which waits until the module is complete.",
         links=("https://docs.python.org/3.14/reference/import.html#the-module-cache",),
     )
     words = ("sys.modules",)
@@ -118,7 +117,10 @@ def load(name):
                 continue
             seen.add(function)
             yield self.finding(
-                "a module that another thread is still executing is in sys.modules too: half of its names are missing",
+                (
+                    "`sys.modules` also contains modules that another thread is still importing and that lack some of "
+                    "their names"
+                ),
                 location=module.place(read),
             )
 

@@ -15,21 +15,21 @@ from ftaudit.source.python.module import Shared, Where
 class IdKeyedCache(PythonRule):
     """A shared container is keyed by `id()`.
 
-    An `id` is the address of an object, and Python can reuse it after the object is freed. Without the GIL another
-    thread can free the object and create another one at the same address at any moment, so that an entry is used for
-    the wrong object. The test and the store are also two separate steps.
+    An `id` is the address of an object, which Python can reuse after the object is freed. Without the GIL another
+    thread can free the object and create another one at the same address at any moment, so the code uses an entry for
+    the wrong object.
     """
 
     info = RuleInfo(
         code="FT521",
         name="id-keyed-cache",
-        summary="A shared container is keyed by id(), which can be reused as soon as the object is freed.",
+        summary="A shared container is keyed by `id()`, which Python can reuse as soon as the object is freed.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Key a WeakKeyDictionary by the object, or keep the object in the entry and hold a lock over test and "
-            "store."
+            "Use a `WeakKeyDictionary` with the object as the key, or keep the object in the entry and hold a lock "
+            "over the test and the store."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
@@ -87,7 +87,7 @@ def norm(o):
                 continue
             seen.add((shared.name, function))
             yield self.finding(
-                f"{shared.name} is keyed by id(): when the object is freed, another object can get the same id",
+                f"`{shared.name}` is keyed by `id()`: when the object is freed, another object can get the same id",
                 location=module.place(call),
             )
 

@@ -20,19 +20,18 @@ class IterateSharedContainer(PythonRule):
     """One function iterates over a shared dict, set or weak container, and another function changes it, without a
     lock.
 
-    Iteration in Python code takes one item at a time. If another thread adds or removes a key during the loop, the
-    loop ends with `RuntimeError: dictionary changed size during iteration`, or skips items. `list(d)` and `d.copy()`
-    make a copy in one step.
+    If another thread adds or removes a key during the loop, the loop fails with `RuntimeError: dictionary changed size
+    during iteration`, or skips items. `list(d)` and `d.copy()` copy the container in one step.
     """
 
     info = RuleInfo(
         code="FT507",
         name="iterate-shared-container",
-        summary="Code iterates over a shared dict, set or weak container while other threads may change its size.",
+        summary="Code iterates over a shared dict, set or weak container while other threads may add or remove items.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Iterate over a copy, list(d.items()), or hold the lock that the writers hold.",
+        remedy="Iterate over a copy (`list(d.items())`), or hold the lock that the writers hold.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     words = ("for ", "len(")
@@ -145,8 +144,8 @@ def store(k, v):
             if resizing and once not in seen and not module.locked(iteration.node):
                 seen.add(once)
                 yield self.finding(
-                    f"{shared.name} is iterated over here and changed on line {resizing[0].line}: when its size "
-                    "changes in another thread, the loop ends with RuntimeError",
+                    f"this loops over `{shared.name}`, which line {resizing[0].line} changes: if another thread "
+                    "changes its size, the loop fails with `RuntimeError`",
                     location=module.place(iteration.node),
                 )
         yield from self._grown_without_lock(module)
@@ -172,8 +171,8 @@ def store(k, v):
                     and _resizes(module, change)
                 ):
                     yield self.finding(
-                        f"{change.shared.name} is changed here without the lock that line {line} holds to look through "
-                        "it: the lock does not keep this change out",
+                        f"`{change.shared.name}` is changed here without the lock that line {line} holds while it "
+                        "reads all items",
                         location=module.place(change.node),
                     )
                     break

@@ -18,19 +18,19 @@ from ftaudit_rules.python._copies import copy_before_loops
 class IterateSysModules(PythonRule):
     """Code iterates over `sys.modules` without a copy.
 
-    Every import in any thread changes it, and lazy attributes of modules import on first access: the loop ends with
-    `RuntimeError: dictionary changed size during iteration`. The documentation of `sys.modules` says to iterate over
-    `sys.modules.copy()` or `tuple(sys.modules)`.
+    An import in any thread changes it, and even access to a lazy attribute of a module can import: the loop then fails
+    with `RuntimeError: dictionary changed size during iteration`. The documentation of `sys.modules` says to iterate
+    over `sys.modules.copy()` or `tuple(sys.modules)`.
     """
 
     info = RuleInfo(
         code="FT530",
         name="iterate-sys-modules",
-        summary="Code iterates over sys.modules without a copy while any thread may import.",
+        summary="Code iterates over `sys.modules` without a copy while any thread may import.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Iterate over tuple(sys.modules.values()) or sys.modules.copy().",
+        remedy="Iterate over `sys.modules.copy()` or `tuple(sys.modules.values())`.",
         links=("https://docs.python.org/3/library/sys.html#sys.modules",),
     )
     words = ("modules",)
@@ -88,7 +88,10 @@ def mods():
         for node, source in iterated(module.tree):
             if _is_sys_modules(module, without_view(source)):
                 yield self.finding(
-                    "sys.modules is iterated over: an import in another thread ends the loop with RuntimeError",
+                    (
+                        "this loops over `sys.modules`: if another thread imports a module, the loop fails with "
+                        "`RuntimeError`"
+                    ),
                     location=module.place(node),
                 )
 

@@ -19,20 +19,20 @@ _COPIES_SINCE = (3, 14)
 class IterateWeakContainer(PythonRule):
     """Code iterates over a weak container without a copy.
 
-    An entry disappears when the last reference to its object disappears, in any thread. Without the GIL that can
-    happen between any two steps of the loop. Before 3.14 the containers guard against their own removals, but not
-    against additions by other threads, which end the loop with RuntimeError. From 3.14 on they iterate over a copy,
-    and the rule reports nothing.
+    An entry disappears when any thread releases the last reference to its object. Without the GIL that can happen
+    between any two steps of the loop. Before 3.14 the containers guard against such removals, but not against additions
+    by other threads, which make the loop fail with `RuntimeError`. From 3.14 on they iterate over a copy, and the rule
+    reports nothing.
     """
 
     info = RuleInfo(
         code="FT525",
         name="iterate-weak-container",
-        summary="Code iterates over a weak container while the collector or another thread can remove entries.",
+        summary="Code iterates over a weak container while another thread can add or remove entries.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Iterate over list(d.valuerefs()) or list(s), and skip dead references.",
+        remedy="Iterate over `list(d.valuerefs())` or `list(s)`, and skip dead references.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     words = (
@@ -110,7 +110,7 @@ class Hub:
             if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(iteration):
                 continue
             yield self.finding(
-                "a weak container is iterated over: entries disappear when other threads release their objects",
+                "this loops over a weak container: entries disappear when other threads release the objects",
                 location=module.place(iteration),
             )
 

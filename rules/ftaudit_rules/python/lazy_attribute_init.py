@@ -19,21 +19,23 @@ from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 class LazyAttributeInit(PythonRule):
     """An attribute is initialised on first use without a lock.
 
-    For most objects this is harmless: they belong to one thread, or both threads create the same value. It is not
+    For most objects this is harmless: only one thread uses them, or both threads create the same value. It is not
     harmless if the object is meant for several threads (it owns a lock); if the value is a connection, a client or a
-    parser, because two are created and one is lost; if the same step deletes the input of the value; if an empty
-    container is published and filled afterwards; or if attributes of a class are deleted and created again.
-    Everything else is a note, shown with `--pedantic`.
+    parser, because two are created and one is lost; if the code deletes the input of the value afterwards; if an empty
+    container is assigned and filled afterwards; or if attributes of a class are deleted and created again. The rule
+    reports all other cases only with `--pedantic`.
     """
 
     info = RuleInfo(
         code="FT509",
         name="lazy-attribute-init",
-        summary="An attribute is initialised on first use, and another thread can see it half done.",
+        summary=(
+            "An attribute is initialised on first use without a lock, and another thread can see it half-initialised."
+        ),
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Fill a local variable and assign it to the attribute last, or hold the object's lock.",
+        remedy="Build the value in a local variable and assign it to the attribute last, or hold the object's lock.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     signals = Signal.LAZY_ATTRIBUTE | Signal.THREADS | Signal.SINGLETON
@@ -188,7 +190,7 @@ class D:
                 continue
             harm = _harm(module, lazy)
             yield self.finding(
-                f"{lazy.key} is filled on first use without a lock" + (f": {harm}" if harm else ""),
+                f"`{lazy.key}` is initialised on first use without a lock" + (f": {harm}" if harm else ""),
                 location=module.place(lazy.test),
                 severity=Severity.WARNING if harm else Severity.PEDANTIC,
             )
@@ -204,7 +206,10 @@ class D:
             for key, absent in guarded(statement.test):
                 if absent and "__dict__" in ast.unparse(statement.test) and any(assignments_to(key, function.body)):
                     yield self.finding(
-                        f"{key} is asserted to be missing and then filled: the second thread fails",
+                        (
+                            f"this asserts that `{key}` is missing before it is set: the assertion fails in a second "
+                            "thread"
+                        ),
                         location=module.place(statement),
                     )
 
@@ -213,8 +218,8 @@ class D:
             function = module.in_function(node)
             if function is not None and not module.locked(node):
                 yield self.finding(
-                    f"the class is taken apart here and made again: meanwhile {key}, deleted on line "
-                    f"{getattr(node, 'lineno', '?')}, is missing for other threads",
+                    "attributes of the class are deleted and created again here: other threads meanwhile lack "
+                    f"`{key}`, deleted on line {getattr(node, 'lineno', '?')}",
                     location=module.place(first),
                 )
 
@@ -237,19 +242,19 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
                         if name is None or name == lazy.key or name.rpartition(".")[0] != owner:
                             continue
                         if node.lineno > lazy.assignments[0].lineno and _is_used(lazy, name):
-                            return f"{name}, from which it is made, is gone for the second thread"
+                            return f"its input `{name}` is already deleted for a second thread"
                 case _:
                     pass
     if isinstance(first, ast.expr) and kind_of(first) in CONTAINERS and _is_empty(first) and _filled_later(lazy):
-        return "it is published empty and filled afterwards"
+        return "it is assigned empty and filled afterwards"
     if (twice := _set_up_twice(module, lazy)) is not None:
-        return f"two threads that arrive first both run {twice}(), on the object that all threads use"
+        return f"two threads can both run `{twice}()` on the object that all threads use"
     if _in_two_steps(lazy):
-        return "a placeholder is published before the value is complete"
+        return "a placeholder is assigned before the value is complete"
     if _owns_lock(module, lazy) and any(_is_thing(one) for one in lazy.assignments):
-        return None if _is_locked_elsewhere(module, lazy) else "the object owns a lock, which is not held here"
+        return None if _is_locked_elsewhere(module, lazy) else "the object owns a lock, but does not hold it here"
     if _is_opened(module, lazy):
-        return "two threads that arrive first each create one, and one of the two is lost"
+        return "two threads can each create a value, and one of the two is lost"
     return None
 
 

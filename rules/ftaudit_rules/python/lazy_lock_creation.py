@@ -15,23 +15,21 @@ from ftaudit.source.python.tree import dotted, inside, last_name
 
 
 class LazyLockCreation(PythonRule):
-    """A lock is created when it is first needed: by a test, by `cached_property` (which lost its own lock in 3.12),
-    by a `defaultdict(Lock)`, or in the function that the lock should guard.
-
-    If two threads arrive first, they create two locks, each thread holds its own lock, and both continue: the lock
-    guards nothing exactly when it is needed most.
+    """A lock is created on first use: after a test, with `cached_property` (which has no lock of its own since 3.12),
+    with a `defaultdict(Lock)`, or in the function that the lock should guard. If two threads call the code at the same
+    time, each creates and holds its own lock, and both continue: the lock guards nothing.
     """
 
     info = RuleInfo(
         code="FT526",
         name="lazy-lock-creation",
-        summary="A lock is created when it is first needed, so two threads can each have their own lock.",
+        summary="A lock is created on first use, so two threads can each create and hold their own lock.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Create the lock where its owner is created: in __init__, or at module level; for many keys, use "
-            "d.setdefault(key, Lock())."
+            "Create the lock in `__init__` or at module level. For one lock for each key, use `d.setdefault(key, "
+            "Lock())`."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
@@ -145,16 +143,17 @@ _locks = defaultdict(threading.Lock)
             if not isinstance(made, ast.expr) or kind_of(made) is not Kind.LOCK or module.locked(last):
                 continue
             if getattr(lazy.function, "name", "") not in ("__init__", "__new__"):
-                yield self._late(module, lazy.test, f"{lazy.key} is made on first use")
+                yield self._late(module, lazy.test, f"`{lazy.key}` is created on first use")
         for function in module.tree.functions():
             if _is_memoised(function) and _returns_lock(function):
                 first = next(iter(function.decorator_list), function)
-                yield self._late(module, first, f"{function.name} makes a lock on first use")
+                yield self._late(module, first, f"`{function.name}` creates a lock on first use")
         for statement in module.tree.all(ast.With):
             for item in statement.items:
                 if _is_lock_made_here(item.context_expr):
                     yield self.finding(
-                        "no other thread can hold a lock that is made here", location=module.place(item.context_expr)
+                        "this lock guards nothing, because each call creates a new one",
+                        location=module.place(item.context_expr),
                     )
         for call in module.tree.all(ast.Call):
             match call:
@@ -162,15 +161,15 @@ _locks = defaultdict(threading.Lock)
                     factory
                 ):
                     if _is_shared(module, call):
-                        yield self._late(module, call, "a defaultdict makes the lock on first use")
+                        yield self._late(module, call, "the `defaultdict` creates a lock on first use")
                 case _:
                     pass
         for test in module.tree.all(ast.If):
             if module.in_function(test) is not None and not module.locked(test) and _stores_lock(test):
-                yield self._late(module, test, "the lock of a key is made after a test")
+                yield self._late(module, test, "the lock for a key is created after a test")
 
     def _late(self, module: PythonModule, node: ast.AST, what: str) -> Finding:
-        return self.finding(f"{what}: two threads that arrive first hold different locks", location=module.place(node))
+        return self.finding(f"{what}: two threads can hold different locks", location=module.place(node))
 
 
 def _is_lock_made_here(manager: ast.expr) -> bool:

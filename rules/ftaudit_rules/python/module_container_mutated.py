@@ -18,12 +18,11 @@ class ModuleContainerMutated(PythonRule):
     """Functions change a module-level container without a lock.
 
     Single changes of a dict, list or set are atomic, but all threads see them: options that one thread sets apply to
-    the others, a cache is cleared while another thread reads it, and other threads see `update()` with several keys
-    half done.
+    all others, a cache is cleared while another thread reads it, and other threads can see an `update()` half done.
 
-    Most such containers are registries that are filled at import, so without a sign of run-time use (the code empties
-    or updates the container as a whole, or its name says options or state) the finding is a note, shown with
-    `--pedantic`.
+    Most such containers are registries that are filled at import, so the rule reports them only with `--pedantic`,
+    unless there is a sign of use at run time: the code clears or updates the container as a whole, or its name suggests
+    options or state.
     """
 
     info = RuleInfo(
@@ -33,7 +32,7 @@ class ModuleContainerMutated(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Keep it in a ContextVar, pass it as an argument, or guard readers and writers with one lock.",
+        remedy="Keep the value in a `ContextVar`, pass it as an argument, or guard all reads and writes with one lock.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     signals = Signal.MODULE_STATE
@@ -100,7 +99,7 @@ def add(name, value):
                 continue
             seen.add(once)
             yield self.finding(
-                f"{shared.name} belongs to the module and is changed here, for every thread",
+                f"`{shared.name}` is changed here for all threads, because it belongs to the module",
                 location=module.place(change.node),
                 severity=None if _at_run_time(module, change) else Severity.PEDANTIC,
             )

@@ -14,23 +14,23 @@ from ftaudit.source.python.tree import dotted, targets_of
 
 
 class ProcessGlobalState(PythonRule):
-    """A function changes something that belongs to the whole process: the working directory, the environment, the
-    locale, `sys.stdout`, the recursion limit, the random seed.
+    """A function changes state that belongs to the whole process: the working directory, the environment, the locale,
+    `sys.stdout`, the recursion limit, the random seed.
 
-    Every thread sees the change. Restoring the old value afterwards makes it worse, because two threads interleave:
-    the second thread saves the value that the first one set, and restores that value for good.
+    Every thread sees the change. Restoring the old value afterwards makes it worse if two threads interleave: the
+    second thread saves the value that the first one set, and restores that value last.
     """
 
     info = RuleInfo(
         code="FT513",
         name="process-global-state",
-        summary="A library function changes something that belongs to the whole process.",
+        summary="A function changes state that belongs to the whole process.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Pass the value as an argument (cwd=, env=, file=, a separate random.Random), use a ContextVar, or make "
-            "the change in the program, not in a library."
+            "Pass the value as an argument (`cwd=`, `env=`, `file=`, a separate `random.Random`), use a `ContextVar`, "
+            "or make the change once when the program starts."
         ),
         links=("https://py-free-threading.github.io/porting/",),
     )
@@ -164,7 +164,7 @@ def capture(f):
                 continue
             seen.add(once)
             yield self.finding(
-                f"{what} belongs to the whole process and is changed here",
+                f"this changes `{what}`, which belongs to the whole process",
                 location=module.place(node),
                 severity=Severity.PEDANTIC if _CONFIGURES.match(what) else None,
             )

@@ -15,21 +15,21 @@ from ftaudit.source.python.tree import last_name
 class RefcountTestPython(PythonRule):
     """`sys.getrefcount()` is not exact without the GIL, and another thread can take a reference after the test.
 
-    A free-threaded build splits the count between the thread that created the object and all others, defers some
-    counts until the garbage collector runs, and makes some objects immortal. From Python 3.14 on, local variables
-    often do not count at all, in every build. A test such as `sys.getrefcount(x) == 2` then gives another answer.
+    A free-threaded build splits the count between the thread that created the object and all others, defers some counts
+    until the garbage collector runs, and makes some objects immortal. From Python 3.14 on, local variables often do not
+    count at all, in every build. A test such as `sys.getrefcount(x) == 2` then has a different result.
     """
 
     info = RuleInfo(
         code="FT550",
         name="refcount-test-python",
-        summary="Python code compares the result of sys.getrefcount(), which is not exact without the GIL.",
+        summary="Python code compares the result of `sys.getrefcount()`, which is not exact without the GIL.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Record ownership in a flag or a count of your own under a lock, or use weakref.finalize() to learn that "
-            "an object is gone."
+            "Track ownership with your own flag or count under a lock, or use `weakref.finalize()` to find out that an "
+            "object is gone."
         ),
         links=("https://docs.python.org/3.14/library/sys.html#sys.getrefcount",),
     )
@@ -58,8 +58,8 @@ class RefcountTestPython(PythonRule):
             for side in (test.left, *test.comparators):
                 if isinstance(side, ast.Call) and last_name(side.func) == "getrefcount" and side.args:
                     yield self.finding(
-                        f"the reference count of {ast.unparse(side.args[0])} is not exact without the GIL, and another "
-                        "thread can change it after the test",
+                        f"the reference count of `{ast.unparse(side.args[0])}` is not exact without the GIL, and "
+                        "another thread can change it after the test",
                         location=module.place(test),
                     )
                     break

@@ -15,19 +15,19 @@ from ftaudit.source.python.restore import save_and_restore
 class SaveRestoreGlobal(PythonRule):
     """Shared state (a global, an attribute of a module or class) is saved, changed temporarily and restored.
 
-    During the change, every thread sees it. If two threads do this at the same time, the second thread saves the
-    value that the first one set; the first thread restores the old value, then the second thread restores the value
+    Every thread sees the temporary value. If two threads do this at the same time, the second thread saves the value
+    that the first one set. The first thread restores the old value, then the second thread restores the temporary value
     of the first, and that value remains.
     """
 
     info = RuleInfo(
         code="FT527",
         name="save-restore-global",
-        summary="Shared state is saved, changed and restored, and two threads can interleave.",
+        summary="Shared state is changed temporarily and restored, which fails if two threads interleave.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Keep the value in a ContextVar and reset it with its token, or pass it as an argument.",
+        remedy="Keep the value in a `ContextVar` and reset it with its token, or pass it as an argument.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     words = (
@@ -227,6 +227,6 @@ def quiet(f):
         for change, name in save_and_restore(module):
             if not module.locked(change):
                 yield self.finding(
-                    f"{name} is changed temporarily and restored: two threads that do this can leave the wrong value",
+                    f"`{name}` is changed temporarily and restored: if two threads interleave, the wrong value remains",
                     location=module.place(change),
                 )

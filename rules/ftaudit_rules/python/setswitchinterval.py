@@ -13,17 +13,17 @@ from ftaudit.source.python.tree import dotted
 
 
 class Setswitchinterval(PythonRule):
-    """`sys.setswitchinterval` sets how long a thread may keep the GIL. Without the GIL, threads do not take turns:
-    threads run at the same time. Code that sets a long interval to avoid interruption is no longer protected."""
+    """`sys.setswitchinterval` sets how long a thread may keep the GIL. Without the GIL, threads do not take turns: they
+    run at the same time. A long interval no longer protects code from interruption."""
 
     info = RuleInfo(
         code="FT517",
         name="setswitchinterval",
-        summary="The code sets the switch interval of threads, which has no effect without the GIL.",
+        summary="The code sets the thread switch interval, which has no effect without the GIL.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Take a lock around the code that must not be interrupted.",
+        remedy="Hold a lock around the code that must not be interrupted.",
         links=("https://docs.python.org/3.14/library/sys.html#sys.setswitchinterval",),
     )
     words = (
@@ -70,7 +70,9 @@ def serve(items):
                 case _:
                     severity = Severity.INFO
             yield self.finding(
-                "the switch interval has no effect without the GIL", location=module.place(call), severity=severity
+                "the thread switch interval has no effect without the GIL",
+                location=module.place(call),
+                severity=severity,
             )
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:

@@ -13,13 +13,13 @@ from ftaudit.source.python.kinds import Kind
 
 
 class SharedFileObject(PythonRule):
-    """Functions use a file object that a module or class opened. Text files are not thread-safe: their buffers and
-    positions get mixed up."""
+    """Functions use a file object that belongs to a module or class. Text files are not thread-safe: threads mix up
+    their buffers and positions."""
 
     info = RuleInfo(
         code="FT514",
         name="shared-file-object",
-        summary="Functions use a file object of a module or class.",
+        summary="Functions use a file object of a module or class, which all threads share.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
@@ -54,6 +54,6 @@ def write(line):
                 case ast.Attribute(value=value) if module.in_function(call) is not None:
                     shared = module.shared(value)
                     if shared is not None and shared.kind is Kind.FILE and not module.locked(call):
-                        yield self.finding(f"all threads share the file {shared.name}", location=module.place(call))
+                        yield self.finding(f"all threads share the file `{shared.name}`", location=module.place(call))
                 case _:
                     pass

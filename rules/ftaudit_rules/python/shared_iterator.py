@@ -15,11 +15,9 @@ from ftaudit.source.python.tree import dotted
 
 
 class SharedIterator(PythonRule):
-    """Functions advance a module-level or class-level iterator.
-
-    Iterators are not safe to share: two threads that advance the same iterator can get the same item or lose one, and
-    a generator that runs in one thread raises `ValueError: generator already executing` in the other. The exception
-    is `itertools.count()`, which CPython tests for thread safety.
+    """Functions advance a module-level or class-level iterator. Iterators are not safe to share: two threads that
+    advance the same iterator can get the same item or skip one, and a generator that runs in one thread raises
+    `ValueError: generator already executing` in the other. The exception is `itertools.count()`, which is thread-safe.
     """
 
     info = RuleInfo(
@@ -29,7 +27,7 @@ class SharedIterator(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Hold a lock around next(), or give each thread its own iterator.",
+        remedy="Hold a lock around `next()`, or give each thread its own iterator.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = (
@@ -89,7 +87,7 @@ class Names:
                 continue
             if is_shared_iterator(module, value) and not module.locked(node):
                 yield self.finding(
-                    f"{dotted(value)} is an iterator that all threads share: items are returned twice or lost",
+                    f"all threads share the iterator `{dotted(value)}`: items can be returned twice or skipped",
                     location=module.place(node),
                 )
 

@@ -14,18 +14,20 @@ from ftaudit.source.python.tree import inside, last_name
 
 
 class ThreadInheritContext(PythonRule):
-    """In a free-threaded build a new thread starts with a copy of its parent's context; in other builds it starts
-    with an empty context. Code that catches LookupError of a ContextVar to detect that it runs in a new thread no
-    longer works."""
+    """In a free-threaded build a new thread starts with a copy of its parent's context; in other builds it starts with
+    an empty context. Code that catches the `LookupError` of a `ContextVar` to detect a new thread no longer works."""
 
     info = RuleInfo(
         code="FT532",
         name="thread-inherit-context",
-        summary="Code reads a context variable without a default and expects that a new thread has an empty context.",
+        summary=(
+            "Code expects a `LookupError` from a context variable in a new thread, which inherits the value in a "
+            "free-threaded build."
+        ),
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy=("Start the thread with an explicit context: threading.Thread(..., context=contextvars.Context())."),
+        remedy=("Start the thread with an explicit context: `threading.Thread(..., context=contextvars.Context())`."),
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
         default=False,
     )
@@ -64,7 +66,10 @@ def current():
                     case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[]):
                         if module.module_kinds.get(name) is Kind.CONTEXT_VAR:
                             yield self.finding(
-                                f"in a free-threaded build, new threads have {name} too",
+                                (
+                                    f"new threads inherit the value of `{name}` in a free-threaded build: "
+                                    "`LookupError` does not show a new thread"
+                                ),
                                 location=module.place(attempt),
                             )
                     case _:

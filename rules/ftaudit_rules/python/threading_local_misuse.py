@@ -14,23 +14,22 @@ from ftaudit.source.python.tree import inside, last_name, targets_of
 
 
 class ThreadingLocalMisuse(PythonRule):
-    """An attribute of a module-level `threading.local()` is assigned at module level and read in functions.
-
-    Only the thread that imports the module gets the value; every other thread gets an AttributeError. A subclass of
-    `threading.local` with an `__init__` gives each thread its value. A `threading.local()` that a function creates
-    for one call is not shared.
+    """An attribute of a module-level `threading.local()` is assigned at module level and read in functions. Only the
+    thread that imports the module gets the value; every other thread gets an `AttributeError`. A subclass of
+    `threading.local` with an `__init__` sets the value in each thread. A `threading.local()` that a function creates
+    for one call has no use, because no other code can reach it.
     """
 
     info = RuleInfo(
         code="FT515",
         name="threading-local-misuse",
-        summary="An attribute of a threading.local is set once at import, so only the importing thread has it.",
+        summary="An attribute of a `threading.local` is set only at import, so only the importing thread has it.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Subclass threading.local and set the attribute in its __init__, or read it with getattr(local, "
-            "name, default)."
+            "Subclass `threading.local` and set the attribute in its `__init__`, or read it with `getattr(local, name, "
+            "default)`."
         ),
         links=("https://docs.python.org/3.14/library/threading.html#thread-local-data",),
     )
@@ -107,7 +106,7 @@ def work(x):
         for statement, name, attribute in _set_at_import(module):
             if _read_unprepared(module, name, attribute):
                 yield self.finding(
-                    f"{name}.{attribute} is set in the importing thread only: other threads get AttributeError",
+                    f"`{name}.{attribute}` is set only in the importing thread: other threads get `AttributeError`",
                     location=module.place(statement),
                 )
         for assignment in module.tree.all(ast.Assign):
@@ -116,7 +115,7 @@ def work(x):
                 continue
             if all(isinstance(target, ast.Name) for target in assignment.targets) and not _escapes(module, assignment):
                 yield self.finding(
-                    "a threading.local() that is made for each call is never shared",
+                    "this `threading.local()` has no use, because each call creates a new one",
                     location=module.place(assignment),
                     severity=Severity.WARNING,
                 )

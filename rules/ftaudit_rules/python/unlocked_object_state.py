@@ -16,16 +16,16 @@ from ftaudit.source.shared_state import AccessKind
 
 
 class UnlockedObjectState(PythonRule):
-    """An object that several threads use keeps state that one method uses under a lock and another method without it.
+    """One method uses the state of a shared object under a lock, and another method uses it without the lock.
 
-    A lock excludes only the code that takes it. If one method changes an attribute under the object's lock, and
-    another method changes it, iterates over it, tests it and acts on the result, or adds to it without the lock, the
-    lock guards nothing: an update is lost, a loop ends with RuntimeError, or a key that existed a moment ago is gone.
+    A lock excludes only code that takes the same lock. If one method changes an attribute under the object's lock, and
+    another method changes it, iterates over it, or tests it and acts on the result without the lock, the lock guards
+    nothing: an update is lost, a loop fails with `RuntimeError`, or a key that existed a moment ago is gone.
 
-    An object counts as shared if its class owns a lock, starts threads or passes its methods to them, or is a thread,
-    or if the module keeps the only object of the class at module level. The rule follows calls of the object's own
-    methods: a helper is safe if every caller holds the lock. A plain read of a single value gets the old or the new
-    value, and the rule does not report it.
+    An object counts as shared if its class owns a lock, starts threads, passes its methods to threads, or is a thread,
+    or if the only object of the class is a module-level variable. The rule follows calls of the object's own methods: a
+    helper is safe if every caller holds the lock. The rule does not report plain reads of a single value, which get the
+    old or the new value.
     """
 
     info = RuleInfo(
@@ -35,10 +35,7 @@ class UnlockedObjectState(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=(
-            "Take the same lock around every place that the finding names, and hold it over all steps that belong "
-            "together."
-        ),
+        remedy=("Hold the same lock at every place that the finding lists, and over all steps that belong together."),
         links=(
             "https://docs.python.org/3.14/library/threadsafety.html",
             "https://py-free-threading.github.io/porting/",

@@ -12,17 +12,20 @@ from ftaudit.source.python import PythonModule
 
 
 class UnsafeTestFixture(PythonRule):
-    """A test uses `monkeypatch`, `capsys`, `capfd` or `recwarn`. They change the whole process, so the test cannot
-    run in several threads at the same time. pytest-run-parallel runs tests that way to find races."""
+    """A test uses `monkeypatch`, `capsys`, `capfd` or `recwarn`. These fixtures change the whole process, so the test
+    cannot run in several threads at the same time, as with pytest-run-parallel."""
 
     info = RuleInfo(
         code="FT531",
         name="unsafe-test-fixture",
-        summary="A test uses a fixture that changes the process, so the test cannot run in several threads at once.",
+        summary=(
+            "A test uses a fixture that changes the whole process, so it cannot run in several threads at the same "
+            "time."
+        ),
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Mark the test with @pytest.mark.thread_unsafe, or write it without the fixture.",
+        remedy="Mark the test with `@pytest.mark.thread_unsafe`, or write it without the fixture.",
         links=("https://py-free-threading.github.io/testing/",),
         default=False,
     )
@@ -52,7 +55,10 @@ def test_env(monkeypatch):
             used = {argument.arg for argument in function.args.args} & _FIXTURES
             if used and not any("thread_unsafe" in ast.unparse(decorator) for decorator in function.decorator_list):
                 yield self.finding(
-                    f"{function.name} uses {', '.join(sorted(used))}, which changes the whole process",
+                    (
+                        f"`{function.name}` uses {', '.join(f'`{name}`' for name in sorted(used))}, which changes the "
+                        "whole process"
+                    ),
                     location=module.location(function.lineno, function.col_offset + 1),
                 )
 

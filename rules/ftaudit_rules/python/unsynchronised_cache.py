@@ -18,9 +18,9 @@ _DECORATORS = frozenset({"cached", "cachedmethod"})
 class UnsynchronisedCache(PythonRule):
     """A cache of cachetools or a similar library is used without a lock.
 
-    These caches keep an order or expiry times in addition to the entries, in Python code, and change them on every
-    look-up. Their documentation says that they are not thread-safe: two threads that only read can raise KeyError in
-    `__getitem__` or `popitem`, or leave the size permanently wrong. A plain dict does not have this problem.
+    Every look-up changes the order or the expiry times of the entries, in Python code. The documentation of these
+    caches says that they are not thread-safe: two threads that only read can raise `KeyError` in `__getitem__` or
+    `popitem`, or leave the size permanently wrong. A plain dict does not have this problem.
     """
 
     info = RuleInfo(
@@ -30,7 +30,7 @@ class UnsynchronisedCache(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Hold a lock over every use of the cache, or pass a lock: cached(…, lock=threading.Lock()).",
+        remedy="Hold a lock around every use of the cache, or pass a lock: `cached(…, lock=threading.Lock())`.",
         links=("https://cachetools.readthedocs.io/en/stable/",),
     )
     words = ("Cache(", "LRU(", "cached(", "cachedmethod(")
@@ -120,7 +120,7 @@ def load(k):
             for decorator in function.decorator_list:
                 if isinstance(decorator, ast.Call) and not module.is_script and _has_no_lock(module, decorator):
                     yield self.finding(
-                        f"{last_name(decorator.func)}() has no lock argument: every look-up changes its cache",
+                        f"`{last_name(decorator.func)}()` has no `lock` argument, but every look-up changes its cache",
                         location=module.place(decorator),
                     )
 
@@ -138,7 +138,7 @@ def load(k):
                 continue
             seen.add(name)
             yield self.finding(
-                f"{dotted(node)} is used here without a lock: a look-up changes the cache",
+                f"`{dotted(node)}` is used here without a lock, but every look-up changes the cache",
                 location=module.place(node),
             )
 

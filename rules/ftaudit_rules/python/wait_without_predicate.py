@@ -16,18 +16,18 @@ class WaitWithoutPredicate(PythonRule):
     """The code calls `Condition.wait()` outside a loop that tests the condition.
 
     If the notification comes before the wait, it is lost, and the thread waits forever. If it comes later, it may be
-    meant for another thread, or another thread may act on it first. Only a test that is repeated with the lock held
-    shows whether the wait is over.
+    meant for another thread, or another thread may act on it first. Only a test under the lock, repeated after each
+    wait, shows whether the condition is true.
     """
 
     info = RuleInfo(
         code="FT536",
         name="wait-without-predicate",
-        summary="Condition.wait() is not in a loop that tests the condition.",
+        summary="`Condition.wait()` is not in a loop that tests the condition.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Call wait_for(predicate), or wait in a while loop that tests the predicate.",
+        remedy="Call `wait_for(predicate)`, or wait in a `while` loop that tests the condition.",
         links=("https://docs.python.org/3.14/library/threading.html#condition-objects",),
     )
     words = ("Condition(",)
@@ -100,7 +100,7 @@ def join():
                 case ast.Attribute(value=owner, attr="wait") if dotted(owner) in conditions and dotted(owner):
                     if module.in_function(call) is not None and not _is_looped(module, call):
                         yield self.finding(
-                            f"{dotted(owner)}.wait() is not in a loop that tests its condition",
+                            f"`{dotted(owner)}.wait()` is not in a loop that tests the condition",
                             location=module.place(call),
                         )
                 case _:

@@ -31,21 +31,19 @@ _PRIVATE: Final = frozenset(
 
 
 class PyclassMutMethod(RustRule):
-    """PyO3 checks borrows at run time: while one thread is in a `&mut self` method, any other thread gets `Already
-    borrowed`.
-
-    The GIL hid that, because only one thread ran at a time. Nothing is corrupted, but programs get exceptions that
-    never occurred before.
+    """PyO3 checks borrows at run time: while one thread is in a `&mut self` method, a call from any other thread raises
+    `Already borrowed`. Under the GIL this did not happen, because only one thread ran at a time. Memory is not
+    corrupted, but programs get exceptions that never occurred before.
     """
 
     info = RuleInfo(
         code="FT432",
         name="pyclass-mut-method",
-        summary="A method with &mut self raises `Already borrowed` when two threads call it at once.",
+        summary="A method with `&mut self` raises `Already borrowed` if two threads use the object at the same time.",
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Make the class frozen, and keep the fields that change in a Mutex or in atomics.",
+        remedy="Make the class `frozen`, and keep the fields that change in a `Mutex` or in atomics.",
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
 
@@ -88,13 +86,13 @@ class PyclassMutMethod(RustRule):
             )
             alone = len(borrowing) == 1 or _OF_ONE.search(owner) is not None
             yield self.finding(
-                f"{listed} of {owner} borrow the object mutably: a second thread that calls any of its methods "
-                "meanwhile gets an exception.",
+                f"{listed} of `{owner}` borrows the object mutably: meanwhile a call from another thread raises an "
+                "exception",
                 location=unit.at(exclusive[0].start_byte),
                 severity=Severity.PEDANTIC if alone else None,
                 interleaving=(
-                    f"Thread 1 is in {names[0]}.",
-                    f"Thread 2 calls a method of the same {owner}: RuntimeError, already borrowed.",
+                    f"Thread 1 runs `{names[0]}`.",
+                    f"Thread 2 calls a method of the same `{owner}`, which raises `RuntimeError: Already borrowed`.",
                 ),
             )
 

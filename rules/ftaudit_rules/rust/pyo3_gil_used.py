@@ -25,23 +25,22 @@ _ARGUMENT: Final = re.compile(r"\bgil_used=(true|false)\b")
 
 
 class Pyo3GilUsed(RustRule):
-    """From PyO3 0.23 to 0.27 a module uses the GIL unless it declares `gil_used = false`; from 0.28 on the default is
-    reversed.
-
-    A module that uses the GIL turns it on for the whole process when it is imported. The default depends on the PyO3
-    version in `Cargo.lock`, or on the requirement in `Cargo.toml` if no version is locked.
+    """From PyO3 0.23 to 0.27 a module uses the GIL unless it declares `gil_used = false`. From 0.28 on the default is
+    the opposite. Importing a module that uses the GIL turns the GIL on for the whole process. The rule takes the PyO3
+    version from `Cargo.lock`, or from the requirement in `Cargo.toml` if no version is locked.
     """
 
     info = RuleInfo(
         code="FT430",
         name="pyo3-gil-used",
-        summary="A PyO3 module uses the GIL: importing it turns the GIL back on.",
+        summary="A PyO3 module uses the GIL, so importing it turns the GIL back on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the crate is safe without the GIL, write #[pymodule(gil_used = false)], or use "
-        "PyO3 0.28 or later.",
+        remedy=(
+            "Once the crate is safe without the GIL, write `#[pymodule(gil_used = false)]`, or use PyO3 0.28 or later."
+        ),
         links=("https://pyo3.rs/latest/free-threading.html",),
         declares=GilDeclaration.UNDECLARED,
     )
@@ -112,21 +111,21 @@ class Pyo3GilUsed(RustRule):
             where = unit.at(attribute.node.start_byte)
             if said is not None and said[1] == "true":
                 yield self.finding(
-                    "The module says gil_used = true: its author says that it is not safe without the GIL.",
+                    "the module declares `gil_used = true`: importing it turns the GIL back on",
                     location=where,
-                    remedy="Make the crate safe without the GIL, then drop the argument.",
+                    remedy="Make the crate safe without the GIL, then remove the argument.",
                     declares=GilDeclaration.USED,
                 )
             elif said is None and version is not None and _KNOWS <= version < _DEFAULT_FLIPPED:
                 yield self.finding(
-                    f"With PyO3 {version} a module uses the GIL unless it says otherwise, and this one does not.",
+                    f"the module does not declare `gil_used = false`, which PyO3 {version} needs to leave the GIL off",
                     location=where,
                 )
             elif version is not None and version >= _NEEDS_314 and unit.target.version < (3, 14):
                 yield self.finding(
-                    f"PyO3 {version} does not build for {unit.target.name}: free-threaded builds count from 3.14 on.",
+                    f"PyO3 {version} does not support {unit.target.name}: its oldest free-threaded version is 3.14",
                     location=where,
-                    remedy="Use PyO3 0.28 for this target, or drop the target.",
+                    remedy="Use PyO3 0.28 for this target, or stop supporting the target.",
                     declares=GilDeclaration.UNDETERMINED,
                 )
 

@@ -12,24 +12,26 @@ from ftaudit.source.rust import RustUnit, find_silent_inits, find_used_slots
 
 
 class RawFfiModGil(RustRule):
-    """A module that defines itself through the C API needs the `Py_mod_gil` slot, or importing it turns the GIL on.
-
-    That is the same in Rust and in C: if a crate fills a `PyModuleDef` itself, no tool adds the declaration. The
-    fault is the same as in missing-mod-gil and mod-gil-used, so the findings have those names and codes; this rule
-    looks for it in Rust.
+    """If a crate fills a `PyModuleDef` itself, no tool adds the `Py_mod_gil` slot, and importing the module turns the
+    GIL on. The problem is the same as in C, so the findings have the names and codes of the rules for C,
+    `missing-mod-gil` and `mod-gil-used`.
     """
 
     info = RuleInfo(
         code="FT433",
         name="raw-ffi-mod-gil",
-        summary="A Rust module on the raw C API does not declare Py_MOD_GIL_NOT_USED, so importing it "
-        "turns the GIL on.",
+        summary=(
+            "A Rust module that uses the C API directly does not declare `Py_MOD_GIL_NOT_USED`, so importing it turns "
+            "the GIL on."
+        ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the module is safe without the GIL, add the slot {Py_mod_gil, Py_MOD_GIL_NOT_USED} for "
-        "Python 3.13 and later.",
+        remedy=(
+            "Once the module is safe without the GIL, add the slot `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` for Python 3.13 "
+            "and later."
+        ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#module-initialization",),
         declares=GilDeclaration.UNDECLARED,
         speaks_as=("FT301", "FT302"),
@@ -59,14 +61,14 @@ class RawFfiModGil(RustRule):
         """Yield each init function without a declaration, and each slot that declares the GIL used."""
         for slot in find_used_slots(unit):
             found = self.finding(
-                "The module declares Py_MOD_GIL_USED: its author says that it is not safe without the GIL.",
+                "the module declares `Py_MOD_GIL_USED`: importing it turns the GIL back on",
                 location=unit.at(slot.offset),
                 declares=GilDeclaration.USED,
             )
             yield replace(found, rule="mod-gil-used", code="FT302")
         for init in find_silent_inits(unit):
             found = self.finding(
-                f"{init.name} creates a module that declares nothing about the GIL: importing it turns the GIL on.",
+                f"`{init.name}` creates a module without a `Py_mod_gil` slot: importing it turns the GIL back on",
                 location=unit.at(init.offset),
             )
             yield replace(found, rule="missing-mod-gil", code="FT301")

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _BORROWED: Final = {
-    "PyList_GET_ITEM": "PyList_GetItemRef",
-    "PyList_GetItem": "PyList_GetItemRef",
-    "PyDict_GetItem": "PyDict_GetItemRef",
-    "PyDict_GetItemWithError": "PyDict_GetItemRef",
-    "PyDict_GetItemString": "PyDict_GetItemStringRef",
-    "PyDict_SetDefault": "PyDict_SetDefaultRef",
-    "PyDict_Next": "a critical section on the dictionary",
-    "_PyDict_Next": "a critical section on the dictionary",
-    "PySequence_Fast_GET_ITEM": "PySequence_GetItem",
-    "PySequence_Fast_ITEMS": "a critical section on the list",
-    "PyWeakref_GetObject": "PyWeakref_GetRef",
-    "PyImport_AddModule": "PyImport_AddModuleRef",
+    "PyList_GET_ITEM": "Use `PyList_GetItemRef`.",
+    "PyList_GetItem": "Use `PyList_GetItemRef`.",
+    "PyDict_GetItem": "Use `PyDict_GetItemRef`.",
+    "PyDict_GetItemWithError": "Use `PyDict_GetItemRef`.",
+    "PyDict_GetItemString": "Use `PyDict_GetItemStringRef`.",
+    "PyDict_SetDefault": "Use `PyDict_SetDefaultRef`.",
+    "PyDict_Next": "Hold a critical section on the dictionary.",
+    "_PyDict_Next": "Hold a critical section on the dictionary.",
+    "PySequence_Fast_GET_ITEM": "Use `PySequence_GetItem`.",
+    "PySequence_Fast_ITEMS": "Hold a critical section on the list.",
+    "PyWeakref_GetObject": "Use `PyWeakref_GetRef`.",
+    "PyImport_AddModule": "Use `PyImport_AddModuleRef`.",
 }
 _CALL: Final = re.compile(
     r"\b(?:ffi\s*::\s*)?(" + "|".join(_BORROWED) + r"|PyByteArray_AS_STRING|PyByteArray_AsString)\s*\("
@@ -49,23 +49,25 @@ _GUARD: Final = re.compile(r"critical_section|CriticalSection", re.IGNORECASE)
 
 
 class RustBorrowedFfi(RustRule):
-    """Raw C API calls in Rust return borrowed references and pointers into objects that other threads can change.
-
-    `PyList_GET_ITEM`, `PyDict_GetItem` and similar calls do not return an owned reference: another thread that
-    replaces the item frees the object before the `Py_INCREF`. `PyDict_Next` walks a table that another thread may
-    resize. The bytes of a bytearray move when it grows, so a slice of them is valid only while nothing else runs. The
-    compiler does not detect any of this.
+    """Raw C API calls in Rust return borrowed references, and pointers into objects that other threads can change.
+    `PyList_GET_ITEM`, `PyDict_GetItem` and similar calls do not return an owned reference: another thread can replace
+    the item and free the object before the `Py_INCREF`. `PyDict_Next` walks a table that another thread can resize. The
+    bytes of a bytearray move when it grows, so a slice is valid only while no other code runs. The compiler does not
+    detect any of this.
     """
 
     info = RuleInfo(
         code="FT435",
         name="rust-borrowed-ffi",
-        summary="A borrowed reference, or the memory of a bytearray, is used while another thread may free it.",
+        summary="A borrowed reference, or the memory of a bytearray, is used while another thread can free it.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use the call that returns a new reference (PyList_GetItemRef, PyDict_GetItemRef), copy the bytes "
-        "(to_vec), or hold a critical section on the object: pyo3::sync::critical_section::with_critical_section.",
+        remedy=(
+            "Use the call that returns a new reference (`PyList_GetItemRef`, `PyDict_GetItemRef`), copy the bytes "
+            "(`to_vec`), or hold a critical section on the object: "
+            "`pyo3::sync::critical_section::with_critical_section`."
+        ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html#borrowed-references",
             "https://pyo3.rs/latest/free-threading.html",
@@ -174,47 +176,44 @@ def _faults(unit: RustUnit, function: Node, text: str) -> Iterator[tuple[int, st
             continue
         seen.add(name)
         what = "memory that moves when the bytearray grows" if name not in _BORROWED else "a borrowed reference"
-        instead = _BORROWED.get(name, "a copy of the bytes")
         yield (
             found.start(),
-            f"{name} returns {what}: another thread can free it before it is used. Use {instead}.",
-            None,
+            f"`{name}` returns {what}: another thread can free it before the code uses it",
+            _BORROWED.get(name, "Copy the bytes."),
         )
     field = _FIELD.search(text)
     if field is not None:
         yield (
             field.start(),
-            f"`{field[1]}` is read from the object itself, without the lock that CPython holds when it writes it.",
-            "Call the C API function that returns it: PyDict_Size, PyList_Size.",
+            f"`{field[1]}` is read directly, without the lock that CPython holds when it writes the field",
+            "Call the C API function that returns the value, such as `PyDict_Size` or `PyList_Size`.",
         )
     above = _impl_head(unit, function)
     unchecked = _UNCHECKED.search(text)
     if unchecked is not None and _is_list(unit, unchecked[1], above):
         yield (
             unchecked.start(),
-            "get_item_unchecked reads the list's memory: another thread can make the list shorter meanwhile. Use "
-            "get_item.",
-            None,
+            "`get_item_unchecked` reads the list's memory, but another thread can make the list shorter",
+            "Use `get_item`.",
         )
     if "PyByteArray" in text or "PyByteArray" in above:
         for found in _SAFE.finditer(text):
             if "unsafe" in text[max(0, found.start() - 200) : found.start()]:
-                yield found.start(), "The bytes of a bytearray move when another thread makes it grow.", None
+                yield found.start(), "the bytes of a bytearray move when another thread resizes it", None
                 break
     slice_ = _SLICE.search(text)
     if slice_ is not None and ("Py_buffer" in unit.text or "PyBuffer" in unit.text):
         yield (
             slice_.start(),
-            "The memory of a buffer belongs to another object too: a thread can write it meanwhile.",
-            "Copy the bytes, or document that no thread may write the object during the call.",
+            "the memory of this buffer belongs to another object, to which another thread can write",
+            "Copy the bytes, or document that no thread may write to the object during the call.",
         )
     asked, stored = text.find("PyDict_Contains("), text.find("PyDict_SetItem(")
     if 0 <= asked < stored:
         yield (
             asked,
-            "The code looks up a key in a dictionary and then stores it: another thread can store it in between. Use "
-            "PyDict_SetDefaultRef.",
-            None,
+            "the key is looked up here and stored later: another thread can store it in between",
+            "Use `PyDict_SetDefaultRef`.",
         )
 
 

@@ -41,12 +41,10 @@ _CHANGES: Final = re.compile(
 
 
 class RustSplitDecision(RustRule):
-    """Code tests a value behind a lock, an atomic or a map, and changes it in a second call based on the result.
-
-    The guard of `self.x.lock().unwrap().is_none()` lives to the end of the condition. Another thread can take the
-    lock before the next `self.x.lock()`, and then both threads do the work that only one should do. The same applies
-    to `load` and `store` of an atomic, `read` and `write` of an RwLock, and `contains` and `set_item` of a
-    dictionary.
+    """Code tests a value behind a lock, an atomic or a map, and changes it in a second call based on the result. In `if
+    self.x.lock().unwrap().is_none()`, the guard lives only to the end of the condition. Another thread can take the
+    lock before the next `self.x.lock()`, and then both threads do the work. The same applies to `load` and `store` of
+    an atomic, `read` and `write` of an RwLock, and `contains` and `set_item` of a dictionary.
     """
 
     info = RuleInfo(
@@ -56,8 +54,10 @@ class RustSplitDecision(RustRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Keep one guard over both (let mut guard = …), or use one operation: get_or_insert_with, entry, "
-        "compare_exchange, OnceLock::get_or_init, PyDict_SetDefaultRef.",
+        remedy=(
+            "Keep one guard for both (`let mut guard = …`), or use a single operation: `get_or_insert_with`, `entry`, "
+            "`compare_exchange`, `OnceLock::get_or_init`, `PyDict_SetDefaultRef`."
+        ),
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
 
@@ -145,11 +145,14 @@ class RustSplitDecision(RustRule):
                     reported.add(owner)
                     line = unit.line_of(start.start_byte + len(text[: found.start()].encode()))
                     yield self.finding(
-                        f"{owner}.{question}() is tested here, but line {line} acts after the guard is dropped.",
+                        (
+                            f"`{owner}.{question}()` is tested here, but line {line} acts on the result after the "
+                            "guard is dropped"
+                        ),
                         location=unit.at(start.start_byte + len(text[:at].encode())),
                         interleaving=(
-                            f"Thread 1 calls {owner}.{question}() and drops the guard.",
-                            f"Thread 2 does the same; then both go on to line {line}.",
+                            f"Thread 1 calls `{owner}.{question}()` and drops the guard.",
+                            f"Thread 2 does the same. Then both run line {line}.",
                         ),
                     )
             if method in _ASKS and not _is_kept(text, found):

@@ -43,22 +43,22 @@ _MOST_SITES: Final = 40
 class RustUnsyncState(RustRule):
     """`unsafe` code in extensions often assumes that the GIL excludes other threads.
 
-    `static mut`, `unsafe impl Sync` and `UnsafeCell` are sound only if something else synchronises. The types that
-    rely on the GIL for that (`GILProtected`, `GILOnceCell`) are deprecated, and the former does not exist in
-    free-threaded builds. The rule reports an error if functions write a `static mut` after import, because two
-    threads that access it at the same time cause undefined behaviour.
+    `static mut`, `unsafe impl Sync` and `UnsafeCell` are sound only if something else synchronises the threads. The
+    types that rely on the GIL for that (`GILProtected`, `GILOnceCell`) are deprecated, and `GILProtected` does not
+    exist in free-threaded builds. The rule reports an error if functions write a `static mut` after import, because
+    simultaneous access from two threads is undefined behaviour.
     """
 
     info = RuleInfo(
         code="FT431",
         name="rust-unsync-state",
-        summary="Threads share Rust state without a lock, based on an unsafe promise or on the GIL.",
+        summary="Threads share Rust state without a lock and rely on the GIL or on an `unsafe` promise.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use OnceLock, PyOnceLock, Mutex or atomics, and remove the unsafe impl if the compiler can then verify "
-            "the type."
+            "Use `OnceLock`, `PyOnceLock`, `Mutex` or atomics, and remove the `unsafe impl` if the compiler then "
+            "accepts the type without it."
         ),
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
@@ -178,7 +178,7 @@ class RustUnsyncState(RustRule):
             text = unit.text_of(item)
             if _UNSENDABLE.match(text) and not unit.off_when_free_threaded(item):
                 yield self.finding(
-                    "An object of an unsendable class panics when a thread other than its maker touches it.",
+                    "an object of an `unsendable` class panics when a thread uses it that did not create it",
                     location=unit.at(item.start_byte),
                 )
         guarded = unit.context.of(Room.RUST, RustContext).guarded
@@ -199,16 +199,12 @@ class RustUnsyncState(RustRule):
                 case "macro_invocation":
                     macro = node.child_by_field_name("macro")
                     if unit.text_of(macro).endswith("thread_local") and _OBJECT.search(unit.text_of(node)):
-                        message = (
-                            "Each thread caches a Python object of its own here, and drops it when the thread ends."
-                        )
+                        message = "each thread caches its own Python object here, and drops it when the thread ends"
                         severity = Severity.INFO
                 case _:
                     function = unit.text_of(node.child_by_field_name("function"))
                     if function.rpartition("::")[2] in _ATTACHED and not _is_called_from_c(unit, node):
-                        message = (
-                            "This assumes, without proof, that the thread is attached; the GIL no longer guarantees it."
-                        )
+                        message = "this assumes that the thread is attached, which the GIL no longer guarantees"
             if message is not None and not _foreign(node) and not unit.off_when_free_threaded(node):
                 yield self.finding(message, location=unit.at(node.start_byte), severity=severity)
 
@@ -237,7 +233,7 @@ class RustUnsyncState(RustRule):
             shown = " ".join(_head_type(unit.text_of(first)).split())[:60]
             traits = " and ".join(dict.fromkeys(trait for _, trait in impls))
             yield self.finding(
-                f"The author promises that {shown} is {traits}. Check that this does not rely on the GIL.",
+                f"`unsafe impl` promises that `{shown}` is {traits}, which may rely on the GIL",
                 location=unit.at(first.start_byte),
                 sites=tuple(
                     Site(location=unit.at(at), access=kind.value, entry_point=name)
@@ -258,7 +254,7 @@ class RustUnsyncState(RustRule):
                 uses = re.finditer(rb"\b" + re.escape(field.encode()) + rb"\b(?!\s*:\s*\w)", unit.data)
                 places = [each.start_byte, *(use.start() for use in uses)][:_MOST_SITES]
                 yield self.finding(
-                    f"GILProtected lets the GIL guard `{owner}.{field}`; it does not exist on free-threaded builds.",
+                    f"`{owner}.{field}` is a `GILProtected`, which does not exist on free-threaded builds",
                     location=unit.at(each.start_byte),
                     sites=tuple(
                         Site(location=unit.at(at), access=AccessKind.READ.value, entry_point=owner) for at in places
@@ -274,10 +270,12 @@ class RustUnsyncState(RustRule):
             found = _EXCLUSIVE.search(text)
             if found is not None and re.search(rf"\b{found[1]}\s*:\s*\*mut\s", text.partition("{")[0]):
                 yield self.finding(
-                    f"C code can call this in two threads with the same `{found[1]}`, and `&mut` promises that only one"
-                    " has it.",
+                    f"C code can call this from two threads with the same `{found[1]}`, but `&mut` promises exclusive "
+                    "access",
                     location=unit.at(function.start_byte + len(text[: found.start()].encode())),
-                    remedy="Take a shared reference (`&*`), and keep what changes in a Mutex or in atomics.",
+                    remedy=(
+                        "Take a shared reference (`&*`), and keep the fields that change in a `Mutex` or in atomics."
+                    ),
                 )
 
     def _cells(self, unit: RustUnit) -> Iterator[Finding]:
@@ -301,9 +299,9 @@ class RustUnsyncState(RustRule):
                 places = [found.start() for found in reached.finditer(unit.data)][:_MOST_SITES]
                 if places:
                     yield self.finding(
-                        f"`{name}.{field}` is an UnsafeCell: nothing keeps two threads from changing it at once.",
+                        f"`{name}.{field}` is an `UnsafeCell`, which two threads can change at the same time",
                         location=unit.at(each.start_byte),
-                        remedy="Use an atomic, or a Mutex.",
+                        remedy="Use an atomic or a `Mutex`.",
                         sites=tuple(
                             Site(location=unit.at(at), access=AccessKind.WRITE.value, entry_point=name)
                             for at in (each.start_byte, *places)
@@ -416,11 +414,14 @@ def _foreign(node: Node) -> bool:
 def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None]:
     declared = text.partition("=")[0]
     if "mutable_specifier" in children:
-        return "All threads share a static mut without synchronisation.", None
+        return "all threads share this `static mut` without synchronisation", None
     if "GILProtected" in declared:
-        return "GILProtected lets the GIL guard the value; it does not exist on free-threaded builds.", None
+        return "`GILProtected` relies on the GIL, and does not exist on free-threaded builds", None
     if "GILOnceCell" in declared:
-        return "GILOnceCell may run its initialiser in several threads at once, and is deprecated.", Severity.INFO
+        return (
+            "`GILOnceCell` is deprecated, and may run its initialiser in several threads at the same time",
+            Severity.INFO,
+        )
     if "UnsafeCell" in declared or "SyncUnsafeCell" in declared:
-        return "A static cell without a lock is shared by all threads.", None
+        return "all threads share this static cell without a lock", None
     return None, None
