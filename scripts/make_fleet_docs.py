@@ -21,8 +21,9 @@ def render() -> str:
     """Return the page."""
     head = (
         "# Tables of a fleet's data set\n\n"
-        f"This is version {SCHEMA_VERSION} of the schema. Columns are added, and never renamed or redefined, within a "
-        "version.\nEvery row has a `target` (`3.14t`), which is the partition. Rows are sorted by their key.\n"
+        f"This is version {SCHEMA_VERSION} of the schema. New releases of ftaudit can add columns to this version, but "
+        "do not rename or\nredefine columns. Every row has a `target` (`3.14t`), which is the partition. Rows are "
+        "sorted by their key.\n"
     )
     return "\n".join((head, *map(_table, TABLES)))
 

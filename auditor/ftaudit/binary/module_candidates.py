@@ -1,7 +1,7 @@
 """Which members of a wheel are read to find extension modules: all candidates within the limits.
 
 In a local wheel every member is checked, whatever its name. In a wheel that is read in ranges, the names decide
-what is fetched (docs/binary.md, "What is read of a wheel").
+what is fetched (docs/binary.md, "Which files of a wheel ftaudit reads").
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ INTERRUPTED: Final = 130
 OURS: Final = frozenset({"ftaudit", "ftaudit_rules"})
 """The packages without which an installation is broken."""
 
-DESCRIPTION: Final = "Audit a Python stack for free-threaded CPython, from evidence."
+DESCRIPTION: Final = "Check whether Python packages are ready for free-threaded CPython."
 EPILOG: Final = """\
-exit codes: 0 nothing blocks · 1 something blocks · 2 usage or unreadable input
-3 nothing was found to block, but not everything could be checked
+exit codes: 0 nothing blocks · 1 something blocks
+2 usage error or unreadable input · 3 no blocker found, but not all was checked
 
 get started:
   ftaudit check                    audit the lock file or requirements file here

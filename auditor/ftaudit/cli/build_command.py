@@ -16,8 +16,8 @@ from ftaudit.report.formats import Format
 OFFERED: Final = (Format.TABLE, Format.JSON)
 BUILD_SECONDS: Final = 1200.0
 EPILOG: Final = """\
-exit codes: 0 all build and leave the GIL off · 1 one does not · 2 usage
-3 one could not be decided, or reached a limit
+exit codes: 0 all build and leave the GIL off · 1 one does not
+2 usage error · 3 one could not be checked, or reached a limit
 
 examples:
   ftaudit build lru-dict==1.3.0
@@ -32,7 +32,7 @@ def add_parsers(commands: Any) -> None:
         "build",
         help="build releases from source in the sandbox, and audit the wheels",
         description="Build source distributions for free-threaded CPython in the sandbox, without network, and audit "
-        "the wheels by all tiers.",
+        "the wheels with all tiers.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -50,7 +50,9 @@ def add_parsers(commands: Any) -> None:
 def add_build(parser: argparse.ArgumentParser) -> None:
     """Add `--build` and the limits of a build to a command that audits inputs."""
     checks = next(group for group in parser._action_groups if group.title == "checks")
-    checks.add_argument("--build", action="store_true", help="build source-only packages here, in the sandbox")
+    checks.add_argument(
+        "--build", action="store_true", help="build source-only packages on this machine, in the sandbox"
+    )
     add_build_options(checks)
 
 

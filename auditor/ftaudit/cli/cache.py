@@ -16,7 +16,7 @@ examples:
 """
 CLEAN: Final = """\
 examples:
-  ftaudit cache clean                all but interpreters and facts stores
+  ftaudit cache clean                all except interpreters and facts stores
   ftaudit cache clean index sdists   only these parts
 """
 

@@ -61,7 +61,7 @@ def add_parsers(commands: Any) -> None:
     check = commands.add_parser(
         "check",
         help="audit every package that a lock file or requirements file pins",
-        description="Audit every package that the inputs pin, with its dependencies, for a target and platforms.",
+        description="Check whether packages and their dependencies are ready for free-threaded CPython.",
         epilog=CHECK_EPILOG,
         formatter_class=formatter,
     )
@@ -81,7 +81,7 @@ def add_parsers(commands: Any) -> None:
     wheel = commands.add_parser(
         "wheel",
         help="audit the wheels of a release for every platform, before or after publishing",
-        description="Audit wheels for every platform without running them: the pre-publish gate for authors.",
+        description="Audit wheels for every platform without running them. Use this before you publish.",
         epilog=WHEEL_EPILOG,
         formatter_class=formatter,
     )

@@ -13,8 +13,8 @@ from ftaudit.report.formats import Format
 
 OFFERED: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 EPILOG: Final = """\
-exit codes: 0 nothing got worse · 1 something did · 2 not two reports to compare
-3 nothing got worse as far as known, but something could no longer be checked
+exit codes: 0 nothing got worse · 1 something did · 2 cannot compare these files
+3 nothing got worse, but something could no longer be checked
 
 examples:
   ftaudit check --output new.json; ftaudit diff old.json new.json
@@ -26,7 +26,7 @@ def add_parsers(commands: Any) -> None:
     """Add `diff` to the sub-commands."""
     diff = commands.add_parser(
         "diff",
-        help="compare two JSON reports: what got better, worse, appeared and disappeared",
+        help="compare two JSON reports: what got better or worse, and what was added or removed",
         description="Compare two JSON reports of check, wheel, scan or report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -24,19 +24,19 @@ examples:
 """
 INFO: Final = """\
 examples:
-  ftaudit facts info                 the stores that `ftaudit check` asks here
+  ftaudit facts info                 the stores that `ftaudit check` uses here
   ftaudit facts info team.ftfacts
 """
 VERIFY: Final = """\
 examples:
-  ftaudit facts verify team.ftfacts              every digest in it
+  ftaudit facts verify team.ftfacts              check the store's checksums
   ftaudit facts verify team.ftfacts wheelhouse/  also compare these wheels
 """
 
 
 def add_parsers(commands: Any) -> None:
     """Add `facts export`, `import`, `info` and `verify` to the sub-commands."""
-    facts = commands.add_parser("facts", help="share what ftaudit learned about wheels")
+    facts = commands.add_parser("facts", help="export, import and check facts about wheels")
     actions = facts.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     does = "write all facts about wheels in the cache to a facts store"
@@ -48,12 +48,14 @@ def add_parsers(commands: Any) -> None:
     imports = _add(actions, "import", does, run_import, IMPORT)
     imports.add_argument("stores", nargs="+", type=Path, metavar="FILE", help="a facts store")
 
-    does = "show who made a facts store, when and with which ftaudit version, and how large it is"
+    does = "show who made a facts store, when, with which ftaudit version, and how large it is"
     info = _add(actions, "info", does, run_info, INFO)
-    stores = "a facts store (default: all that audits use)"
+    stores = "a facts store (default: all stores that audits use)"
     info.add_argument("stores", nargs="*", type=Path, metavar="FILE", help=stores)
 
-    verify = _add(actions, "verify", "compare a facts store with its checksums, and with wheels", run_verify, VERIFY)
+    verify = _add(
+        actions, "verify", "check a facts store against its checksums, and against wheels", run_verify, VERIFY
+    )
     verify.add_argument("stores", nargs=1, type=Path, metavar="FILE", help="a facts store")
     verify.add_argument("wheels", nargs="*", type=Path, metavar="WHEEL", help="wheels, or folders of wheels")
     for action in (export, imports, info, verify):

@@ -59,7 +59,7 @@ def add_parsers(commands: Any) -> None:
 
     check = actions.add_parser(
         "check",
-        help="audit many projects, each distinct wheel once",
+        help="audit many projects, and read each wheel only once",
         description="Audit many projects, each distinct wheel once, and write a data set. No audited code is run.",
         epilog=CHECK,
     )
@@ -74,7 +74,7 @@ def add_parsers(commands: Any) -> None:
 
     survey = actions.add_parser(
         "survey",
-        help="audit the newest releases of packages by their names",
+        help="audit the newest releases of packages",
         description="Audit the newest releases of packages, and write a data set. No audited code is run.",
         epilog=SURVEY,
     )
@@ -84,7 +84,7 @@ def add_parsers(commands: Any) -> None:
     what.add_argument("--names", action="append", default=[], type=Path, metavar="FILE", help=named)
     newest = "audit the N newest releases of each package (default 1)"
     what.add_argument("--newest", type=int, default=1, metavar="N", help=newest)
-    since = "audit all releases since DATE (2026-01-31), or the newest if there are none"
+    since = "audit all releases since DATE (such as 2026-01-31), or else the newest one"
     what.add_argument("--since", metavar="DATE", help=since)
     _add_run(survey)
     survey.set_defaults(answer=run_survey)
@@ -106,7 +106,7 @@ def _add_run(parser: Any) -> None:
     add_targets(where)
     add_platforms(where, "default: this machine")
     how = parser.add_argument_group("execution")
-    how.add_argument("--workers", type=int, metavar="N", help="local processes (default: one per core)")
+    how.add_argument("--workers", type=int, metavar="N", help="number of local processes (default: one per core)")
     dask = f"the scheduler of a Dask cluster to run on (default: {SCHEDULER}, if it is set)"
     how.add_argument("--dask", metavar="ADDRESS", help=dask)
     rate = "maximum requests per second to one host, for all workers together (default: no limit)"

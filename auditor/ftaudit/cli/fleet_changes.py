@@ -14,7 +14,7 @@ from ftaudit.report import formats
 EPILOG: Final = """\
 exit codes: 0 nothing needs your attention · 1 something does
 2 usage error or unreadable run
-3 nothing is known to have changed, but not everything could be checked
+3 no change found, but not everything could be checked
 
 examples:
   ftaudit fleet changes last-week/ run/
@@ -27,7 +27,7 @@ def add_changes(commands: Any) -> None:
     changes = commands.add_parser(
         "changes",
         help="report what has changed between two runs, project by project",
-        description="Report what has changed between two runs, project by project, as `ftaudit watch` does for one.",
+        description="Report what has changed between two runs for each project, like `ftaudit watch`.",
         epilog=EPILOG,
     )
     changes.add_argument("old", type=Path, metavar="OLD", help="the folder of the earlier run")

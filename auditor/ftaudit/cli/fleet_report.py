@@ -31,7 +31,9 @@ def add_report(commands: Any) -> None:
         epilog=EPILOG,
     )
     report.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
-    report.add_argument("--since", type=Path, metavar="RUN", help="an earlier run: one page shows what has changed")
+    report.add_argument(
+        "--since", type=Path, metavar="RUN", help="an earlier run; adds a page with the changes since then"
+    )
     help_site = "the folder to write; an earlier site there is replaced"
     report.add_argument("-o", "--output", type=Path, required=True, metavar="SITE", help=help_site)
     report.add_argument("-q", "--quiet", action="store_true", help="no progress display")

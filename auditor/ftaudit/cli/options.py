@@ -89,7 +89,7 @@ def add_facts(group: Any) -> None:
 
 def add_read_again(group: Any) -> None:
     """Add `--read-again`."""
-    share = f"compare PERCENT of the stores' answers with the wheels (default {DEFAULT_READ_AGAIN:g})"
+    share = f"compare PERCENT of the stores' facts with the wheels (default {DEFAULT_READ_AGAIN:g})"
     group.add_argument("--read-again", type=_percent, default=DEFAULT_READ_AGAIN, metavar="PERCENT", help=share)
 
 
@@ -141,7 +141,7 @@ def add_audit(parser: argparse.ArgumentParser) -> Any:
     what = parser.add_argument_group("inputs")
     inputs = (
         "a requirements or lock file, pyproject.toml, an SBOM, a folder of wheels, NAME==VERSION, - (standard input) "
-        "and more (default: the best file here)"
+        "and more (default: the best file in this folder)"
     )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
     env = "an environment or site-packages folder (repeatable)"
@@ -218,9 +218,7 @@ def add_allow_unknown(group: Any) -> None:
 
 def add_allow_machines(group: Any) -> None:
     """Add `--allow-machines`."""
-    text = (
-        "exit 0 instead of 3 if only modules for machines that ftaudit does not emulate (armv7l, s390x …) are unknown"
-    )
+    text = "exit 0 instead of 3 if the only unknown modules are for machines that ftaudit does not emulate (armv7l …)"
     group.add_argument("--allow-machines", action="store_true", help=text)
 
 

@@ -30,8 +30,8 @@ def add_parsers(commands: Any) -> None:
     """Add `plan` to the sub-commands."""
     plan = commands.add_parser(
         "plan",
-        help="propose version changes that remove the blockers, and prove that they fit together",
-        description="Propose the fewest version changes that remove the blockers, and prove them.",
+        help="propose version changes that remove the blockers, and prove that they work together",
+        description="Propose and prove the fewest version changes that remove the blockers.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -39,10 +39,10 @@ def add_parsers(commands: Any) -> None:
     add_reach(plan)
     changes = plan.add_argument_group("changes")
     choices = ("nearest", "patch", "newest")
-    text = "move to the nearest (default), patch or newest release"
+    text = "upgrade to the nearest (default), patch or newest release"
     changes.add_argument("--prefer", choices=choices, default="nearest", metavar="WHICH", help=text)
     edits = changes.add_mutually_exclusive_group()
-    edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, change no file")
+    edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff; change no file")
     edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")
     add_answer(plan, formats.OF_PLAN)
     plan.set_defaults(answer=run)

@@ -13,12 +13,12 @@ from ftaudit.cli.options import add_target, settings_of
 def add_parsers(commands: Any) -> None:
     """Add `python find` and `python install` to the sub-commands."""
     python = commands.add_parser(
-        "python", help="find or provide the free-threaded interpreter that imports the modules"
+        "python", help="find or install the free-threaded interpreter that imports the modules"
     )
     actions = python.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in (
         ("find", "print which free-threaded interpreter ftaudit uses, and why"),
-        ("install", "provide an interpreter: find one, or let uv install it, or build it from source"),
+        ("install", "find an interpreter, or install it with uv, or build it from source"),
     ):
         action = actions.add_parser(
             name,

@@ -30,7 +30,7 @@ def add_parsers(commands: Any) -> None:
         "reach",
         help="run a command, and record which extension modules it loads",
         description="Run a command in your environment, and record which extension modules its Python processes load, "
-        "and which one turns the GIL on. The exit code is that of the command.",
+        "and which of them turn the GIL on. The exit code is that of the command.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

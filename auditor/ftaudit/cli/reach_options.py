@@ -20,7 +20,7 @@ INPUTS = (".txt", ".in", ".toml", ".lock", ".json", ".yml", ".yaml", ".cfg", ".w
 def add_reach(parser: argparse.ArgumentParser) -> None:
     """Add the options for where the user's program starts."""
     group = next(each for each in parser._action_groups if each.title == "checks")
-    text = "report when your code loads each module"
+    text = "report whether and when your code loads each module"
     group.add_argument("--reach", nargs="?", const="", action="append", default=[], metavar="MODULE", help=text)
     root = "with --reach: a folder that your modules are imported from (repeatable)"
     group.add_argument("--source-root", action="append", default=[], type=Path, metavar="PATH", help=root)
@@ -30,7 +30,7 @@ def add_reach(parser: argparse.ArgumentParser) -> None:
 
 def add_fail_on_reach(group: Any) -> None:
     """Add `--fail-on-reach`."""
-    text = "count a package that turns the GIL on only if your code loads it: at start, when it runs, or in any way"
+    text = "fail for a package that turns the GIL on only if your code loads it: start, run (or later), any (or unsure)"
     group.add_argument("--fail-on-reach", choices=LEVELS, metavar="WHEN", help=text)
 
 

@@ -43,7 +43,7 @@ examples:
   ftaudit scan src/ --select FT3     rules of one group
   ftaudit scan --changed main        only what differs from the branch main
   ftaudit scan lxml==6.1.3           the source distribution of a release
-  ftaudit scan --diff | git apply    make every fix, safe or suggested
+  ftaudit scan --diff | git apply    apply all fixes, safe or suggested
 """
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -77,9 +77,9 @@ def add_parsers(commands: Any) -> None:
     fixes = group.add_mutually_exclusive_group()
     fixes.add_argument("--diff", action="store_true", help="print the fixes as a diff for `git apply`")
     fixes.add_argument("--write", action="store_true", help="write the safe fixes, then report what remains")
-    declare = "print the edits that declare the GIL unused, if no finding forbids it"
+    declare = "print the edits that declare the GIL unused, if no error or warning remains"
     group.add_argument("--declare", action="store_true", help=declare)
-    wheel = "with --declare: stress a wheel that was built from the edited tree"
+    wheel = "with --declare: also stress this wheel, built from the edited source"
     group.add_argument("--stress", dest="stress_wheel", type=Path, metavar="WHEEL", help=wheel)
     time = f"processor time for --stress in seconds (default {DEFAULT_BUDGET:g})"
     group.add_argument("--budget", type=float, default=DEFAULT_BUDGET, metavar="S", help=time)
@@ -94,7 +94,7 @@ def add_parsers(commands: Any) -> None:
     answer.add_argument(
         "--state",
         action="store_true",
-        help="also list who uses which shared state, under which lock",
+        help="also list which code uses which shared state, under which lock",
     )
     answer.add_argument(
         "--fail-on",

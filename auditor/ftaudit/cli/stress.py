@@ -41,7 +41,7 @@ def add_parsers(commands: Any) -> None:
     """Add `stress` to the sub-commands."""
     stress = commands.add_parser(
         "stress",
-        help="use packages from many threads at once without the GIL, and report what fails",
+        help="call packages from many threads without the GIL, and report what fails",
         description="Use packages from many threads at once without the GIL, in a sandbox. It finds failures and "
         "never proves that a package is safe.",
         epilog=EPILOG,
@@ -74,7 +74,7 @@ def add_stress(group: Any, *, optional: bool = False) -> None:
     left to `ftaudit stress`.
     """
     if optional:
-        text = "also use ready packages from many threads (60 s each)"
+        text = "also call ready packages from many threads (60 s each)"
         group.add_argument("--stress", action="store_true", help=text)
     text = f"processor time for each package in seconds (default {DEFAULT_BUDGET:g})"
     group.add_argument("--budget", type=float, default=DEFAULT_BUDGET, metavar="S", help=text)
@@ -82,7 +82,7 @@ def add_stress(group: Any, *, optional: bool = False) -> None:
         text = "number of threads (default: varied)"
         group.add_argument("--threads", type=int, metavar="N", help=text)
         group.add_argument("--seed", type=int, default=1, metavar="N", help="the seed of the schedules (default 1)")
-    text = "a folder with recipes of your own (repeatable)"
+    text = "a folder with your own recipes (repeatable)"
     group.add_argument("--recipes", action="append", default=[], type=Path, metavar="FOLDER", help=text)
 
 

@@ -28,7 +28,7 @@ LAST_RUN: Final = Path("ftaudit-watch.json")
 EPILOG: Final = """\
 exit codes: 0 nothing needs your attention · 1 something does
 2 usage error, unreadable input or damaged last run
-3 nothing is known to have changed, but not everything could be checked
+3 no change found, but not everything could be checked
 
 examples:
   ftaudit watch uv.lock --static --quiet >news || mail -s news me <news
@@ -40,14 +40,14 @@ def add_parsers(commands: Any) -> None:
     watch = commands.add_parser(
         "watch",
         help="report what has changed since the last run: new good releases, new blockers, new wheels",
-        description="Report what has changed since the last run: in the project, and on the package index.",
+        description="Report what has changed since the last run, in the project and on the package index.",
         epilog=EPILOG,
     )
     add_audit(watch)
     answer = add_answer(watch, formats.OF_WATCH)
     last = f"the file that keeps the last run (default {LAST_RUN})"
     answer.add_argument("--last-run", type=Path, default=LAST_RUN, metavar="FILE", help=last)
-    answer.add_argument("--no-record", action="store_true", help="do not record this run as the last one")
+    answer.add_argument("--no-record", action="store_true", help="do not save this run as the last run")
     add_also(answer)
     add_allow_unknown(answer)
     add_baseline(answer)
