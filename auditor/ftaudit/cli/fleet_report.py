@@ -27,7 +27,7 @@ def add_report(commands: Any) -> None:
     report = commands.add_parser(
         "report",
         help="make a static site from the data set of a run",
-        description="Make a static site from the data set of a run. It needs no server and no network.",
+        description="Make a static site from the data set of a run. The site needs no server and no network.",
         epilog=EPILOG,
     )
     report.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
