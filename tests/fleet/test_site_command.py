@@ -113,3 +113,87 @@ def test_a_project_that_cannot_be_read_any_more_is_neither_gone_nor_unchanged(ru
     dark = Project(id="b", pins=(Release(name="stuck", verdict=Verdict.UNKNOWN),))
     write_fleet(Path("dark"), (READY, *dark.pins), (Project(id="a", pins=(READY,)), dark))
     assert main(["fleet", "changes", "old", "dark", "--quiet"]) == 3
+
+
+def changes_in_every_format(
+    run: Any, old: str, new: str, *, with_site: bool = True
+) -> tuple[int, dict[str, Any], list[str]]:
+    """Return the exit code, the JSON document, and the text of the other formats and of the site in one line each."""
+    codes = {
+        main(["fleet", "changes", old, new, "--quiet", "--format", form, "--output", f"news.{form}"])
+        for form in ("table", "json", "markdown")
+    }
+    document = json.loads(Path("news.json").read_text())
+    jsonschema.Draft202012Validator(changed_projects.schema()).validate(document)
+    (code,) = codes
+    assert document["exit_code"] == code
+    texts = [Path("news.table").read_text(), Path("news.markdown").read_text().replace("\\", "")]
+    if with_site:
+        assert run(new, "--since", old, "-o", "site")[0] == 0
+        texts.append(re.sub(r"<[^>]+>", "", Path("site/changes.html").read_text()))
+    return code, document, [re.sub(r"\s+", " ", text) for text in texts]
+
+
+BROKEN = Release(name="broken", verdict=Verdict.BROKEN)
+BOTH = replace(BROKEN, platforms=(LINUX, MAC))
+
+
+@pytest.mark.parametrize("projects", [(Project(id="a", pins=(BROKEN,)), Project(id="b", pins=(READY,))), ()])
+def test_a_target_or_platform_that_one_run_lacks_is_a_first_run_or_is_not_compared_in_every_format(
+    run: Any, projects: tuple[Project, ...]
+) -> None:
+    several = tuple(
+        replace(one, pins=tuple(replace(pin, platforms=(LINUX, MAC)) for pin in one.pins)) for one in projects
+    )
+    write_fleet(Path("one"), (BROKEN, READY), projects)
+    write_fleet(Path("targets"), (BROKEN, READY), projects, targets=("3.14t", "3.15t"))
+    write_fleet(Path("platforms"), (BOTH, READY), several, platforms=(LINUX, MAC))
+    write_fleet(Path("another"), (BROKEN, READY), projects, targets=("3.15t",))
+    for new, target, platform in (
+        ("targets", "3.15t", LINUX),
+        ("platforms", "3.14t", MAC),
+        ("another", "3.15t", LINUX),
+    ):
+        code, document, texts = changes_in_every_format(run, "one", new, with_site=new == "targets")
+        assert (code, document["first"]) == (1, [{"target": target, "platforms": [platform]}])
+        assert all(f"first run for {target} {platform}: its blockers are listed as worse" in text for text in texts)
+        assert all("CHANGED: 1 of 2" in text or "changed 1 of 2" in text for text in texts)
+        assert all("broken new: 1.0 broken" in text.replace("**", "").replace("  ", " ") for text in texts), texts
+    for old, target, platform in (("targets", "3.15t", LINUX), ("platforms", "3.14t", MAC)):
+        code, document, texts = changes_in_every_format(run, old, "one", with_site=old == "targets")
+        assert (code, document["not_compared"]) == (0, [{"target": target, "platforms": [platform]}])
+        assert all(f"not compared: {target} {platform}: in the old run only" in text for text in texts)
+
+
+def test_what_was_not_checked_is_in_every_format_and_nothing_is_called_unchanged(run: Any) -> None:
+    dark = replace(BROKEN, verdict=Verdict.UNKNOWN)
+    old = (Project(id="a", pins=(BROKEN,)), Project(id="b", pins=(READY,)), Project(id="c", problem="not TOML"))
+    new = (
+        Project(id="a", pins=(dark,)),
+        Project(id="b", problem="uv.lock is empty"),
+        Project(id="c", pins=(READY,), incomplete=("a link", "another link")),
+    )
+    write_fleet(Path("old"), (BROKEN, READY), old)
+    write_fleet(Path("new"), (dark, READY), new)
+    code, document, texts = changes_in_every_format(run, "old", "new")
+    assert (code, document["failed"]) == (3, [{"project": "b", "problem": "uv.lock is empty"}])
+    for said in (
+        "no project is known to have changed; not everything could be checked; 1 project could not be read",
+        "could not be read: b: uv.lock is empty",
+        "could not be checked in a (3.14t): 1 package: broken",
+        "not sure about c (3.14t): another link",
+        "first run for c: the old run could not read it",
+    ):
+        assert all(said in text for text in texts), said
+
+
+def test_own_edits_and_updates_that_are_as_good_as_before_are_not_news(run: Any) -> None:
+    newer = replace(READY, version="2.0")
+    write_fleet(Path("old"), (READY,), (Project(id="a", pins=(READY,)),))
+    write_fleet(Path("new"), (newer,), (Project(id="a", pins=(newer,)),))
+    write_fleet(Path("survey"), (READY, BROKEN))
+    write_fleet(Path("later"), (newer, BROKEN))
+    for old, new, noun in (("old", "new", "1 project"), ("survey", "later", "2 packages")):
+        code, _, texts = changes_in_every_format(run, old, new, with_site=False)
+        said = f"nothing needs your attention in {noun}; 1 {noun[2:9]} has only changes that are as good as before."
+        assert code == 0 and all(said in text for text in texts), texts

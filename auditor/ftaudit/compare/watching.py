@@ -69,6 +69,8 @@ def find_changes(old: WatchedTarget | None, new: WatchedTarget, *, stale: tuple[
         compared = compare(_document(LAST, old.audit, seen), _document(THIS, new.audit, seen))
         changes += compared.changes
         not_compared = compared.not_compared
+    elif seen:
+        not_compared = (f"{', '.join(seen)}: in the old report only",)
     if first:
         nothing = replace(new.audit, rows=(), incomplete=())
         compared = compare(_document(LAST, nothing, first), _document(THIS, new.audit, first))

@@ -38,6 +38,14 @@ class ProjectHistory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RunPart:
+    """A target with some of its platforms."""
+
+    target: str
+    platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FleetHistory:
     """What has changed between two runs."""
 
@@ -50,7 +58,24 @@ class FleetHistory:
     failed: tuple[FleetProject, ...]
     """Projects that the new run could not read."""
     projects: tuple[ProjectHistory, ...]
-    """Every project that the new run has judged, for each target that the old run has too."""
+    """Every project that the new run has judged, for each target. What the old run does not have has a first run."""
+
+    @property
+    def first(self) -> tuple[RunPart, ...]:
+        """What only the new run has: its blockers are listed as worse, as in a first run."""
+        return _parts(self.new, without=self.old)
+
+    @property
+    def dropped(self) -> tuple[RunPart, ...]:
+        """What only the old run has, and so was not compared."""
+        return _parts(self.old, without=self.new)
+
+    @property
+    def first_read(self) -> tuple[str, ...]:
+        """Projects that the old run has and could not read: in the new run, they have a first run."""
+        unread = {one.id for target in self.old.targets for one in target.projects if one.problem is not None}
+        read = {one.project for one in self.projects}
+        return tuple(sorted(unread & read))
 
     @property
     def loud(self) -> tuple[ProjectHistory, ...]:
@@ -69,16 +94,12 @@ def find_history(old: FleetSummary, new: FleetSummary) -> FleetHistory:
     """Compare two runs. Raise `InputError` if they have nothing in common to compare."""
     if old.info.mode is not new.info.mode:
         what = f"one run is a {old.info.mode}, the other one a {new.info.mode}"
-        raise InputError(what, hint="compare two reports of the same inputs, targets and platforms")
+        raise InputError(what, hint="name two runs of `ftaudit fleet check`, or two of `ftaudit fleet survey`")
     before = {(target.name, project): rows for target in old.targets for project, rows in _projects(target, old)}
     after = {(target.name, project): rows for target in new.targets for project, rows in _projects(target, new)}
     first, second = _ids(old), _ids(new)
-    targets = {target.name for target in old.targets}
-    if targets.isdisjoint(target.name for target in new.targets) or not (first & second or EVERYTHING in first):
-        raise InputError(
-            "the two runs have no target and project in common",
-            hint="compare two reports of the same inputs, targets and platforms",
-        )
+    if not first & second:
+        raise InputError("the two runs have no project in common", hint="name two runs of the same projects")
     return FleetHistory(
         old=old,
         new=new,
@@ -88,9 +109,18 @@ def find_history(old: FleetSummary, new: FleetSummary) -> FleetHistory:
         projects=tuple(
             ProjectHistory(project=key[1], changes=find_changes(_known(before.get(key)), rows))
             for key, rows in after.items()
-            if key[0] in targets
         ),
     )
+
+
+def _parts(run: FleetSummary, *, without: FleetSummary) -> tuple[RunPart, ...]:
+    found = []
+    for target in run.info.targets:
+        other = without.info.platforms if target in without.info.targets else ()
+        alone = tuple(platform for platform in run.info.platforms if platform not in other)
+        if alone:
+            found.append(RunPart(target=target, platforms=alone))
+    return tuple(found)
 
 
 def _known(rows: WatchedTarget | None) -> WatchedTarget | None:

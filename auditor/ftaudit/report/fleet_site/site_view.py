@@ -26,6 +26,7 @@ from ftaudit.fleet.history import EVERYTHING, FleetHistory
 from ftaudit.fleet.schema import Mode
 from ftaudit.judge.table import rank
 from ftaudit.model import BLOCKING, Verdict
+from ftaudit.report import changed_projects
 from ftaudit.report.migration.html.pictures import Segment, bar
 from ftaudit.report.migration.html.view import OF_THE_BAR, WORST_FIRST
 from ftaudit.report.package.agreeing_rows import counted
@@ -310,6 +311,13 @@ class ChangedProject:
 class ChangesView:
     """The page of changes."""
 
+    word: str
+    """The answer as a word, and the rest of its sentence."""
+    rest: str
+    notes: tuple[str, ...]
+    """What has a first run, and what was not compared."""
+    gaps: tuple[str, ...]
+    """What could not be checked in the new run."""
     old: str
     new: str
     figures: tuple[tuple[str, str, str], ...]
@@ -327,7 +335,12 @@ def look_back(history: FleetHistory) -> ChangesView:
     before = {target.name: headline(target) for target in history.old.targets}
     names = {project.id: project.name for target in history.new.targets for project in target.projects}
     loud = history.loud
+    word, rest = changed_projects.summary(history)
     return ChangesView(
+        word=word,
+        rest=rest,
+        notes=tuple(changed_projects.notes_on_comparison(history)),
+        gaps=tuple(changed_projects.notes_on_gaps(history)),
         old=history.old.info.ended,
         new=history.new.info.ended,
         figures=tuple(
