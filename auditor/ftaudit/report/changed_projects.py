@@ -82,8 +82,8 @@ def notes_on_gaps(history: FleetHistory) -> Iterator[str]:
     """Yield what could not be checked in the new run."""
     yield from (f"could not be read: {project.id}: {project.problem}" for project in history.failed)
     for one in history.projects:
-        rows = [*one.changes.unchecked, *one.changes.unanswered]
-        names = sorted({row.name for row in rows})
+        changes = one.changes
+        names = sorted({row.name for row in changes.unchecked} | {row.name for row in changes.unanswered})
         if names:
             more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
             number = counted(len(names), "package")
