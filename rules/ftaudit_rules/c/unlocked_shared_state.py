@@ -47,6 +47,23 @@ class UnlockedSharedState(SharedStateRule):
         SourceExample(
             code="""\
 #include <Python.h>
+template <class T> struct ConcurrentQueue { void clear() const; };
+using Queue = ConcurrentQueue<int>;
+class Worker {
+  public:
+    void forget() const;
+  private:
+    mutable ConcurrentQueue<int> jobs_;
+};
+void Worker::forget() const {
+    jobs_.clear();
+}
+""",
+            path="worker.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <Python.h>
 #include <map>
 #include <mutex>
 class Cache {
@@ -306,6 +323,26 @@ PYBIND11_MODULE(options, m, pybind11::mod_gil_not_used()) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#include <Python.h>
+#include <vector>
+struct Node { int id; };
+using nodes_t = std::vector<Node *>;
+class Tree {
+  public:
+    nodes_t &leaves() const;
+  private:
+    mutable nodes_t leaves_;
+};
+nodes_t &Tree::leaves() const {
+    leaves_.clear();
+    return leaves_;
+}
+""",
+            path="tree.cpp",
+            lines=(12,),
+        ),
         SourceExample(
             code="""\
 #include <Python.h>

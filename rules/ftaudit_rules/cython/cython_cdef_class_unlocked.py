@@ -75,6 +75,11 @@ class CythonCdefClassUnlocked(CythonRule):
     summarised = True
     VALID = (
         SourceExample(
+            code="cdef class Api:\n    cdef object lock\n    cdef dict known\n"
+            "    def add(self, key, value):\n        with self.lock:\n            self.known[key] = value\n"
+            "    def close(self):\n        for one in list(self.known.values()):\n            one.close()\n",
+        ),
+        SourceExample(
             code="cdef class Pool:\n"
             "    cdef size_t size\n"
             "    @cython.critical_section\n"
@@ -119,6 +124,12 @@ class CythonCdefClassUnlocked(CythonRule):
         SourceExample(code="cdef class P:\n    @with_lock\n    def add(self, n):\n        self.n += n\n"),
     )
     INVALID = (
+        SourceExample(
+            code="cdef class Api:\n    cdef object lock\n    cdef dict known\n"
+            "    def add(self, key, value):\n        with self.lock:\n            self.known[key] = value\n"
+            "    def close(self):\n        for one in self.known.values():\n            one.close()\n",
+            lines=(8,),
+        ),
         SourceExample(
             code="cdef class Pool:\n    cdef size_t size\n    def add(self, size_t n):\n        self.size += n\n",
             lines=(4,),
@@ -280,7 +291,9 @@ def _race(field: FieldState) -> tuple[Race, Access, Severity] | None:
         at_fault = [
             (a, u)
             for a, u in bare
-            if u.kind in (AccessKind.COUNT, AccessKind.CHANGE) or (u.kind is AccessKind.WRITE and not u.constant)
+            if u.kind in (AccessKind.COUNT, AccessKind.CHANGE)
+            or (u.kind is AccessKind.WRITE and not u.constant)
+            or u.iterates
         ]
         severity = Severity.WARNING
     elif locked:

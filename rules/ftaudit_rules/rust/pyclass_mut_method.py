@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustUnit
+from ftaudit.source.shared_state import AccessKind
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -90,6 +91,14 @@ class PyclassMutMethod(RustRule):
                 "exception",
                 location=unit.at(exclusive[0].start_byte),
                 severity=Severity.PEDANTIC if alone else None,
+                sites=tuple(
+                    Site(
+                        location=unit.at(method.start_byte),
+                        access=AccessKind.WRITE.value,
+                        entry_point=unit.text_of(method.child_by_field_name("name")),
+                    )
+                    for method in exclusive[:_MOST_SITES]
+                ),
                 interleaving=(
                     f"Thread 1 runs `{names[0]}`.",
                     f"Thread 2 calls a method of the same `{owner}`, which raises `RuntimeError: Already borrowed`.",
@@ -98,6 +107,7 @@ class PyclassMutMethod(RustRule):
 
 
 _MOST_NAMES: Final = 4
+_MOST_SITES: Final = 20
 _OF_ONE: Final = re.compile(r"(?i)iter|builder|cursor|reader|writer|parser|stream|encoder|decoder|guard|context|handle")
 """Names of classes whose objects belong to one thread."""
 

@@ -34,7 +34,7 @@ _CLASS_WORDS: Final = ("private:", "public:", "protected:", "std::")
 _ONCE_WORDS: Final = ("extern ", "static ", "_ptr<", "inline ")
 """Words of which a declaration of an object that exists once has one."""
 _CPP_WORDS: Final = ("::", "class ")
-_EMBEDS: Final = re.compile(r"\bstruct\b[\w\s]*\{\s*\w+Object\s+\w+\s*;")
+_EMBEDS: Final = re.compile(r"struct(?<!\wstruct)\b[\w\s]*\{\s*\w+Object\s+\w+\s*;")
 """A struct that begins with another object's."""
 _TABLE_MACRO: Final = re.compile(
     r"#[ \t]*define[ \t]+(\w+)(\(([^)\n]*)\))?((?:[^\n\\]|\\\n|\\.)*(?:METH_|PyCFunction)(?:[^\n\\]|\\\n|\\.)*)"

@@ -8,6 +8,7 @@ field: `node->next = x` with `node = self->head` changes `self->head`.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -108,6 +109,13 @@ _GROWS: Final = re.compile(
     r"\s*(?:\.|->)\s*(?:push_back|push_front|push|emplace\w*|insert\w*|erase|clear|pop_back|pop_front|pop|resize|reserve"
     r"|assign|swap|reset|append|merge|extract|splice|try_emplace|shrink_to_fit|release)\s*\("
 )
+_FILLS: Final = re.compile(
+    r"\s*(?:\.|->)\s*(?:push_back|push_front|emplace\w*|insert\w*|erase|clear|pop_back|pop_front|resize|try_emplace"
+    r"|shrink_to_fit)\s*\("
+)
+"""Methods that only containers have, whatever the alias of the type."""
+_SAFE_TYPE: Final = re.compile(r"(?i)concurrent|thread_?safe|sync|lock|atomic|\btbb\b")
+_MOVES: Final = re.compile(r"\s*std\s*::\s*move\s*\(")
 _CONTAINERS: Final = re.compile(
     r"\b(?:vector|map|unordered_\w+|set|list|deque|string|queue|stack|unique_ptr|shared_ptr|multimap|optional|function"
     r"|any|variant|\w*(?:Map|Set|Vector|List|Deque|Queue)|\w+_(?:map|set|vector|list)(?:_t)?)\b"
@@ -563,8 +571,8 @@ class _FunctionWalk:
             # `(*self->items)[k] = v`
             at = end = bracket.end()
             begin = code.rindex("(", 0, begin)
-        if self.unit.cpp and _GROWS.match(code, end) and (not declared or _CONTAINERS.search(declared)):
-            return AccessKind.FREE
+        if self.unit.cpp and (_GROWS if self._is_container(declared) else _FILLS).match(code, end):
+            return AccessKind.READ if self._locks_itself(declared) else AccessKind.FREE
         while (trailer := _TRAILER.match(code, at)) is not None:
             deep = True
             at = trailer.end()
@@ -589,11 +597,20 @@ class _FunctionWalk:
             return AccessKind.COUNT
         if declared and _CONTAINERS.search(declared):
             return AccessKind.FREE
+        if self.unit.cpp and declared and "*" not in declared and _MOVES.match(code, assigns.end()):
+            return AccessKind.FREE
         if declared and _REFERENCE.search(declared):
             return AccessKind.REPLACE
         right = code[assigns.end() : assigns.end() + 120].partition(";")[0]
         own = code[begin:end]
         return AccessKind.COUNT if own in right and _adds_to(own, right) else AccessKind.WRITE
+
+    def _is_container(self, declared: str) -> bool:
+        return not declared or _CONTAINERS.search(declared) is not None
+
+    def _locks_itself(self, declared: str) -> bool:
+        """Return whether a type is a class of the tree, whose own methods are read, or says that it locks itself."""
+        return plain_type(declared) in self.objects or _SAFE_TYPE.search(declared) is not None
 
     def _call(self, bracket: int) -> None:
         code = self.code
@@ -711,14 +728,19 @@ def _tests_pointer(code: str, begin: int, end: int, declared: str) -> bool:
     return bool(_TEST_BEGINS.search(code, max(0, begin - 40), begin))
 
 
+_BLANKS: Final = " \t\n"
+_NAME_CHARACTERS: Final = "_" + string.ascii_letters + string.digits
+_LONGEST_NAME: Final = 100
+
+
 def name_before(code: str, at: int, floor: int) -> tuple[int, int]:
     """Return the span of the identifier that ends before a place, ignoring blanks, or an empty span."""
-    end = at
-    while end > floor and code[end - 1] in " \t\n":
-        end -= 1
-    start = end
-    while start > floor and (code[start - 1].isalnum() or code[start - 1] == "_"):
-        start -= 1
+    text = code[max(floor, at - _LONGEST_NAME) : at]
+    while not (kept := text.rstrip(_BLANKS)) and at - len(text) > floor:
+        at -= len(text)
+        text = code[max(floor, at - _LONGEST_NAME) : at]
+    end = at - len(text) + len(kept)
+    start = end - len(kept) + len(kept.rstrip(_NAME_CHARACTERS))
     return (end, end) if start < end and code[start].isdigit() else (start, end)
 
 

@@ -45,7 +45,9 @@ _ACCESSOR_NAME: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(\s*(?:void\s*)?\Z")
 _MOST_CLASSES: Final = 200
 """How many classes of one header are read."""
 _LONGEST: Final = 20_000
-"""How many characters of a type are read."""
+"""How many characters of a struct are read."""
+_LONGEST_CLASS: Final = 200_000
+"""The same for a class of C++, whose documentation, blank by now, is often most of its length."""
 
 
 def find_objects(code: str) -> dict[str, dict[str, str]]:
@@ -85,7 +87,7 @@ def find_classes(code: str) -> dict[str, dict[str, str]]:
     """Return the data members of the C++ classes that a header defines, by class. `code` is masked."""
     found: dict[str, dict[str, str]] = {}
     for head in islice(_CLASS.finditer(code), _MOST_CLASSES):
-        end = closing(code, head.end() - 1, head.end() + _LONGEST)
+        end = closing(code, head.end() - 1, head.end() + _LONGEST_CLASS)
         if end > 0 and (fields := class_fields(code, head.end() - 1, end)):
             found.setdefault(head[1], {}).update(fields)
     return found

@@ -69,6 +69,11 @@ class FieldUse:
     """Memory or an object of a library changes, which does no locking."""
     nulls: bool = False
     """A pointer is set to NULL."""
+    iterates: bool = False
+    """A loop goes through the container, item by item."""
+
+
+_LOOP: Final = re.compile(r" in self \. (\w+)(?: \. (?:values|items|keys) \( \))? :\Z")
 
 
 @dataclass(slots=True)
@@ -144,6 +149,15 @@ class _Reading:
         if early:
             self.body.uses = [
                 replace(use, kind=AccessKind.DECIDE) if (use.name, use.line) in early else use for use in self.body.uses
+            ]
+        loops = {
+            (line.number, found[1])
+            for line in function.body
+            if line.words[:1] == ["for"] and (found := _LOOP.search(" ".join(line.words)))
+        }
+        if loops:
+            self.body.uses = [
+                replace(use, iterates=True) if (use.line, use.name) in loops else use for use in self.body.uses
             ]
         if any(_changes_container(line.words) for line in function.body):
             self.body.uses = [replace(use, accounts=True) for use in self.body.uses]

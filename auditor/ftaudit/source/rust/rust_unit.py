@@ -59,7 +59,9 @@ class RustUnit(Unit):
         before = item.prev_named_sibling
         while before is not None and before.type in ("attribute_item", "line_comment", "block_comment"):
             if before.type == "attribute_item":
-                found.append(self._attribute(before))
+                attribute = self._attribute(before)
+                found += self._conditional(attribute) if attribute.path == "cfg_attr" else ()
+                found.append(attribute)
             before = before.prev_named_sibling
         return found[::-1]
 
@@ -82,6 +84,16 @@ class RustUnit(Unit):
         """The version of PyO3 in use: the lock file's, else the lowest that the nearest manifest allows."""
         return resolved_pyo3(self.context, self.path)
 
+    def _conditional(self, attribute: RustAttribute) -> list[RustAttribute]:
+        """Return the attributes that `cfg_attr` sets under a condition: `#[cfg_attr(feature = "py", pyclass)]`."""
+        given = _CONDITIONAL.match(attribute.arguments)
+        if given is None:
+            return []
+        return [
+            RustAttribute(path=found[1], arguments=found[2] or "", node=attribute.node)
+            for found in _INNER_ATTRIBUTE.finditer(given[1])
+        ]
+
     def _attribute(self, item: Node) -> RustAttribute:
         attribute = next((child for child in item.named_children if child.type == "attribute"), item)
         arguments = attribute.child_by_field_name("arguments")
@@ -91,6 +103,9 @@ class RustUnit(Unit):
         return RustAttribute(path="".join(path.split()), arguments="".join(inner.split()), node=item)
 
 
+_CONDITIONAL: Final = re.compile(r"\((?:[\w=\".-]+|(?:not|any|all)\((?:[^()]|\([^()]*\))*\)),(.*)\)\Z", re.DOTALL)
+_INNER_ATTRIBUTE: Final = re.compile(r"([A-Za-z_][\w:]*)(\((?:[^()]|\([^()]*\))*\))?(?:=[^,]*)?(?:,|\Z)")
+"""White space is removed from the arguments of attributes."""
 _NOT: Final = re.compile(r"not\((?:any\([^()]*\)|[^()]*)\)")
 
 
