@@ -26,7 +26,7 @@ def add_parsers(commands: Any) -> None:
     """Add `diff` to the sub-commands."""
     diff = commands.add_parser(
         "diff",
-        help="compare two JSON reports: what got better or worse, and what was added or removed",
+        help="compare two JSON reports: improvements, regressions, additions and removals",
         description="Compare two JSON reports of check, wheel, scan or report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
