@@ -16,9 +16,10 @@ from support.fleets import LINUX, Project, Release, write_fleet
 from ftaudit.fleet.dataset import read_rows
 from ftaudit.fleet.fleet_summary import read_summary
 from ftaudit.fleet.freeing import find_freeing
-from ftaudit.fleet.schema import PACKAGES, PINS
+from ftaudit.fleet.schema import PACKAGES, PINS, Mode
 from ftaudit.model import Verdict
 from ftaudit.report.fleet_site import count_pages, pages
+from ftaudit.report.fleet_site.headlines import headline, lede
 from ftaudit.report.fleet_site.site_view import page_of
 
 MAC = "macos-arm64"
@@ -54,9 +55,12 @@ def table(page: str) -> list[list[Any]]:
 def test_the_numbers_of_a_check_are_those_of_its_data_set(tmp_path: Path) -> None:
     made = site(tmp_path, EVERY, PROJECTS, platforms=(LINUX, MAC))
     overview = made["index.html"]
-    assert "Of 3 packages with a cp314t wheel, 33.3% turn the GIL back on" in overview
-    assert "1 of 3, on CPython 3.14t. One more wheel could not be judged" in overview
-    assert "Something blocks 3 of 6 projects. Releases that exist free 2 of them: 2 packages to move." in overview
+    assert "Of 2 packages whose cp314t wheel was judged, 50.0% turn the GIL back on" in overview
+    assert "1 of 2, on CPython 3.14t. The wheel of 1 more package could not be judged." in overview
+    projects = (
+        "Something blocks 3 of 5 projects that could be read. Releases that exist free 2 of them: 2 packages to move."
+    )
+    assert f"{projects} In 1 project, not everything was checked. 1 project could not be read." in overview
     assert "uv.lock:3: is not TOML" in overview
 
     judged, pins = list(read_rows(tmp_path, PACKAGES)), list(read_rows(tmp_path, PINS))
@@ -76,14 +80,94 @@ def test_a_survey_counts_the_newest_releases_and_every_link_leads_to_a_page(tmp_
     summary = read_summary(write_fleet(tmp_path, EVERY, targets=("3.14t", "3.15t"), platforms=(LINUX, MAC)))
     made = dict(pages(summary))
     assert len(made) == count_pages(summary) and "projects.html" not in made
-    assert "Of 3 packages with a cp314t wheel, 33.3% turn" in made["index.html"]
-    assert "CPython 3.15t: of 3 packages with a cp315t wheel" in made["index.html"]
+    assert "Of 2 packages whose cp314t wheel was judged, 50.0% turn" in made["index.html"]
+    assert "CPython 3.15t: of 2 packages whose cp315t wheel was judged" in made["index.html"]
     quick = made[page_of("package", "quick")]
     assert quick.index("1.0") < quick.index("0.9") and "ready</span> on CPython 3.14t" in quick
     for path, page in made.items():
         for link in re.findall(r'(?:href|src)="([^"#]+)', page) if path.endswith(".html") else ():
             base = path.rpartition("/")[0]
             assert link == "data:," or str(Path(base, link)).replace("package/../", "") in made, (path, link)
+
+
+LOST = Release(name="lost", verdict=Verdict.UNKNOWN, kind="none", index="failed")
+TAGS = Release(name="tags", verdict=Verdict.PURE, kind="pure", gap="not-opened")
+LEFT = "On CPython 3.14t."
+
+
+@pytest.mark.parametrize(
+    ("releases", "main", "more"),
+    [
+        ((LOST,), "ftaudit could not look up whether the one package has a cp314t wheel", (LEFT,)),
+        ((LOST, STUCK), "ftaudit could not look up whether 1 of 2 packages has a cp314t wheel", (LEFT,)),
+        ((DARK, STUCK), "the cp314t wheel of 1 package could not be judged", (LEFT,)),
+        (
+            (DARK, LOST),
+            "the cp314t wheel of 1 package could not be judged",
+            (LEFT, "ftaudit could not look up whether 1 more package has one."),
+        ),
+        (
+            (READY, DARK),
+            "the one package whose cp314t wheel was judged does not turn the GIL back on",
+            (LEFT, "The wheel of 1 more package could not be judged."),
+        ),
+        (
+            (READY, replace(READY, name="fast"), LOST),
+            "the cp314t wheels that were judged, of 2 packages, do not turn the GIL back on",
+            (LEFT, "ftaudit could not look up whether 1 more package has one."),
+        ),
+        ((STUCK, SLOW), "no package of 2 has a cp314t wheel", (LEFT,)),
+        ((READY, STUCK), "the one package with a cp314t wheel does not turn the GIL back on", (LEFT,)),
+        ((READY, replace(READY, name="fast")), "of 2 packages with a cp314t wheel, 0.0% turn the GIL back on", None),
+        ((), "no package was judged", (LEFT,)),
+    ],
+)
+def test_the_headline_counts_what_was_judged_and_names_what_was_not(
+    tmp_path: Path, releases: tuple[Release, ...], main: str, more: tuple[str, ...] | None
+) -> None:
+    (target,) = read_summary(write_fleet(tmp_path, releases)).targets
+    assert headline(target) == main
+    sentences = tuple(lede(target, find_freeing(()), Mode.SURVEY))
+    assert sentences == (more or ("0 of 2, on CPython 3.14t.",))
+
+
+@pytest.mark.parametrize(
+    ("projects", "sentences"),
+    [
+        ((Project(id="a", pins=(DARK,)),), ["Nothing is known to block.", "In 1 project, not everything was checked."]),
+        (
+            (Project(id="a", pins=(READY,)), Project(id="b", problem="empty")),
+            ["Nothing blocks in 1 project that could be read.", "1 project could not be read."],
+        ),
+        ((Project(id="a", problem="empty"),), ["1 project could not be read."]),
+        ((Project(id="a", pins=(READY,)), Project(id="b", pins=(TAGS,))), ["Nothing blocks in 2 projects."]),
+        (
+            (Project(id="a", pins=(STUCK,)), Project(id="b", pins=(READY,), incomplete=("a link",))),
+            ["Something blocks 1 of 2 projects.", "In 1 project, not everything was checked."],
+        ),
+    ],
+)
+def test_projects_that_were_not_read_or_checked_are_not_counted_as_free(
+    tmp_path: Path, projects: tuple[Project, ...], sentences: list[str]
+) -> None:
+    (target,) = read_summary(write_fleet(tmp_path, (READY, STUCK, DARK, TAGS), projects)).targets
+    assert list(lede(target, find_freeing(target.projects), Mode.CHECK))[2:] == sentences
+
+
+def test_pages_name_what_is_unknown_what_is_pure_by_its_tags_and_good_pre_releases(tmp_path: Path) -> None:
+    early = replace(STUCK, pre_release="3.0rc1")
+    dark = replace(DARK, reason="the wheel could not be read")
+    projects = (Project(id="a", pins=(dark, early, TAGS)), Project(id="none", problem="it is empty"))
+    made = site(tmp_path, (dark, early, TAGS), projects)
+    overview, page, failed = (
+        made[path] for path in ("index.html", page_of("project", "a"), page_of("project", "none"))
+    )
+    assert "1 package classified as pure only by the tags of its wheel, which could not be fetched: tags." in overview
+    assert "Only upstream can fix these" not in overview and 'data-label="Pre-release">3.0rc1</td>' in overview
+    assert "good pre-release: 3.0rc1" in made[page_of("package", "stuck")]
+    assert "the wheel could not be read" in page and "blocks, 1 could not be judged, read from" in page
+    assert "<dt>Needed by</dt><dd>the project</dd>" in page
+    assert "it is empty" in failed and "<h2>" not in failed, "no heading without content"
 
 
 def test_the_order_of_the_fixes_frees_as_many_projects_at_each_step_as_one_more_fix_can(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ class Release:
     reason: str = "because"
     guilty: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    pre_release: str | None = None
+    index: str = "done"
+    gap: str | None = None
+    """Why the wheel was not read."""
 
     @property
     def key(self) -> str:
@@ -98,6 +102,7 @@ def _package(release: Release, platform: str) -> dict[str, Any]:
         "next_step": None if release.fix is None else f"{release.fix} is the first later version that is good",
         "step": None if release.fix is None else "Upgrade",
         "fix_version": release.fix,
+        "pre_release": release.pre_release,
         "wheel_kind": release.kind,
         "wheel": f"{release.name}-{release.version}-cp314-cp314t-{platform}.whl" if release.kind != "none" else None,
         "sha256": release.key if release.kind != "none" else None,
@@ -106,8 +111,9 @@ def _package(release: Release, platform: str) -> dict[str, Any]:
         "modules": 1,
         "guilty": list(release.guilty),
         "undetermined": [],
-        "index_status": "done",
-        "binary_status": "done",
+        "index_status": release.index,
+        "binary_status": "done" if release.gap is None else "skipped",
+        "binary_gap": release.gap,
         "classifiers": [],
     }
 

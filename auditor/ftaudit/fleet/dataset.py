@@ -72,14 +72,24 @@ class DataSetWriter:
         """Write one row, which has a value for each column; a missing one is null. Raise `OSError` if the disk is
         full.
         """
+        self._part(table, target).add(row)
+        self.rows[table.name] += 1
+
+    def _part(self, table: DataTable, target: str) -> _Part:
         key = table.name, target
         if key not in self._open:
             self._open[key] = _Part(self.folder / table.name / f"target={target}", table)
-        self._open[key].add(row)
-        self.rows[table.name] += 1
+        return self._open[key]
 
     def finish(self, info: RunInfo) -> None:
-        """Close the files, and write `run.json`: its presence means that the data set is complete."""
+        """Close the files, and write `run.json`: its presence means that the data set is complete.
+
+        A table without a row for a target has an empty file, so that queries find its columns.
+        """
+        for table in TABLES:
+            for target in info.targets:
+                if (table.name, target) not in self._open:
+                    self._part(table, target).write()
         self.__exit__()
         write_whole(self.folder / RUN_FILE, f"{json.dumps(asdict(info), indent=2)}\n".encode(), mode=0o644)
 
@@ -98,14 +108,15 @@ class _Part:
     def add(self, row: Mapping[str, Any]) -> None:
         self._waiting.append(row)
         if len(self._waiting) >= ROWS_IN_GROUP:
-            self._write()
+            self.write()
 
     def close(self) -> None:
         if self._waiting:
-            self._write()
+            self.write()
         self._end()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the waiting rows as a row group."""
         import pyarrow
         import pyarrow.parquet
 

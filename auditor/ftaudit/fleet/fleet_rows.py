@@ -18,6 +18,7 @@ from ftaudit.model import (
     Status,
     StrEnum,
 )
+from ftaudit.model.steps import NoGoodRelease, Upgrade
 
 TableRow: TypeAlias = "tuple[str, dict[str, Any]]"
 """The name of a table, and a row of it."""
@@ -41,6 +42,7 @@ def rows_of_package(key: str, row: Package, *, newest: bool, released: datetime 
             "next_step": row.next_step,
             "step": _kind(row.step),
             "fix_version": None if row.fix_version is None else str(row.fix_version),
+            "pre_release": _pre_release(row.step),
             "wheel_kind": index.kind.value,
             "wheel": None if index.wheel is None else index.wheel.filename,
             "sha256": None if index.wheel is None else index.wheel.sha256,
@@ -104,6 +106,13 @@ def _kind(step: object) -> str | None:
     if step is None:
         return None
     return step.value if isinstance(step, StrEnum) else type(step).__name__
+
+
+def _pre_release(step: object) -> str | None:
+    """Return the good pre-release that a step names, if no final release is good."""
+    if isinstance(step, Upgrade) and isinstance(step.lead, NoGoodRelease) and step.lead.early is not None:
+        return str(step.lead.early.version)
+    return None
 
 
 def _wheel(file: DistributionFile, binary: BinaryFacts, about: dict[str, Any], *, rebuild: bool) -> Iterable[TableRow]:

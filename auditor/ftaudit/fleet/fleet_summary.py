@@ -13,7 +13,7 @@ from ftaudit.errors import InputError
 from ftaudit.fleet.dataset import read_rows, read_run
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, DataTable, Mode, RunInfo
 from ftaudit.judge.table import rank
-from ftaudit.model import GilDeclaration, Severity, Verdict, WheelKind
+from ftaudit.model import GapKind, GilDeclaration, Severity, Status, Verdict, WheelKind
 
 FREE_THREADED: Final = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T})
 """The kinds of the wheels that are made for free-threaded builds."""
@@ -40,6 +40,26 @@ class JudgedRelease:
     undetermined: tuple[str, ...]
     elsewhere: tuple[str, ...]
     """Platform tags of its free-threaded wheels for other platforms."""
+    pre_release: str | None
+    """The newest good pre-release, if no final release is good."""
+    index_status: Status
+    binary_gap: GapKind | None
+
+    @property
+    def is_free_threaded(self) -> bool:
+        """Whether its wheel is made for the free-threaded build."""
+        return self.wheel_kind in FREE_THREADED
+
+    @property
+    def may_have_wheel(self) -> bool:
+        """Whether it is not known if it has such a wheel: its files could not be looked up."""
+        known = self.is_free_threaded or self.index_status is Status.DONE
+        return self.verdict is Verdict.UNKNOWN and not known
+
+    @property
+    def is_pure_by_tags(self) -> bool:
+        """Whether it counts as pure only by the tags of its wheel, which could not be opened."""
+        return self.binary_gap is GapKind.NOT_OPENED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +109,12 @@ class FleetProject:
     notes: tuple[str, ...]
     pins: tuple[FleetPin, ...]
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether it was read, and everything in it was checked."""
+        unknown = any(pin.judged.verdict is Verdict.UNKNOWN for pin in self.pins)
+        return self.problem is None and not self.incomplete and not unknown
+
     @cached_property
     def blockers(self) -> dict[str, tuple[FleetPin, ...]]:
         """The pins that block, by the name of the package."""
@@ -124,20 +150,30 @@ class FleetPackage:
         """The good later releases of what counts and does not work."""
         return tuple(dict.fromkeys(row.fix_version for row in self.counted if row.fix_version is not None))
 
+    @cached_property
+    def pre_releases(self) -> tuple[str, ...]:
+        """The good pre-releases of what counts, where no final release is good."""
+        return tuple(dict.fromkeys(row.pre_release for row in self.counted if row.pre_release is not None))
+
     @property
     def has_free_threaded_wheel(self) -> bool:
         """Whether a release that counts has a wheel for the free-threaded build, on any platform of the run."""
-        return any(row.wheel_kind in FREE_THREADED for row in self.counted)
+        return any(row.is_free_threaded for row in self.counted)
+
+    @property
+    def may_have_wheel(self) -> bool:
+        """Whether it is not known if a release that counts has such a wheel."""
+        return not self.has_free_threaded_wheel and any(row.may_have_wheel for row in self.counted)
 
     @property
     def enables_gil(self) -> bool:
         """Whether such a wheel enables the GIL, on any platform of the run."""
-        return any(row.wheel_kind in FREE_THREADED and row.verdict is Verdict.REENABLES_GIL for row in self.counted)
+        return any(row.is_free_threaded and row.verdict is Verdict.REENABLES_GIL for row in self.counted)
 
     @property
     def unread(self) -> bool:
         """Whether such a wheel could not be judged, and no other one enables the GIL."""
-        unknown = any(row.wheel_kind in FREE_THREADED and row.verdict is Verdict.UNKNOWN for row in self.counted)
+        unknown = any(row.is_free_threaded and row.verdict is Verdict.UNKNOWN for row in self.counted)
         return unknown and not self.enables_gil
 
 
@@ -155,9 +191,9 @@ class FleetTarget:
     """By the key and platform of the judgment."""
 
     @cached_property
-    def with_wheel(self) -> int:
-        """How many packages have a wheel for the free-threaded build."""
-        return sum(package.has_free_threaded_wheel for package in self.packages)
+    def with_judged_wheel(self) -> int:
+        """How many packages have a wheel for the free-threaded build that was judged."""
+        return sum(package.has_free_threaded_wheel and not package.unread for package in self.packages)
 
     @cached_property
     def enabling(self) -> int:
@@ -166,8 +202,18 @@ class FleetTarget:
 
     @cached_property
     def unread(self) -> int:
-        """How many of the others could not be judged."""
+        """How many packages have such a wheel that could not be judged."""
         return sum(package.unread for package in self.packages)
+
+    @cached_property
+    def unsought(self) -> int:
+        """Of how many packages it is not known whether they have such a wheel."""
+        return sum(package.may_have_wheel for package in self.packages)
+
+    @cached_property
+    def pure_by_tags(self) -> tuple[str, ...]:
+        """The packages that count as pure only by the tags of their wheels, which could not be opened."""
+        return tuple(package.name for package in self.packages if any(row.is_pure_by_tags for row in package.counted))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +311,9 @@ def _judged(row: Mapping[str, Any]) -> JudgedRelease:
         guilty=tuple(row["guilty"]),
         undetermined=tuple(row["undetermined"]),
         elsewhere=tuple(row["other_platforms"]),
+        pre_release=row.get("pre_release"),  # Older runs do not have it.
+        index_status=Status(row["index_status"]),
+        binary_gap=None if row["binary_gap"] is None else GapKind(row["binary_gap"]),
     )
 
 

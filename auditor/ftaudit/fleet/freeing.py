@@ -37,6 +37,8 @@ class Unfixed:
     """Projects that it blocks."""
     alone: int
     """Projects that only it blocks."""
+    pre_releases: tuple[str, ...]
+    """The good pre-releases."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +103,7 @@ def find_freeing(projects: Sequence[FleetProject]) -> Freeing:
             versions=_unique(pin.judged.version for pin in pins[name] if pin.judged.fix_version is None),
             blocks=number,
             alone=alone[name],
+            pre_releases=_unique(pin.judged.pre_release for pin in pins[name] if pin.judged.fix_version is None),
         )
         for name, number in stuck.items()
     )

@@ -180,5 +180,6 @@ def _published(row: JudgedRelease) -> Published:
         verdict=row.verdict,
         later=later,
         fix=row.fix_version,
+        early=row.pre_release,
         wheels=row.elsewhere,
     )

@@ -72,7 +72,11 @@ PROJECTS: Final = DataTable(
     key=("project",),
     columns=(
         _column("project", _S, "the input as you named it, or the path of its repository"),
-        _column("name", _S, "the name in the manifest, or else the last part of `project`"),
+        _column(
+            "name",
+            _S,
+            "the name in the manifest, or else that of the project's folder: `ml` for `repositories/ml/poetry.lock`",
+        ),
         _maybe("owner", _S, "the owner in the manifest"),
         _maybe("input", _S, "the file that ftaudit read; null if there was none"),
         _column("status", _S, "`judged`, or `failed`: the input could not be read"),
@@ -123,13 +127,18 @@ PACKAGES: Final = DataTable(
         _maybe(
             "released", _T, "when the first file of the release was uploaded; null if the index does not provide this"
         ),
-        _column("newest", _B, "whether it is the newest release of its package in this run"),
+        _column(
+            "newest",
+            _B,
+            "in a survey, whether it is the newest release of its package in this run; in a check, always false",
+        ),
         _column("verdict", _S, "`ready`, `pure`, `fallback`, `reenables-gil`, … (docs/verdicts.md)"),
         _column("blocks", _B, "whether the verdict blocks the target"),
         _column("reasons", _L, "the reasons, the most important first, one sentence each"),
         _maybe("next_step", _S, "what to do, in one sentence"),
         _maybe("step", _S, "the kind of the next step: the name of its type in `ftaudit.model.steps`"),
         _maybe("fix_version", _S, "the nearest later version that is ready or pure"),
+        _maybe("pre_release", _S, "the newest good pre-release, if no final release is ready or pure"),
         _column("wheel_kind", _S, "`free-threaded`, `abi3t`, `native`, `pure` or `none`"),
         _maybe("wheel", _S, "the file name of the wheel that the target installs"),
         _maybe("sha256", _S, "the digest of the wheel: `wheels.sha256`; null if the source does not provide it"),

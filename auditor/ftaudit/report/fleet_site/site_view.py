@@ -27,11 +27,10 @@ from ftaudit.fleet.schema import Mode
 from ftaudit.judge.table import rank
 from ftaudit.model import BLOCKING, Verdict
 from ftaudit.report import changed_projects
+from ftaudit.report.fleet_site.headlines import headline, lede
 from ftaudit.report.migration.html.pictures import Segment, bar
 from ftaudit.report.migration.html.view import OF_THE_BAR, WORST_FIRST
-from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.watched_changes import ChangeGroup, change_groups
-from ftaudit.target import parse_target
 
 _WORD: Final = re.compile(r"[^a-z0-9]+")
 EXIT_WORDS: Final = {0: "free", 1: "blocked", 2: "failed", 3: "unsure"}
@@ -76,7 +75,7 @@ def _overview(target: FleetTarget, summary: FleetSummary) -> TargetOverview:
     return TargetOverview(
         target=target,
         headline=headline(target),
-        lede=tuple(_lede(target, freeing, summary.info.mode)),
+        lede=tuple(lede(target, freeing, summary.info.mode)),
         bar=bar({verdict: tally[verdict] for verdict in OF_THE_BAR}),
         freeing=freeing,
         worst=tuple(sorted(blocking, key=lambda package: (WORST_FIRST.index(package.verdict), package.name))),
@@ -84,33 +83,6 @@ def _overview(target: FleetTarget, summary: FleetSummary) -> TargetOverview:
         incomplete=tuple(project for project in target.projects if project.incomplete),
         unknown=tuple(package for package in target.packages if package.verdict is Verdict.UNKNOWN),
     )
-
-
-def headline(target: FleetTarget) -> str:
-    """Return the main figure of a target in one sentence."""
-    abi = parse_target(target.name).abi
-    number = target.with_wheel
-    if not number:
-        return f"no package of {len(target.packages):,} has a {abi} wheel"
-    share = f"{100 * target.enabling / number:.1f}%"
-    if number == 1:
-        return f"the one package with a {abi} wheel {'turns' if target.enabling else 'does not turn'} the GIL back on"
-    return f"of {number:,} packages with a {abi} wheel, {share} turn the GIL back on"
-
-
-def _lede(target: FleetTarget, freeing: Freeing, mode: Mode) -> Iterator[str]:
-    yield f"{target.enabling:,} of {target.with_wheel:,}, on CPython {target.name}."
-    if target.unread:
-        what = "one more wheel" if target.unread == 1 else f"the wheels of {target.unread:,} more"
-        yield f"{what[:1].upper()}{what[1:]} could not be judged, so the share can be higher."
-    if mode is Mode.SURVEY:
-        return
-    number = len(target.projects)
-    yield f"Something blocks {freeing.blocked:,} of {counted(number, 'project')}."
-    if freeing.fixes and freeing.fixes[-1].freed:
-        freed = freeing.fixes[-1].freed
-        used = max(place for place, fix in enumerate(freeing.fixes, 1) if fix.frees)
-        yield f"Releases that exist free {freed:,} of them: {counted(used, 'package')} to move."
 
 
 def package_rows(summary: FleetSummary) -> list[list[Any]]:
@@ -255,6 +227,11 @@ class ProjectPart:
     def blockers(self) -> tuple[PinLine, ...]:
         """The pins that block."""
         return tuple(line for line in self.lines if line.pin.judged.blocks)
+
+    @property
+    def unknown(self) -> tuple[PinLine, ...]:
+        """The pins that could not be judged."""
+        return tuple(line for line in self.lines if line.pin.judged.verdict is Verdict.UNKNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
