@@ -60,7 +60,7 @@ def add_parsers(commands: Any) -> None:
     check = actions.add_parser(
         "check",
         help="audit many projects, and read each wheel only once",
-        description="Audit many projects, each distinct wheel once, and write a data set. No audited code is run.",
+        description="Audit many projects, and write a data set. Read each wheel only once, and run no audited code.",
         epilog=CHECK,
     )
     what = check.add_argument_group("inputs")
@@ -75,7 +75,7 @@ def add_parsers(commands: Any) -> None:
     survey = actions.add_parser(
         "survey",
         help="audit the newest releases of packages",
-        description="Audit the newest releases of packages, and write a data set. No audited code is run.",
+        description="Audit the newest releases of packages, and write a data set. Run no audited code.",
         epilog=SURVEY,
     )
     what = survey.add_argument_group("inputs")

@@ -45,7 +45,7 @@ def add_parsers(commands: Any) -> None:
     """Add `report` to the sub-commands."""
     report = commands.add_parser(
         "report",
-        help="write the migration report: blockers, plan, every package, and your own source",
+        help="write a migration report: blockers, plan, all packages, and your own source",
         description="Write the migration report as one self-contained HTML file, or as Markdown or JSON.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
