@@ -72,6 +72,24 @@ def total():
     INVALID = (
         SourceExample(
             code="""\
+from typing import ClassVar
+class Broadcaster:
+    connections: ClassVar[set["Broadcaster"]]
+    def open(self):
+        self.connections.add(self)
+    def on_close(self):
+        self.connections.discard(self)
+    @classmethod
+    def broadcast(cls, message):
+        for connection in cls.connections:
+            connection.send(message)
+class Updates(Broadcaster):
+    connections: ClassVar[set] = set()
+""",
+            lines=(10,),
+        ),
+        SourceExample(
+            code="""\
 _subs = {}
 def on(k, f):
     _subs[k] = f

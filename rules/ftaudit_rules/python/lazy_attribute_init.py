@@ -42,6 +42,22 @@ class LazyAttributeInit(PythonRule):
     VALID = (
         SourceExample(
             code="""\
+import threading
+class Setup:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._connection = None
+    def service(self):
+        with self._lock:
+            return self._service()
+    def _service(self):
+        if self._connection is None:
+            self._connection = connect()
+        return self._connection
+""",
+        ),
+        SourceExample(
+            code="""\
 class D:
     def value(self):
         with self._lock:
@@ -53,6 +69,28 @@ class D:
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+import threading
+class Setup:
+    def __init__(self):
+        self._runs_lock = threading.Lock()
+        self._connection = None
+    def service(self):
+        if self._connection:
+            return self._connection
+        self._connection = connect()
+        return self._connection
+_lock = threading.Lock()
+_setup = None
+def setup():
+    global _setup
+    with _lock:
+        _setup = _setup or Setup()
+        _setup.service()
+""",
+            lines=(7,),
+        ),
         SourceExample(
             code="""\
 import threading

@@ -54,6 +54,8 @@ class Classes(Scopes):
                     if isinstance(target, ast.Name) and not isinstance(statement, (ast.Delete, ast.For)):
                         attributes[target.id].append(statement)
             found[name] = {attribute: common_kind(statements) for attribute, statements in attributes.items()}
+            for attribute, kind in _declared_class_variables(node):
+                found[name].setdefault(attribute, kind)
             if self.is_metaclass(node):
                 for attribute, kind in self._given_to_classes(node):
                     found[name].setdefault(attribute, kind)
@@ -216,6 +218,17 @@ class Classes(Scopes):
                 )
             function = self.tree.function(function)
         return None
+
+
+def _declared_class_variables(owner: ast.ClassDef) -> Iterator[tuple[str, Kind]]:
+    """Yield the containers that a class body declares as `ClassVar` and leaves to its subclasses to make."""
+    for statement in owner.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=attribute), annotation=ast.Subscript() as annotation, value=None):
+                if last_name(annotation) == "ClassVar" and (kind := kind_of(None, annotation.slice)) in CONTAINERS:
+                    yield attribute, kind
+            case _:
+                pass
 
 
 def _makers(owner: ast.ClassDef) -> Iterator[ast.expr]:

@@ -256,7 +256,7 @@ class Locking(Timing):
             by_decorator = any(looks_like_lock(name) or name in self._takers for name in decorators)
             if by_decorator or says_locked(function):
                 found.add(function)
-            elif calls.get(function.name):
+            elif calls.get(function.name) and self._is_called_here_alone(function):
                 candidates.append(function)
         changed = True
         while changed:
@@ -266,6 +266,10 @@ class Locking(Timing):
                     found.add(function)
                     changed = True
         return frozenset(found)
+
+    def _is_called_here_alone(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Return whether no other module is meant to call a function: its name is private, or it is an inner one."""
+        return function.name.startswith("_") or self.tree.function(function) is not None
 
     def _call_is_locked(self, call: ast.Call, known: set[FunctionNode]) -> bool:
         function = self.tree.function(call)
