@@ -234,17 +234,61 @@ def test_a_survey_of_names_has_a_row_for_a_name_that_does_not_exist_and_for_a_po
     assert "has no project no-such-name" in found["no-such-name"]["reasons"][0]
 
 
-def test_a_manifest_names_inputs_names_and_owners(fleet: Fleet, run: Run, tmp_path: Path) -> None:
+def test_a_manifest_names_inputs_names_and_owners_and_a_repeated_input_is_a_note(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
     manifest = tmp_path / "teams.csv"
     lock = fleet.repositories / "team" / "second" / "uv.lock"
-    manifest.write_text(f'# input,name,owner\n{lock},Shop,"Web, north"\nmissing.lock\n')
+    again = lock.parent / ".." / "second" / "uv.lock"
+    lines = ("# teams", "Input,NAME,owner", f'{lock}, Shop, "Web, north"', "missing.lock", f"{again},Other,South")
+    manifest.write_text("\n".join(lines))
     where = ("--cache-dir", fleet.cache, "--offline", *WHERE)
-    assert run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "data", *where)[0] == 3
+    code, said = run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "data", *where)
+    assert code == 3
     found = {(row["name"], row["owner"], row["exit_code"]) for row in read_rows(tmp_path / "data", PROJECTS)}
     assert found == {(tmp_path.name, None, 2), ("Shop", "Web, north", 0)}
-    manifest.write_text("a,b,c,d\n")
-    code, said = run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "other", *where)
-    assert (code, "line 1 of the manifest" in said) == (2, True)
+    (note,) = read_run(tmp_path / "data").notes
+    assert "line 5" in note and "(Other, South) is not used: line 3" in note and note in said
+    for text, message in (
+        ("a,b,c,d\n", "line 1 of the manifest"),
+        ("# x\n,Shop\n", "line 2 of the manifest"),
+        ('uv.lock,"Shop\nother.lock,Other\n', "line 1 of the manifest"),
+        ('uv.lock,Shop"\n', "has a quote without its pair"),
+        ('uv.lock,"Shop"s\n', "is not CSV"),
+        ("INPUT,NAME,OWNER\n", "no project given"),
+    ):
+        manifest.write_text(text)
+        code, said = run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "other", *where)
+        assert (code, message in said) == (2, True), said
+
+
+def test_inputs_in_subfolders_that_are_not_read_are_named(fleet: Fleet, run: Run, tmp_path: Path) -> None:
+    lock = (fleet.repositories / "team" / "second" / "uv.lock").read_text()
+    content = {
+        "mono/.git/HEAD": "",
+        "mono/uv.lock": lock,
+        "mono/docs/requirements.txt": "",
+        "mono/deep/er/uv.lock": lock,
+        "mono/node_modules/x/requirements.txt": "",
+        "mono/.hidden/requirements.txt": "",
+        "included/.git/HEAD": "",
+        "included/requirements.txt": f"-r common/requirements.txt\n{project_name(GOOD)}==1.0\n",
+        "included/common/requirements.txt": f"{project_name(GUILTY)}==1.0\n",
+        "bare/.git/HEAD": "",
+        "bare/service/requirements.txt": f"{project_name(GOOD)}==1.0\n",
+    }
+    base = tmp_path / "repositories"
+    for name, text in content.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(text)
+    where = ("--cache-dir", fleet.cache, "--offline", "--no-deps", *WHERE)
+    run("fleet", "check", base, "-o", tmp_path / "data", *where)
+    rows = {Path(row["project"]).name: row for row in read_rows(tmp_path / "data", PROJECTS)}
+    left = ", ".join(str(base / "mono" / name) for name in ("deep/er/uv.lock", "docs/requirements.txt"))
+    said = f"these inputs in its subfolders were not read: {left}; to audit them, name them too"
+    assert rows["mono"]["notes"] == [said]
+    assert not [note for note in rows["included"]["notes"] if "subfolders" in note], "it was read with the other one"
+    assert f"its subfolders have {base / 'bare' / 'service' / 'requirements.txt'}" in rows["bare"]["problem"]
 
 
 def test_a_folder_without_a_run_and_a_data_set_of_a_newer_version_are_clear_errors(run: Run, tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import hashlib
 import itertools
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from ftaudit import lockfiles
 from ftaudit.engine.inputs import what_they_say
 from ftaudit.engine.judged_pins import JudgedPins, judge_pins
 from ftaudit.engine.selected_pins import SelectedPins, select_pins
@@ -24,6 +25,7 @@ from ftaudit.errors import FtauditError
 from ftaudit.fleet.earlier_answers import EarlierAnswer, EarlierAnswers, open_answers
 from ftaudit.fleet.fleet_questions import Question, question_of, row_of_question
 from ftaudit.fleet.fleet_rows import rows_of_package
+from ftaudit.fleet.projects import find_inputs_below
 from ftaudit.index.client import ProjectPages
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.index.release import preferred_versions
@@ -76,10 +78,14 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
     """Return what a project pins for each target, with the questions; a project that cannot be read has a `problem`."""
     try:
         with open_sessions((task.path,), task.settings, task.targets) as sessions:
-            found = {session.target.name: _pins(session) for session in sessions}
             read = sessions[0].read[0]
+            selected = {session.target.name: select_pins(session) for session in sessions}
+            apart = _left_out(Path(task.path), read.path, selected.values())
+            found = {session.target.name: _pins(session, selected[session.target.name], apart) for session in sessions}
     except FtauditError as error:
-        return {"problem": f"{error.problem}{f' ({error.hint})' if error.hint else ''}"}
+        problem = f"{error.problem}{f' ({error.hint})' if error.hint else ''}"
+        below = find_inputs_below(Path(task.path)).paths if _lacks_input(Path(task.path)) else ()
+        return {"problem": f"{problem}; its subfolders have {_named(below)}: name them instead" if below else problem}
     questions = {}
     for _, asked in found.values():
         questions.update({question.key: question for question in asked})
@@ -91,6 +97,40 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
     }
 
 
+def _lacks_input(path: Path) -> bool:
+    """Return whether it is a folder without an input of its own."""
+    if not path.is_dir():
+        return False
+    try:
+        lockfiles.find_input(path)
+    except FtauditError:
+        return True
+    return False
+
+
+def _left_out(folder: Path, read: Path, selected: Iterable[SelectedPins]) -> tuple[str, ...]:
+    """Return notes on the inputs in subfolders of a project that were not read with its own input."""
+    if not folder.is_dir() or read.resolve().parent not in (folder.resolve(), folder.resolve() / "requirements"):
+        return ()
+    pins = [pin for each in selected for pin, _ in each.keys]
+    files = {Path(pin.source.path).resolve() for pin in pins if pin.source is not None} | {read.resolve()}
+    trees = {Path(pin.source_tree).resolve() for pin in pins if pin.source_tree is not None} - {folder.resolve()}
+    below = find_inputs_below(folder)
+    left = [path for path in below.paths if path.resolve() not in files and path.resolve().parent not in trees]
+    notes = []
+    if left:
+        notes.append(f"these inputs in its subfolders were not read: {_named(left)}; to audit them, name them too")
+    if not below.is_whole:
+        notes.append("it has too many subfolders to look for inputs in all of them; to audit one, name it too")
+    return tuple(notes)
+
+
+def _named(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _MOST_NAMES} more" if len(paths) > _MOST_NAMES else ""
+    return ", ".join(map(str, paths[:_MOST_NAMES])) + more
+
+
+_MOST_NAMES: Final = 10
 _sent: Final[set[str]] = set()
 """The questions that this process has sent: the projects of a fleet ask the same ones, which are long."""
 
@@ -101,9 +141,10 @@ def _unsent(questions: dict[str, Question]) -> list[Question]:
     return new
 
 
-def _pins(session: AuditSession) -> tuple[dict[str, Any], list[Question]]:
-    """Return the pins of a session as plain data, and their questions."""
-    selected = select_pins(session)
+def _pins(
+    session: AuditSession, selected: SelectedPins, notes: tuple[str, ...]
+) -> tuple[dict[str, Any], list[Question]]:
+    """Return the pins of a session as plain data, with further notes, and their questions."""
     index = what_they_say(session.read[0])
     platforms: dict[tuple[object, ...], list[str]] = {}
     for pin, platform in selected.keys:
@@ -124,11 +165,8 @@ def _pins(session: AuditSession) -> tuple[dict[str, Any], list[Question]]:
                 None if pin.source is None else pin.source.line,
             ]
         )
-    return {"pins": pins, **_said(selected)}, questions
-
-
-def _said(selected: SelectedPins) -> dict[str, Any]:
-    return {"notes": list(selected.notes), "incomplete": list(selected.incomplete)}
+    said = {"notes": [*selected.notes, *notes], "incomplete": list(selected.incomplete)}
+    return {"pins": pins, **said}, questions
 
 
 def judge_task(task: JudgeTask, _: object = None) -> dict[str, Any]:

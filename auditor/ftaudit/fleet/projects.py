@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,10 @@ from ftaudit.errors import InputError
 
 DEEPEST: Final = 4
 """How many folders below the named one a repository can be: `host/organization/team/repository`."""
+MOST_FOLDERS: Final = 2_000
+"""How many subfolders of one project are searched for further inputs."""
+_SUFFIXES: Final = (".lock", ".txt", ".in", ".toml", ".json", ".yml", ".yaml", ".cfg")
+_HEADER: Final = ("input", "name", "owner")
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "site-packages", "venv"})
 
 
@@ -29,23 +35,91 @@ class FoundProject:
     """The input, or a folder whose most precise input is read."""
 
 
-def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> list[FoundProject]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundProjects:
+    """The projects of a fleet."""
+
+    projects: tuple[FoundProject, ...]
+    """Each once."""
+    notes: tuple[str, ...]
+    """Lines of manifests that repeat an input, one sentence each."""
+
+
+def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> FoundProjects:
     """Return the projects, each once; a repository without an input is a project too, and its reading fails.
 
     Raise `InputError` for a path that does not exist, a malformed manifest, and without any project.
     """
     found: dict[str, FoundProject] = {}
+    lines: dict[str, str] = {}
+    notes: list[str] = []
     for manifest in manifests:
-        for project in _in_manifest(manifest):
-            found.setdefault(project.project, project)
+        for number, project in _in_manifest(manifest):
+            place = _identity(project)
+            line = f"line {number} of the manifest {manifest}"
+            if place in found:
+                name = f"{project.name}, {project.owner}" if project.owner else project.name
+                notes.append(f"{line} ({name}) is not used: {lines[place]} has the same input, {project.path}")
+            found.setdefault(place, project)
+            lines.setdefault(place, line)
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist", hint="name a folder of repositories, or an input")
-        for place in _repositories(path) if path.is_dir() else (path,):
-            found.setdefault(str(place), _project(place))
+        for repository in _repositories(path) if path.is_dir() else (path,):
+            project = _project(repository)
+            found.setdefault(_identity(project), project)
     if not found:
         raise InputError("no project given", hint="name a folder of repositories, inputs, or a --manifest")
-    return list(found.values())
+    return FoundProjects(projects=tuple(found.values()), notes=tuple(notes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputsBelow:
+    """The inputs in the subfolders of a project."""
+
+    paths: tuple[Path, ...]
+    """The most precise input of each subfolder, by path."""
+    is_whole: bool
+    """Whether every subfolder was looked at."""
+
+
+def find_inputs_below(folder: Path) -> InputsBelow:
+    """Return the inputs in the subfolders of a folder, `DEEPEST` folders down and in at most `MOST_FOLDERS` folders."""
+    found: list[Path] = []
+    waiting = deque((inside, 1) for inside in _subfolders(folder))
+    seen = 0
+    while waiting and seen < MOST_FOLDERS:
+        place, depth = waiting.popleft()
+        seen += 1
+        if _may_have_input(place):
+            with contextlib.suppress(InputError, OSError):
+                found.append(lockfiles.find_input(place))
+        if depth < DEEPEST:
+            waiting.extend((inside, depth + 1) for inside in _subfolders(place))
+    return InputsBelow(paths=tuple(sorted(set(found))), is_whole=not waiting)
+
+
+def _may_have_input(folder: Path) -> bool:
+    """Return whether a file has a name that an input can have: most folders of a repository have none."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return False
+    return any(name == "setup.py" or name.endswith(_SUFFIXES) for name in names)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder that can have projects, by name; none if it cannot be read."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+    return [folder / name for name in names if not name.startswith(".") and name not in _SKIPPED]
+
+
+def _identity(project: FoundProject) -> str:
+    """Return where a project is, in whatever way its path is written."""
+    return str(Path(project.path).resolve())
 
 
 def _project(place: Path) -> FoundProject:
@@ -65,13 +139,8 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
         return
     if depth == 0:
         return
-    try:
-        inside = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return
-    for name in inside:
-        if not name.startswith(".") and name not in _SKIPPED:
-            yield from _below(folder / name, depth - 1)
+    for inside in _subfolders(folder):
+        yield from _below(inside, depth - 1)
 
 
 def _is_project(folder: Path) -> bool:
@@ -85,30 +154,42 @@ def _is_project(folder: Path) -> bool:
     return True
 
 
-def _in_manifest(path: Path) -> Iterator[FoundProject]:
-    """Yield the projects of a manifest: lines of `INPUT`, `INPUT,NAME` or `INPUT,NAME,OWNER`, in CSV (RFC 4180).
+def _in_manifest(path: Path) -> Iterator[tuple[int, FoundProject]]:
+    """Yield the projects of a manifest with the numbers of their lines.
 
-    Paths are relative to the manifest. Empty lines and lines that begin with `#` are ignored.
+    A line is `INPUT`, `INPUT,NAME` or `INPUT,NAME,OWNER`, in CSV (RFC 4180). Paths are relative to the manifest. Empty
+    lines, lines that begin with `#` and a header line are ignored. A cell ends on its line.
     """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InputError(f"the manifest {path} cannot be read: {why}") from error
-    lines = text.splitlines()
-    try:
-        rows = list(csv.reader(lines))
-    except csv.Error as error:
-        raise InputError(f"the manifest {path} is not CSV: {error}") from error
-    for number, row in enumerate(rows, 1):
-        cells = [cell.strip() for cell in row]
-        if not any(cells) or cells[0].startswith("#"):
+    is_first = True
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
-        if len(cells) > 3 or not cells[0]:
-            raise InputError(
-                f"line {number} of the manifest {path} is not `INPUT,NAME,OWNER`", hint="quote a cell with a comma"
-            )
+        cells = _cells(line, f"line {number} of the manifest {path}")
+        is_header = is_first and tuple(cell.lower() for cell in cells) == _HEADER[: len(cells)]
+        is_first = False
+        if is_header and not (path.parent / cells[0]).exists():
+            continue
         place, name, owner = (*cells, "", "")[:3]
         whole = path.parent / place
         known = _project(whole)
-        yield FoundProject(project=str(whole), name=name or known.name, owner=owner or None, path=str(whole))
+        project = FoundProject(project=str(whole), name=name or known.name, owner=owner or None, path=str(whole))
+        yield number, project
+
+
+def _cells(line: str, where: str) -> list[str]:
+    """Return the cells of a line; raise `InputError`, with the place of the line, for a malformed one."""
+    try:
+        if line.count('"') % 2:
+            raise InputError(f"{where} has a quote without its pair", hint='write a quote in a cell as `"a ""b"""`')
+        (row,) = csv.reader([line], strict=True, skipinitialspace=True)
+    except csv.Error as error:
+        raise InputError(f"{where} is not CSV: {error}", hint="quote a whole cell, with nothing around it") from error
+    cells = [cell.strip() for cell in row]
+    if len(cells) > len(_HEADER) or not cells[0]:
+        raise InputError(f"{where} is not `INPUT,NAME,OWNER`", hint="quote a cell with a comma")
+    return cells

@@ -64,9 +64,10 @@ def check_fleet(paths: Sequence[Path], manifests: Sequence[Path], run: FleetRun)
     Raise `FtauditError` for a problem that the user must fix; what was finished before it stays.
     """
     told = {"paths": [str(path) for path in paths], "manifests": [str(path) for path in manifests]}
-    projects = find_projects(paths, manifests)
+    found = find_projects(paths, manifests)
     with _open(run, Mode.CHECK, told) as journal:
-        journal.add_projects(projects)
+        journal.add_projects(found.projects)
+        journal.add_answers({}, notes=found.notes)
         _read(journal, run)
         _judge(journal, run, newest=0)
         return _finish(journal, run, Mode.CHECK)
