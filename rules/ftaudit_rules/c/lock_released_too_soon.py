@@ -25,6 +25,9 @@ _RETURNS_FOUND = re.compile(r"\breturn\s+(?:&\s*(\w+)->second|(\w+)->second\s*\.
 _REFERS_TO_ELEMENT = re.compile(r"\breturn\s+" + _CONTAINER + r"\s*(?:\[[^;]{0,120}\]|\.\s*at\s*\([^;]{0,120}\))\s*;")
 _REFERS_TO_FOUND = re.compile(r"\breturn\s+(\w+)->second\s*;")
 """The same for functions that return a reference: no `&` shows it."""
+_RETURNS_BUFFER = re.compile(r"\breturn\s+" + _CONTAINER + r"\s*(?:\.|->)\s*(?:c_str|data)\s*\(\s*\)\s*;")
+_FILLS = r"(?<![\w.>)\]]){name}\s*(?:=(?!=)|\+=|(?:\.|->)\s*(?:assign|append|clear|resize|push_back|swap)\s*\()"
+"""How a buffer gets other contents, by its name."""
 _BORROWS = re.compile(r"[*&]\s*(?:const\s*)?(?:\w+\s*::\s*)*\Z")
 """The end of a return type that is a pointer or a reference."""
 _REMOVES = r"(?<![\w.>)\]]){name}\s*(?:\.|->)\s*(?:erase|clear|reset|extract|pop\w*)\s*\("
@@ -38,7 +41,8 @@ class LockReleasedTooSoon(CRule):
     the element while the caller still uses it.
 
     The rule reports stores that overwrite (`insert_or_assign`, `map[key] = value`) without a new look-up under the
-    second lock, and returned pointers and references to elements that another function of the file removes.
+    second lock, and returned pointers and references to elements that another function of the file removes, or into
+    a buffer that a later call fills again (`return report_.c_str();`).
     """
 
     info = RuleInfo(
@@ -57,6 +61,20 @@ class LockReleasedTooSoon(CRule):
     )
     words = ("lock", "Lock", "LOCK", "critical_section", "guard")
     VALID = (
+        SourceExample(
+            code="""\
+const char *Tracker::name() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return name_.c_str();
+}
+std::string Tracker::report() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    report_ = render(records_);
+    return report_;
+}
+""",
+            path="tracker.cpp",
+        ),
         SourceExample(
             code="""\
 Kernel *get(Cache &cache, const Key &key) {
@@ -117,6 +135,17 @@ void Spans::reset() {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+const char *Tracker::report() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    report_ = render(records_);
+    return report_.c_str();
+}
+""",
+            lines=(4,),
+            path="tracker.cpp",
+        ),
         SourceExample(
             code="""\
 Entry *Table::fresh(int key) {
@@ -193,6 +222,7 @@ void Table::drop(int key) {
                 yield from self._split(unit, function, sections)
             if _BORROWS.search(function.header):
                 yield from self._returned(unit, function)
+                yield from self._buffers(unit, function)
 
     def _split(self, unit: CUnit, function: Function, sections: list[LockedSection]) -> Iterator[Finding]:
         """Yield the stores whose look-up was in an earlier locked block."""
@@ -222,6 +252,31 @@ void Table::drop(int key) {
                     Site(
                         location=unit.place(store.start()),
                         access=AccessKind.DECIDE.value,
+                        entry_point=function.short_name,
+                    ),
+                ),
+            )
+
+    def _buffers(self, unit: CUnit, function: Function) -> Iterator[Finding]:
+        """Yield the returns of the inside of a buffer that is filled again under the same lock."""
+        for found in _RETURNS_BUFFER.finditer(unit.code, function.body, function.end):
+            name = re.split(r"\.|->", found[1])[-1].strip()
+            if unit.is_local(function, found[1]) or not unit.sections(function).at(found.start()):
+                continue
+            fills = re.compile(_FILLS.replace("{name}", rf"(?:\w+\s*(?:\.|->)\s*)*{re.escape(name)}"))
+            places = [at.start() for at in fills.finditer(unit.code)]
+            writers = [(at, writer) for at in places if (writer := unit.function_at(at)) is not None]
+            if not writers:
+                continue
+            at, writer = writers[0]
+            yield self.finding(
+                f"the caller gets a pointer into `{name}` without its lock: line {unit.line_at(at)} changes the buffer",
+                location=unit.place(found.start()),
+                sites=(
+                    Site(location=unit.place(at), access=AccessKind.FREE.value, entry_point=writer.short_name),
+                    Site(
+                        location=unit.place(found.start()),
+                        access=AccessKind.READ.value,
                         entry_point=function.short_name,
                     ),
                 ),
