@@ -254,7 +254,7 @@ _MOST_NAMED = 3
 
 
 def _named_shortly(modules: list[CythonModule]) -> str:
-    """Return the names of the first modules, after a comma, and how many more there are; nothing if there are none."""
+    """Return the names of the first modules and the number of the others, in brackets; empty without modules."""
     if not modules:
         return ""
     names = ", ".join(module.path for module in modules[:_MOST_NAMED])

@@ -27,7 +27,7 @@ class CacheInParts(PythonRule):
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Store the key and the value as one tuple, and read the tuple once into local variables, or hold a lock "
+            "Store the key and the value as one tuple, and read the tuple once into local variables. Or hold a lock "
             "over the test and both stores."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),

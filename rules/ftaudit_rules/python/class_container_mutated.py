@@ -178,7 +178,7 @@ class Single:
                 continue
             seen.add(name)
             yield self.finding(
-                f"`{name}` is changed here for all instances and threads, because it belongs to the class",
+                f"this changes `{name}`, which belongs to the class and is shared by all instances and threads",
                 location=module.place(node),
                 severity=None if _in_steps(module, node) else Severity.PEDANTIC,
             )

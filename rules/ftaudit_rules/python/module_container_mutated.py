@@ -99,7 +99,7 @@ def add(name, value):
                 continue
             seen.add(once)
             yield self.finding(
-                f"`{shared.name}` is changed here for all threads, because it belongs to the module",
+                f"this changes `{shared.name}`, which belongs to the module and is shared by all threads",
                 location=module.place(change.node),
                 severity=None if _at_run_time(module, change) else Severity.PEDANTIC,
             )

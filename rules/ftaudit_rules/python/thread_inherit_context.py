@@ -21,8 +21,8 @@ class ThreadInheritContext(PythonRule):
         code="FT532",
         name="thread-inherit-context",
         summary=(
-            "Code expects a `LookupError` from a context variable in a new thread, which inherits the value in a "
-            "free-threaded build."
+            "Code detects a new thread by the `LookupError` of a context variable, but in a free-threaded build new "
+            "threads inherit the value."
         ),
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
@@ -67,8 +67,8 @@ def current():
                         if module.module_kinds.get(name) is Kind.CONTEXT_VAR:
                             yield self.finding(
                                 (
-                                    f"new threads inherit the value of `{name}` in a free-threaded build: "
-                                    "`LookupError` does not show a new thread"
+                                    "this detects a new thread by a `LookupError`, but in a free-threaded build new "
+                                    f"threads inherit `{name}`"
                                 ),
                                 location=module.place(attempt),
                             )
