@@ -102,7 +102,7 @@ def test_a_session_that_turns_nothing_on_passes_without_a_section(application: A
     application.write({"test_it.py": "def test():\n    import lib.first\n"})
     ran = application.pytest("--ftaudit-gil")
     assert ran.returncode == 0
-    assert "ftaudit: fails when an import turns the GIL on; every module will be named" in ran.stdout
+    assert "ftaudit: fails when an import turns the GIL on; reports every module" in ran.stdout
     assert "the GIL was turned on" not in ran.stdout
 
 
@@ -146,4 +146,4 @@ def test_an_interpreter_that_always_has_a_gil_says_that_there_is_nothing_to_watc
         check=False,
     )
     assert ran.returncode == 0
-    assert "ftaudit: this interpreter always has a GIL: nothing to watch" in ran.stdout
+    assert "ftaudit: this interpreter always has a GIL, so there is nothing to watch" in ran.stdout

@@ -228,7 +228,7 @@ def read_record(path: Path) -> LoadRecord:
         raise BadRecord("it was not written by `ftaudit reach --run` or the pytest plugin")
     if document.get("schema_version") != SCHEMA_VERSION:
         raise BadRecord(
-            f"its schema_version is {document.get('schema_version')!r}; this ftaudit reads {SCHEMA_VERSION}"
+            f"its schema_version is {document.get('schema_version')!r}, but this ftaudit reads {SCHEMA_VERSION}"
         )
     return merge(LoadRecord(every=(_loads(each, f"runs[{number}]"),)) for number, each in _items(document, "runs", ""))
 
@@ -264,7 +264,7 @@ def _items(value: dict[str, Any], key: str, at: str) -> Iterator[tuple[int, obje
 def _names(value: dict[str, Any], key: str, at: str) -> frozenset[str]:
     names = [each for _, each in _items(value, key, at)]
     if not all(isinstance(each, str) for each in names):
-        raise BadRecord(f"{at}.{key} is not a list of texts")
+        raise BadRecord(f"{at}.{key} is not a list of strings")
     return frozenset(map(str, names))
 
 

@@ -55,7 +55,7 @@ class GilPlugin:
         """Apply the options; raise `pytest.UsageError` if nothing can be detected."""
         self.mode = namespace.ftaudit_gil or str(config.getini("ftaudit_gil")) or "off"
         if self.mode not in ("off", "warn", "fail"):
-            raise pytest.UsageError(f"ftaudit_gil is {self.mode!r}, and can be: fail, warn, off")
+            raise pytest.UsageError(f"ftaudit_gil is {self.mode!r}: choose from fail, warn, off")
         allowed = " ".join(config.getini("ftaudit_gil_allow")).replace(",", " ")
         self.allow = tuple(allowed.split())
         named = namespace.ftaudit_record or str(config.getini("ftaudit_record"))
@@ -67,8 +67,8 @@ class GilPlugin:
             self.watch.stop()
         elif self.mode != "off" and gilwatch.is_free_threaded() and gilwatch.forced() is not None:
             raise pytest.UsageError(
-                f"--ftaudit-gil: PYTHON_GIL or -X gil keeps the GIL {'on' if gilwatch.forced() else 'off'}, "
-                "and CPython then says nothing of modules that require it; unset it"
+                f"--ftaudit-gil: PYTHON_GIL or -X gil keeps the GIL {'on' if gilwatch.forced() else 'off'}, so CPython "
+                "does not report modules that require it; unset it"
             )
 
     def meet(self, culprit: gilwatch.Culprit) -> None:
@@ -163,20 +163,20 @@ class GilPlugin:
             self.on_before, self.loaded_before = True, seen["loaded"]
 
     def pytest_report_header(self) -> list[str]:
-        """Return header lines: whether the GIL is watched, and how completely, and what is recorded."""
+        """Return header lines: whether and how completely the GIL is watched, and where loads are recorded."""
         lines = [] if self.mode == "off" else [self.watching]
-        return lines if self.record is None else [*lines, f"ftaudit: records what is loaded into {self.record}"]
+        return lines if self.record is None else [*lines, f"ftaudit: records loaded extension modules in {self.record}"]
 
     @property
     def watching(self) -> str:
         """What the plugin does about the GIL."""
         if not gilwatch.is_free_threaded():
-            return "ftaudit: this interpreter always has a GIL: nothing to watch"
-        seen = "every module" if self.watch.complete else "the first module alone (all of them from CPython 3.14 on)"
-        return f"ftaudit: {self.mode}s when an import turns the GIL on; {seen} will be named"
+            return "ftaudit: this interpreter always has a GIL, so there is nothing to watch"
+        seen = "every module" if self.watch.complete else "only the first module (all modules from CPython 3.14 on)"
+        return f"ftaudit: {self.mode}s when an import turns the GIL on; reports {seen}"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Name every culprit, and the file with what was loaded."""
+        """Name every culprit, and the file with the loaded modules."""
         if self.recorded is not None:
             terminalreporter.line(f"ftaudit: {self.record} {self.recorded}")
         if self.mode == "off":

@@ -222,4 +222,6 @@ def _rules_of(module: ModuleType, problems: list[str]) -> Iterator[Rule]:
             try:
                 yield value()
             except Exception as error:
-                problems.append(f"{module.__name__}.{value.__name__} cannot be made: {type(error).__name__}: {error}")
+                problems.append(
+                    f"{module.__name__}.{value.__name__} cannot be created: {type(error).__name__}: {error}"
+                )

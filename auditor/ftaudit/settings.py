@@ -109,5 +109,5 @@ class Settings:
         """
         if self.no_cache:
             return None
-        require_folder(self.cache, "the cache folder", "name another folder with --cache-dir, or use --no-cache")
+        require_folder(self.cache, "the cache folder", "specify another folder with --cache-dir, or use --no-cache")
         return self.cache

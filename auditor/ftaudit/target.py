@@ -214,7 +214,7 @@ def host_platform() -> Platform:
         named = _named(f"windows-{'arm64' if machine.lower() == 'arm64' else 'amd64'}")
     else:
         raise UsageError(
-            f"ftaudit does not support this system ({system})", hint=f"name one: --platform {PLATFORMS[0]}"
+            f"ftaudit does not support this system ({system})", hint=f"specify one: --platform {PLATFORMS[0]}"
         )
     return Platform(
         name=named.name,

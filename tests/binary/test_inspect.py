@@ -223,7 +223,7 @@ def test_facts_hold_what_the_wheel_says_of_itself(inspect: Inspect) -> None:
     assert facts.classifiers == (STABLE,)
     assert facts.bytes_total == len(data)
     assert facts.bytes_read == 0
-    assert any("WHEEL names the tags" in problem for problem in facts.problems)
+    assert any("WHEEL has the tags" in problem for problem in facts.problems)
 
 
 def test_a_rebuild_is_kept_apart_from_the_declaration(inspect: Inspect) -> None:
@@ -279,7 +279,7 @@ def test_every_wheel_gets_facts_in_the_order_of_the_requests(tmp_path: Path) -> 
 def test_a_slot_that_hangs_on_a_library_is_undetermined_without_it_and_read_with_it(inspect: Inspect) -> None:
     name = "library_decides.cpython-314t-x86_64-linux-gnu.so"
     members = {f"demo/{name}": (BINARIES / "linux-x86_64" / name).read_bytes()}
-    assert how(inspect(wheel(members))) == "what it declares depends on decides_is_safe"
+    assert how(inspect(wheel(members))) == "its declaration depends on decides_is_safe"
     library = (BINARIES / "libraries" / "linux-x86_64" / "libdecides.so").read_bytes()
     binary = only(inspect(wheel({**members, "demo.libs/libdecides.so": library}))).binary
     assert binary is not None

@@ -68,5 +68,5 @@ def test_what_asks_the_machine_and_declares_the_same_stays_decided(case: Case, s
 def test_the_reason_names_what_the_declaration_depends_on() -> None:
     case = next(case for case in EVERY if case.label == "environment/two_conditions")
     assert declare(compiled(case, 2, honest=False)).how in {
-        f"what it declares depends on getenv {name}" for name in ("HOME", "PATH")
+        f"its declaration depends on getenv {name}" for name in ("HOME", "PATH")
     }

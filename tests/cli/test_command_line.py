@@ -52,7 +52,7 @@ def test_a_mistake_is_one_clear_error_with_exit_code_2(arguments: list[str], wor
         (["check", "lxml"], "`ftaudit check 'lxml==VERSION'`"),
         (["check", "lxml"], "`ftaudit wheel lxml`"),
         (["check", "-r", "r.txt"], "`ftaudit check requirements.txt`"),
-        (["check", "missing.txt"], "name an input file"),
+        (["check", "missing.txt"], "specify an input file"),
         (["check", "--static", "--index-url", "foo", "r.txt"], "https:// URL"),
         (["check", "--static", "--extra-index-url", "foo", "uv.lock"], "https:// URL"),
     ],

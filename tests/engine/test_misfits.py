@@ -69,13 +69,23 @@ def test_a_module_that_the_target_loads_is_ready(tmp_path: Path, tags: str, suff
 @pytest.mark.parametrize(
     ("tags", "suffix", "platform", "said"),
     [
-        (WINDOWS, FOR_WINDOWS, "linux-x86_64", "compiled for Linux x86_64, in a wheel for Windows x86_64"),
-        (ARM, ".so", "linux-x86_64", "compiled for Linux x86_64, in a wheel for Linux aarch64"),
-        (LINUX, FOR_LINUX, "linux-aarch64", "compiled for Linux aarch64, in a wheel for Linux x86_64"),
-        (MAC, FOR_MAC, "linux-aarch64", "compiled for Linux aarch64, in a wheel for macOS aarch64"),
-        ("cp314-cp314t-win32", ".cp314t-win32.pyd", "windows-amd64", "Windows x86_64, in a wheel for Windows i686"),
-        ("cp314-cp314t-macosx_11_0_universal2", FOR_MAC, "macos-arm64", "macOS aarch64, in a wheel for macOS x86_64"),
-        (MAC.replace("arm64", "arm64.macosx_10_13_x86_64"), FOR_MAC, "macos-arm64", "in a wheel for macOS x86_64"),
+        (WINDOWS, FOR_WINDOWS, "linux-x86_64", "compiled for Linux x86_64, but the wheel is for Windows x86_64"),
+        (ARM, ".so", "linux-x86_64", "compiled for Linux x86_64, but the wheel is for Linux aarch64"),
+        (LINUX, FOR_LINUX, "linux-aarch64", "compiled for Linux aarch64, but the wheel is for Linux x86_64"),
+        (MAC, FOR_MAC, "linux-aarch64", "compiled for Linux aarch64, but the wheel is for macOS aarch64"),
+        (
+            "cp314-cp314t-win32",
+            ".cp314t-win32.pyd",
+            "windows-amd64",
+            "Windows x86_64, but the wheel is for Windows i686",
+        ),
+        (
+            "cp314-cp314t-macosx_11_0_universal2",
+            FOR_MAC,
+            "macos-arm64",
+            "macOS aarch64, but the wheel is for macOS x86_64",
+        ),
+        (MAC.replace("arm64", "arm64.macosx_10_13_x86_64"), FOR_MAC, "macos-arm64", "the wheel is for macOS x86_64"),
     ],
 )
 def test_an_image_of_another_system_or_machine_than_the_tag_breaks_the_package(

@@ -46,4 +46,4 @@ def test_a_line_for_logs_says_what_the_cache_lacks_without_a_gap(tmp_path: Path)
     (tmp_path / "r.txt").write_text("unseen==3.0\nother==1.0\n")
     arguments = ("check", "--static", "--offline", "--no-deps", "--index-url", url, "--format", "concise", "r.txt")
     said = ftaudit(*arguments, cwd=tmp_path).stdout
-    assert "left out: 2 packages" in said and "the cache has no page of it" in said and "…" not in said
+    assert "left out: 2 packages" in said and "the cache does not have its page" in said and "…" not in said

@@ -71,11 +71,11 @@ def test_the_half_for_the_ordinary_build_does_not_count_where_the_other_half_is_
     ("case", "said"),
     [
         ("no_abi", "no Py_mod_abi"),
-        ("gil_only", "builds with the GIL alone"),
+        ("gil_only", "only GIL-enabled builds"),
         ("newer_stable", "the stable ABI of CPython 3.16"),
         ("other_version", "CPython 3.16's own ABI"),
         ("both_hooks", "no Py_mod_abi"),
-        ("definition_gil_only", "builds with the GIL alone"),
+        ("definition_gil_only", "only GIL-enabled builds"),
         ("null_abi", "the value of the slot Py_mod_abi is null"),
         ("repeated_slot", "the slot Py_mod_gil more than once"),
         ("unknown_slot", "a slot with the number 96"),

@@ -147,8 +147,8 @@ def test_a_version_that_does_not_exist_is_an_input_error_that_names_the_nearest(
         (data_of(f"{T}-win_amd64")[:-30], "truncated"),
         (archive([("../demo.py", b"")]), "leads out"),
         (archive([("demo/__init__.py", b"")]), "no .dist-info folder"),
-        (wheel(info={"METADATA": b"Metadata-Version: 2.1\nName: demo\nVersion: 9.9\n"}), "METADATA is of demo 9.9"),
-        (wheel(info={"METADATA": b"Metadata-Version: 2.1\nName: egg\nVersion: 1.0\n"}), "METADATA is of egg 1.0"),
+        (wheel(info={"METADATA": b"Metadata-Version: 2.1\nName: demo\nVersion: 9.9\n"}), "METADATA is for demo 9.9"),
+        (wheel(info={"METADATA": b"Metadata-Version: 2.1\nName: egg\nVersion: 1.0\n"}), "METADATA is for egg 1.0"),
     ],
 )
 def test_a_file_that_no_installer_takes_is_a_row_that_blocks(

@@ -142,11 +142,11 @@ def pretend(key: str, value: object) -> Callable[[dict[str, bytes]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (whitewash, "was changed or damaged after it was made"),
-        (pretend("checksum", "0"), "was changed or damaged after it was made"),
-        (pretend("parts", {}), "was changed or damaged after it was made"),
-        (pretend("provenance", None), "was changed or damaged after it was made"),
-        (pretend("format", 99), "has format 99, and this ftaudit reads up to 1"),
+        (whitewash, "is damaged or was modified"),
+        (pretend("checksum", "0"), "is damaged or was modified"),
+        (pretend("parts", {}), "is damaged or was modified"),
+        (pretend("provenance", None), "is damaged or was modified"),
+        (pretend("format", 99), "has format 99, but this version of ftaudit reads only up to 1"),
         (lambda members: members.pop("store.json"), "is not a facts store"),
     ],
 )
@@ -197,9 +197,9 @@ def test_a_store_of_another_analysis_is_not_used_and_the_report_says_so(run: Run
     )
     code, report, _ = check(run, team, tmp_path / "cache", "--facts", other, "--offline")
     assert code == 3
-    assert any("the facts store other is not used: it was made by" in note for note in report["notes"])
+    assert any("ignored the facts store other: it was made by" in note for note in report["notes"])
     code, said = run("facts", "import", other, "--cache-dir", tmp_path)
-    assert (code, "the analysis of this ftaudit differs" in said) == (2, True)
+    assert (code, "whose analysis differs from this version's" in said) == (2, True)
 
 
 def lie(honest: Path, path: Path) -> Path:
@@ -237,7 +237,7 @@ def test_answers_are_compared_with_the_wheels_and_a_wrong_one_is_an_error(run: R
 
 def test_an_empty_cache_has_nothing_to_export(run: Run, tmp_path: Path) -> None:
     code, said = run("facts", "export", "-o", tmp_path / "x.ftfacts", "--cache-dir", tmp_path / "empty")
-    assert (code, "has no facts of wheels" in said, (tmp_path / "x.ftfacts").exists()) == (2, True, False)
+    assert (code, "has no facts about wheels" in said, (tmp_path / "x.ftfacts").exists()) == (2, True, False)
 
 
 @pytest.mark.parametrize("share", ["-1", "101", "many"])

@@ -175,7 +175,7 @@ def test_an_interrupted_run_resumes_and_status_tells_how_far_it_is(
 
     monkeypatch.setattr(Journal, "add_read", full)
     code, said = run(*fleet.check(data))
-    assert (code, "database or disk is full" in said, "it resumes" in said) == (2, True, True)
+    assert (code, "database or disk is full" in said, "to resume" in said) == (2, True, True)
     code, said = run("fleet", "status", data)
     assert (code, "interrupted" in said, "3 of 5 read" in said) == (0, True, True)
     assert run("fleet", "survey", "x", "-o", data)[0] == 2
@@ -196,7 +196,7 @@ def test_two_runs_into_one_folder_are_an_error(fleet: Fleet, run: Run, tmp_path:
         code, said = run(*fleet.check(tmp_path))
         assert is_running(tmp_path)
     other.close()
-    assert (code, "another run writes to" in said) == (2, True)
+    assert (code, "another run is writing to" in said) == (2, True)
     assert not is_running(tmp_path)
 
 

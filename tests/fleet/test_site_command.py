@@ -99,7 +99,7 @@ def test_the_changes_between_two_runs_are_those_of_each_project(run: Any) -> Non
     assert "Nothing has changed." in Path("site/changes.html").read_text()
     write_fleet(Path("survey"), (READY,))
     code, _, err = run("new", "--since", "survey", "-o", "site")
-    assert code == 2 and "one run is a survey, the other one a check" in err
+    assert code == 2 and "one run is a survey, the other is a check" in err
 
 
 def test_a_project_that_cannot_be_read_any_more_is_neither_gone_nor_unchanged(run: Any) -> None:

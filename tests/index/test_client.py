@@ -544,7 +544,7 @@ def test_a_redirect_to_another_project_gives_none_of_its_files(server: IndexServ
     server.add_project("other", [ServedFile(filename="other-1.0.tar.gz")], forms=("html",))
     server.always(PATH, Reply(status=301, headers=(("Location", "/simple/other/"),)))
     [release] = ask(settings())
-    assert "version 1.0 is not on the index (it lists no files of that project)" in told(release)
+    assert "version 1.0 is not on the index (the index lists no files of the project)" in told(release)
 
 
 def test_many_versions_and_names_are_answered_and_reported_one_by_one(

@@ -60,7 +60,7 @@ def test_where_there_is_none_the_error_says_where_it_was_looked_for(tmp_path: Pa
         (
             '#!/bin/sh\necho \'{"version": "3.14.0", "build": "", "implementation": "cpython", '
             '"free_threaded": false, "executable": "x", "missing": []}\'\n',
-            "ordinary (GIL) build",
+            "GIL-enabled build",
         ),
     ],
 )

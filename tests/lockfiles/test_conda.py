@@ -19,17 +19,17 @@ BOMB = "a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\ndependencies: [*c]\n"
         ("name: x\n", "environment.yml:1: 'dependencies' is not a list"),
         ("name: x\ndependencies: numpy\n", "environment.yml:2: 'dependencies' is not a list"),
         ("dependencies:\n- [a]\n", "environment.yml:2: a dependency is neither"),
-        ("dependencies:\n- '!!'\n", "environment.yml:2: '!!' names no package"),
+        ("dependencies:\n- '!!'\n", "environment.yml:2: '!!' does not name a package"),
         ("dependencies:\n- npm: [x]\n", "environment.yml:2: 'npm' is not a supported installer"),
         ("dependencies:\n- pip: x\n", "environment.yml:2: 'pip' is not a list"),
         ("dependencies:\n- pip:\n  - [x]\n", "environment.yml:3: each entry of 'pip'"),
         ("dependencies:\n- pip:\n  - '>= nonsense'\n", "environment.yml:3: "),
         ("dependencies:\n- pip:\n  - -r gone.txt\n", "environment.yml:3: the included file"),
         ("dependencies:\n- pip:\n  - -r environment.yml\n", "includes itself"),
-        (BOMB, "environment.yml:1: anchors, aliases and tags are not read"),
+        (BOMB, "environment.yml:1: anchors, aliases and tags are not supported"),
         ("dependencies: !!python/object/apply:os.system [x]\n", "environment.yml:1: anchors, aliases and tags"),
-        ("[" * 50_000, "nested more than 8 deep"),
-        ("{a: " * 50_000, "nested more than 8 deep"),
+        ("[" * 50_000, "nested more than 8 levels deep"),
+        ("{a: " * 50_000, "nested more than 8 levels deep"),
         ("dependencies:\n" + "- a\n" * 30_000, "more than 20,000 entries"),
         ("#" * 300_000, "300,000 characters"),
         ("a: b: c\n", "environment.yml:1: this is not valid YAML"),
@@ -46,7 +46,7 @@ def test_what_is_no_environment_file_is_an_error_that_names_the_place(tmp_path: 
 def test_an_object_of_pythons_is_never_made(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     text = f"dependencies:\n- !!python/object/apply:os.mkdir ['{canary}']\n- pip: [a==1]\n"
-    with pytest.raises(InputError, match="tags are not read"):
+    with pytest.raises(InputError, match="tags are not supported"):
         select(write(tmp_path, "environment.yml", text))
     assert not canary.exists()
 

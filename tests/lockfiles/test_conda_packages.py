@@ -1,4 +1,4 @@
-"""Conda packages in a folder are read like wheels; a faulty one is a row."""
+"""Conda packages in a folder are treated like wheels; a faulty one is a row."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_conda_packages_are_judged_like_wheels(tmp_path: Path) -> None:
         "twice": "ready",
     }
     notes = " ".join(answer.document["notes"])
-    assert "conda packages are read like wheels" in notes
+    assert "conda packages are treated like wheels" in notes
     assert "libthing-1.0-h0_0.conda, python-1.0-py314_0.conda" in notes
     assert answer.rows["bad"]["required_by"] == [["good", "bad"]]
 
@@ -76,9 +76,15 @@ def test_conda_packages_are_judged_like_wheels(tmp_path: Path) -> None:
         ),
         ("bomb", {f"{SITE}/demo/zeros{EXT}": bytes(40 << 20)}, [], {}, "too large when unpacked"),
         ("noarch-module", modules(OFF, "site-packages"), [], {"noarch": "python", "subdir": "noarch"}, "noarch"),
-        ("nameless", {"Lib/site-packages/x.pyd": b""}, [], {"depends": [], "build": "0"}, "which Python it is for"),
+        (
+            "nameless",
+            {"Lib/site-packages/x.pyd": b""},
+            [],
+            {"depends": [], "build": "0"},
+            "which Python version it is for",
+        ),
         ("mars", modules(OFF), [], {"subdir": "mars-64"}, "mars-64"),
-        ("epochal", modules(OFF), [], {"version": "9e"}, "not one of a Python package"),
+        ("epochal", modules(OFF), [], {"version": "9e"}, "not a valid version of a Python package"),
         ("number", modules(OFF), [], {"build_number": "many"}, "malformed"),
     ],
 )
@@ -109,7 +115,7 @@ def test_a_damaged_conda_package_is_refused(tmp_path: Path) -> None:
             read_conda_package(path)
     answer = check("--offline", "--platform", "linux-x86_64", "--static", str(tmp_path), cwd=tmp_path)
     assert answer.verdicts == {"bad": "unknown", "good": "ready", "other": "unknown"}
-    assert "its info/index.json is that of good-1.0-py314_0" in answer.reasons("other")
+    assert "its info/index.json is for good-1.0-py314_0" in answer.reasons("other")
 
 
 def test_an_oversized_header_is_refused_before_it_is_read(tmp_path: Path) -> None:

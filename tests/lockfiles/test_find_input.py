@@ -196,7 +196,7 @@ def test_a_folder_without_an_input_names_what_makes_one_of_what_is_there(tmp_pat
 @pytest.mark.parametrize("text", ["GEM\n  specs:\n", "<html>", "#!/bin/sh\n", '{"lockfileVersion": 3}', "import os\n"])
 def test_the_lock_file_of_something_else_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "other.lock").write_text(text)
-    with pytest.raises(InputError, match="not in a format that ftaudit knows"):
+    with pytest.raises(InputError, match="not in a format that ftaudit supports"):
         read(tmp_path / "other.lock")
 
 

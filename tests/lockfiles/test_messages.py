@@ -130,4 +130,4 @@ def test_an_empty_input_is_an_error_wherever_it_comes_from(tmp_path: Path) -> No
     ran = [subprocess.run(words, input=text, capture_output=True, text=True, cwd=tmp_path) for text in ("", "# none\n")]
     assert [each.returncode for each in ran] == [2, 0], ran
     assert "standard input is empty" in ran[0].stderr
-    assert "check the command that writes it" in ran[0].stderr
+    assert "check the command that writes the file" in ran[0].stderr

@@ -74,7 +74,7 @@ def test_a_group_of_poetrys_own_is_no_unknown_one(tmp_path: Path) -> None:
         parse(tmp_path, text, groups=["dev"])
     assert "poetry.lock" in str(caught.value.hint)
     found = parse(tmp_path, text, groups=["docs"])
-    assert found.left_out == ("group dev (poetry's own: name poetry.lock)",)
+    assert found.left_out == ("group dev (only for poetry: specify poetry.lock)",)
     assert any(root.name == "sphinx" for root in found.roots)
 
 
@@ -85,7 +85,7 @@ def test_a_group_asked_of_a_project_of_poetrys_alone_says_that_it_is_one(tmp_pat
 
 def test_groups_that_pdm_keeps_for_itself_are_said_to_be_left_out(tmp_path: Path) -> None:
     found = parse(tmp_path, PROJECT + "[tool.pdm.dev-dependencies]\ntest = ['pytest']\n")
-    assert found.left_out == ("group test (pdm's own: name pdm.lock)",)
+    assert found.left_out == ("group test (only for pdm: specify pdm.lock)",)
 
 
 def test_dynamic_dependencies_are_a_row(tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def test_a_lock_that_was_made_when_the_project_needed_nothing_may_be_stale(tmp_p
     ("more", "text"),
     [
         ("", None),
-        ('[tool.uv]\nconstraint-dependencies = ["six<2"]\n', "other constraint-dependencies for six"),
-        ('[tool.uv]\noverride-dependencies = ["orjson==3"]\n', "other override-dependencies for orjson"),
+        ('[tool.uv]\nconstraint-dependencies = ["six<2"]\n', "different constraint-dependencies for six"),
+        ('[tool.uv]\noverride-dependencies = ["orjson==3"]\n', "different override-dependencies for orjson"),
         ('[tool.uv.sources]\nsix = { git = "https://git.example/six" }\n', "gets six from a different source"),
         ('[tool.uv.sources]\nsix = { index = "own" }\n', None),
         ('[tool.uv.workspace]\nmembers = ["m*"]\n', "describes member-x, which is not locked"),

@@ -53,11 +53,11 @@ pywin32 = "*"
     ("old", "new", "expected"),
     [
         ("", "", ""),
-        ('six = ">=1.16"', 'six = ">=2"', "asks for six>=2, and 1.17.0 is locked"),
+        ('six = ">=1.16"', 'six = ">=2"', "asks for six>=2, but 1.17.0 is locked"),
         ('six = ">=1.16"', 'idna = "*"', "asks for idna, which is not locked"),
-        ("<3.15", "<3.14", "asks for python>=3.14,<3.14, and 3.14.2 is locked"),
-        ('">=2.9"', '"2.8.*"', "asks for pytorch 2.8.*, and 2.9.1 is locked"),
-        ('["linux-64"]', '["linux-64", "osx-arm64"]', "is for osx-arm64 too"),
+        ("<3.15", "<3.14", "asks for python>=3.14,<3.14, but 3.14.2 is locked"),
+        ('">=2.9"', '"2.8.*"', "asks for pytorch 2.8.*, but 2.9.1 is locked"),
+        ('["linux-64"]', '["linux-64", "osx-arm64"]', "also lists osx-arm64"),
         ("{0}", '[environments]\ndocs = ["docs"]', "has the environment docs, which is not locked"),
         ("{0}", '[environments]\ndefault = ["docs"]', "asks for sphinx, which is not locked"),
         ("target.win-64", "target.unix", "asks for pywin32, which is not locked"),
@@ -115,10 +115,10 @@ dependencies:
     [
         ("", "", ""),
         ("numpy=2.3", "numpy>2", ""),
-        ("numpy=2.3", "numpy=2.2", "asks for numpy=2.2, and 2.3.5 is locked"),
-        ("numpy=2.3", "numpy>=3", "asks for numpy>=3, and 2.3.5 is locked"),
+        ("numpy=2.3", "numpy=2.2", "asks for numpy=2.2, but 2.3.5 is locked"),
+        ("numpy=2.3", "numpy>=3", "asks for numpy>=3, but 2.3.5 is locked"),
         ("python>=3.14", "python>=3.14\n  - scipy", "asks for scipy, which is not locked"),
-        ("six>=1", "six>=2", "asks for six>=2, and 1.17.0 is locked"),
+        ("six>=1", "six>=2", "asks for six>=2, but 1.17.0 is locked"),
         ("six>=1", "idna", "asks for idna, which is not locked"),
     ],
 )
@@ -161,7 +161,7 @@ UV = "uv pip compile -c limits.txt requirements/main.in -o requirements/main.txt
         ("idna\nnumpy\npip\nsetuptools\n", ""),
         ("idna\nnumpy\ncolorama; sys_platform == 'win32'\n", ""),
         ("idna\nnumpy\norjson>=3\n", "requirements/main.in asks for orjson>=3, which is not locked"),
-        ("idna<3\nnumpy\n", "requirements/main.in asks for idna<3, and 3.11 is locked"),
+        ("idna<3\nnumpy\n", "requirements/main.in asks for idna<3, but 3.11 is locked"),
         ("numpy\n", "requirements/main.in no longer asks for idna"),
     ],
 )

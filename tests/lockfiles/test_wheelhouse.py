@@ -35,7 +35,7 @@ def test_a_file_of_no_proper_name_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "nonsense.whl").write_bytes(b"")
     (tmp_path / "x-1-py3-none-any.whl").mkdir()
     found = by_name(select(tmp_path))
-    assert "has no name of a wheel" in (found["nonsense-whl"].problem or "")
+    assert "is not named like a wheel" in (found["nonsense-whl"].problem or "")
     assert "is not a file" in (found["x"].problem or "")
 
 

@@ -88,15 +88,15 @@ def test_an_empty_audit_still_says_what_was_checked() -> None:
     assert text.startswith("NOTHING TO CHECK") and "checked: 3/3 index" in text
 
 
-def unread(name: str, reason: str = "the cache has no page of it") -> Package:
+def unread(name: str, reason: str = "the cache does not have its page") -> Package:
     missing = Gap(kind=GapKind.OFFLINE, detail=reason, subject=f"/simple/{name}/")
     return package(facts(name=name, index={"status": Status.FAILED, "reason": missing}))
 
 
 def test_two_that_could_not_be_checked_keep_their_rows() -> None:
     text = check_table.render(report(unread("one"), unread("two")))
-    assert "no page of it (/simple/one/)" in text
-    assert "no page of it (/simple/two/)" in text
+    assert "not have its page (/simple/one/)" in text
+    assert "not have its page (/simple/two/)" in text
 
 
 def test_different_reasons_are_all_told() -> None:
@@ -108,7 +108,7 @@ def test_different_reasons_are_all_told() -> None:
 def test_what_could_not_be_checked_for_one_reason_is_told_once_with_every_name() -> None:
     names = ["one", "two", "one-more", "three"]
     text = flat(check_table.render(report(*map(unread, names))))
-    assert text.count("the cache has no page of it") == 1 and "/simple/" not in text
+    assert text.count("the cache does not have its page") == 1 and "/simple/" not in text
     assert "4 packages unknown" in text
     assert all(f"{name} 1.0" in text for name in names)
     assert "Not checked (4)" in text

@@ -151,7 +151,7 @@ def test_links_in_a_circle_and_pipes_are_rows(tmp_path: Path) -> None:
     rows = {Path(skip.path).name: skip.reason for skip in result.skipped}
     assert rows.keys() == {"a.py", "b.py", "out.py", "pipe.py"}
     assert "not followed" in rows["out.py"]
-    assert rows["pipe.py"] == "no regular file"
+    assert rows["pipe.py"] == "not a regular file"
     assert result.files == 5
 
 

@@ -30,10 +30,10 @@ def test_the_shipped_recipes_can_be_read_and_a_projects_own_are_added(tmp_path: 
     [
         ("constructors = 3", "constructors is not a table"),
         ("[constructers]", "'constructers' is not known"),
-        ('[calls]\n"spam.Egg" = "o.boil()"', "takes a list of Python expressions"),
+        ('[calls]\n"spam.Egg" = "o.boil()"', "must be a list of Python expressions"),
         ('[calls]\n"spam.Egg" = ["o.boil("]', "is not a Python expression"),
         ('[calls]\n"spam.Egg" = ["import os"]', "is not a Python expression"),
-        ('[[oracle]]\ntype = "spam.Egg"', "an oracle has a type, operations and a state"),
+        ('[[oracle]]\ntype = "spam.Egg"', "an oracle must have exactly the keys type, operations and state"),
         ("oracle = 3", "oracle is not a list of tables"),
         ("[", "is not valid TOML"),
     ],

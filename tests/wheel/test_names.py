@@ -118,9 +118,9 @@ def test_an_honest_wheel_has_no_problems(tmp_path: Path) -> None:
         ({"METADATA": b""}, "METADATA is missing"),
         ({"WHEEL": b""}, "WHEEL is missing"),
         ({"RECORD": b""}, "RECORD is missing"),
-        ({"WHEEL": b"Tag: cp314-cp314-win_amd64\n"}, "WHEEL names the tags cp314-cp314-win_amd64, the file name"),
+        ({"WHEEL": b"Tag: cp314-cp314-win_amd64\n"}, "WHEEL has the tags cp314-cp314-win_amd64, but the file name"),
         ({"RECORD": b"demo/__init__.py,,\n"}, "RECORD does not list"),
-        ({"RECORD": b"demo/gone.py,,\n"}, "RECORD lists demo/gone.py, which is not there"),
+        ({"RECORD": b"demo/gone.py,,\n"}, "RECORD lists demo/gone.py, which is missing"),
         ({"RECORD": b'"' + incompressible(100_000).hex().encode() * 2}, "RECORD cannot be read"),
     ],
 )

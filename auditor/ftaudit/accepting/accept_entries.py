@@ -77,7 +77,7 @@ def _entry(raw: RawEntry) -> AcceptEntry:
     for key in values:
         if key not in KEYS:
             near = nearest(key, KEYS)
-            hint = f"did you mean {near}?" if near else f"an entry has {', '.join(KEYS)}"
+            hint = f"did you mean {near}?" if near else f"the keys of an entry are {', '.join(KEYS)}"
             raise _wrong(raw, f"has an unknown key, {key!r}", hint)
     if "package" not in values and "rule" not in values:
         raise _wrong(raw, "names neither a package nor a rule")

@@ -74,7 +74,7 @@ def parse_baseline(data: bytes, path: Path) -> Baseline:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a baseline: invalid JSON ({error})", hint=BROKEN) from error
     if not isinstance(document, dict) or "ftaudit_baseline" not in document:
-        raise InputError(f'{path} is not a baseline: it lacks "ftaudit_baseline"', hint="name another file")
+        raise InputError(f'{path} is not a baseline: it lacks "ftaudit_baseline"', hint="specify another file")
     if document["ftaudit_baseline"] != VERSION:
         text = str(document["ftaudit_baseline"])[:20]
         hint = "a different ftaudit release wrote it; use that release, or create it again with --update-baseline"

@@ -196,7 +196,7 @@ def _read_one(
             f"its PyModuleDef is laid out for another build than the module, which {evidence}",
         )
     elif loaded.doubt and declaration is not GilDeclaration.UNDETERMINED:
-        declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {loaded.doubt}"
+        declaration, how = GilDeclaration.UNDETERMINED, f"its declaration depends on {loaded.doubt}"
     elif refusal is None and _is_certain(best):
         refusal = _refusal_of(best)
     answer = _answer(
@@ -510,7 +510,10 @@ def _judge_slots(
         # Cython, pybind11 and many hand-written modules fill the slot in only under Py_GIL_DISABLED.
         return (
             GilDeclaration.UNDETERMINED,
-            "its slots have no Py_mod_gil, but it was compiled for the GIL build, in which sources often leave it out",
+            (
+                "its slots have no Py_mod_gil, but it was compiled for the GIL-enabled build, for which source code "
+                "often omits it"
+            ),
         )
     if slots.gil is None and best.notes and not best.constant:
         return GilDeclaration.UNDETERMINED, f"its slots have no Py_mod_gil, but {best.notes[0]}"
@@ -522,11 +525,14 @@ def _judge_slots(
         # CPython acts on the slot before it calls the create slot, whatever that creates.
         return GilDeclaration.NOT_USED, f"emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED{again}"
     if slots.create and best.creates_module is False:
-        return GilDeclaration.USED, "emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED, but its create slot makes no module"
+        return GilDeclaration.USED, "emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED, but its create slot creates no module"
     if slots.create and best.creates_module is None:
         return (
             GilDeclaration.UNDETERMINED,
-            "Py_mod_gil is Py_MOD_GIL_NOT_USED, but what its create slot makes was not reached",
+            (
+                "Py_mod_gil is Py_MOD_GIL_NOT_USED, but the emulation did not reach the module that its create slot "
+                "creates"
+            ),
         )
     return GilDeclaration.NOT_USED, f"emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED{again}"
 
@@ -538,7 +544,7 @@ def _judge_single_phase(
         # The function is declared only under Py_GIL_DISABLED (Include/moduleobject.h).
         return (
             GilDeclaration.UNDETERMINED,
-            "single-phase, and compiled for the GIL build, where PyUnstable_Module_SetGIL does not exist",
+            "single-phase, and compiled for the GIL-enabled build, where PyUnstable_Module_SetGIL does not exist",
         )
     if gil is None:
         return GilDeclaration.UNDECLARED, f"emulated: single-phase, never calls PyUnstable_Module_SetGIL{again}"

@@ -17,6 +17,7 @@ from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
 from ftaudit.binary.emulator.taint.meeting_point import Meeting
 from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 
+_TOO_MANY = "more values than ftaudit follows"
 _SAME_BRANCH = 2
 """How often a branch is inverted in each direction: its later decisions are part of the runs that follow."""
 
@@ -29,7 +30,7 @@ def unknown(subject: Subject, best: HookRun) -> str:
     if until:
         return best.guesses[0]
     if best.asked_processor:
-        return "what the processor answers"
+        return "the features of the processor"
     if best.asked_addresses:
         return ADDRESS
     return best.notes[0] if best.notes else ""
@@ -125,7 +126,7 @@ def _early(best: HookRun, path: _Path) -> tuple[tuple[int, int], ...]:
 def _contradiction(subject: Subject, best: HookRun, other: HookRun, path: _Path) -> str | None:
     """Return why a run shows that the declaration depends on something, else `None`."""
     if other.too_long:
-        return None if other.too_large else path.label or "more than is followed"
+        return None if other.too_large else path.label or _TOO_MANY
     if other.ending is RunEnding.FAILED:
         return path.label if not path.by_python and _may_go_on(subject, other) else None
     if other.opaque:
@@ -135,7 +136,7 @@ def _contradiction(subject: Subject, best: HookRun, other: HookRun, path: _Path)
     if other.declaration == best.declaration:
         return None
     # The run that is followed leaves a long loop that an unknown ends: so it may differ before anything is inverted.
-    return path.label or next((named(other.labels, each.labels) for each in other.decisions), "more than is followed")
+    return path.label or next((named(other.labels, each.labels) for each in other.decisions), _TOO_MANY)
 
 
 def _may_go_on(subject: Subject, failed: HookRun) -> bool:

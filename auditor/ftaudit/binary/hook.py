@@ -98,7 +98,7 @@ class HookRun:
     asked_processor: bool = False
     """Whether code ran that asks the processor something."""
     asked_addresses: bool = False
-    """Whether code ran that may see bits of an address; looked up only if there is no other unknown."""
+    """Whether code ran that may see bits of an address; determined only without another unknown."""
     opaque: str = ""
     """An action before the declaration that is not emulated and may run the module's code. For people."""
     decisions: tuple[Decision, ...] = ()

@@ -238,7 +238,7 @@ class Inspector:
         if render_facts(facts) != render_facts(stored):
             raise StoreMismatch(
                 f"the facts store {stored.store} is wrong about {request.file.filename}",
-                hint="stop using this store, and report the difference to its maker",
+                hint="stop using this store, and report the error to its maker",
             )
         with self._lock:
             use.compared += 1

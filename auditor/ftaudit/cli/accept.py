@@ -71,7 +71,7 @@ def _read(options: argparse.Namespace) -> tuple[tuple[AcceptEntry, ...], Baselin
     update = getattr(options, "update_baseline", False)
     raw = options.configuration.accept
     if update and path is None:
-        raise UsageError("--update-baseline needs a baseline file", hint="name it with --baseline FILE")
+        raise UsageError("--update-baseline needs a baseline file", hint="specify it with --baseline FILE")
     if not raw and path is None:
         return (), None
     from ftaudit.accepting import parse_entries, read_baseline

@@ -110,7 +110,7 @@ def replace_file(path: Path, text: str | bytes) -> None:
         write_whole(path.resolve(), _encoded(text), mode=0o666 & ~_umask())
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+            f"cannot write {path}: {error.strerror}", hint="specify a file in a folder that exists"
         ) from error
 
 

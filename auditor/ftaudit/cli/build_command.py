@@ -76,7 +76,7 @@ def run_build_command(options: argparse.Namespace, screen: Screen) -> CommandAns
     for item in options.items:
         release = parse_release(item)
         if release is None:
-            raise UsageError(f"{item!r} is not NAME==VERSION", hint="name a release with its version")
+            raise UsageError(f"{item!r} is not NAME==VERSION", hint="specify a release with its version")
         releases.append(release)
     limits = BuildLimits(seconds=checked_seconds(options))
     with on_stderr(wanted=not options.quiet) as progress:

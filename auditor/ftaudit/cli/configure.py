@@ -16,7 +16,7 @@ from ftaudit.report.formats import Format, of_name
 def read_configuration(config: Path | None, no_config: bool, keys: Sequence[Key]) -> Configuration:
     """Return the content of the configuration files that apply here. Raise `UsageError` for an error in them."""
     if no_config and config is not None:
-        raise UsageError("--config and --no-config cannot be used together", hint="give one of them")
+        raise UsageError("--config and --no-config cannot be used together", hint="remove one of them")
     if no_config:
         return Configuration(values={})
     files = find_files(Path.cwd()) if config is None else (read_file(config),)

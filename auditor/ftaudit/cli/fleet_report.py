@@ -66,9 +66,9 @@ def _check(site: Path) -> None:
     if not site.exists():
         return
     if not site.is_dir():
-        raise UsageError(f"{site} is not a folder", hint="name a new folder with --output")
+        raise UsageError(f"{site} is not a folder", hint="specify a new folder with --output")
     if any(site.iterdir()) and not (site / MARKER).is_file():
-        raise UsageError(f"{site} has files, and is not a site of ftaudit", hint="name a new folder with --output")
+        raise UsageError(f"{site} has files, and is not a site of ftaudit", hint="specify a new folder with --output")
 
 
 @contextlib.contextmanager
@@ -87,7 +87,9 @@ def _replaced(site: Path) -> Iterator[Path]:
             new.rename(place)
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise UsageError(f"cannot write {site}: {error.strerror}", hint="name another folder with --output") from error
+        raise UsageError(
+            f"cannot write {site}: {error.strerror}", hint="specify another folder with --output"
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
         if word in ("-r", "--requirement"):
             raise UsageError(
                 f"unknown option {word} for {self.prog}",
-                hint=f"name the file without an option: `{self.prog} requirements.txt`",
+                hint=f"specify the file without an option: `{self.prog} requirements.txt`",
             )
         visible = (name for action in self._shown(every=True) for name in action.option_strings)
         meant = _meant(word, visible) if what == "option" else None

@@ -199,7 +199,7 @@ def _check_fixes(options: argparse.Namespace) -> None:
     if asked is not None and (reason := why_missing(Extra.SOURCE, SOURCE_ENGINES)):
         raise UsageError(f"--{asked} {reason}")
     if asked is not None and len(targets_of(options)) > 1:
-        raise UsageError(f"--{asked} takes one target", hint="name one with --target")
+        raise UsageError(f"--{asked} takes one target", hint="specify one with --target")
     if options.write and any(_is_archive(text) for text in options.paths):
         raise UsageError("--write needs files or folders, not an archive or a release", hint="use --diff")
     if options.declare and (options.changed is not None or options.format is not None):
@@ -314,7 +314,7 @@ def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path], li
             raise UsageError(f"{text} is not a path", hint="clone or download it, and scan the folder")
         elif not os.path.lexists(text):
             name = f", or a release with its version: {text}==VERSION" if _NAME.fullmatch(text) else ""
-            raise UsageError(f"{text} does not exist", hint=f"name a file or folder{name}")
+            raise UsageError(f"{text} does not exist", hint=f"specify a file or folder{name}")
         elif path.name.endswith(SUFFIXES) and path.is_file():
             archives.append(path)
         else:

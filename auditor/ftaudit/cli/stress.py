@@ -136,5 +136,7 @@ def _write_scripts(report: Report, folder: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"cannot write {folder / name}: {error.strerror}", hint="name another folder") from error
+            raise UsageError(
+                f"cannot write {folder / name}: {error.strerror}", hint="specify another folder"
+            ) from error
         say(f"wrote {folder / name}")

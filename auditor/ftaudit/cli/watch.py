@@ -70,7 +70,7 @@ def run_watch(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     check_accept(options)
     check_answer(options, formats.OF_WATCH)
     if not path.resolve().parent.is_dir():
-        raise UsageError(f"the folder of --last-run {path} does not exist", hint="create it, or name another file")
+        raise UsageError(f"the folder of --last-run {path} does not exist", hint="create it, or specify another file")
     inputs = inputs_of(options)
     last = read_last_run(path, tuple(inputs))
     watched, stale = [], {}

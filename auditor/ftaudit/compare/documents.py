@@ -16,7 +16,7 @@ VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024 * 1024
 _LONGEST: Final = 500
 """Characters of a string to keep."""
-HINT: Final = "give two files that `--format json` of ftaudit has written"
+HINT: Final = "specify two JSON files that ftaudit wrote with `--format json`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,8 +65,8 @@ def read_last_run(path: Path, inputs: tuple[str, ...]) -> LastRun | None:
     wanted = relative_inputs(inputs, path)
     if found.inputs != wanted:
         raise InputError(
-            f"{path} is the last run of {', '.join(found.inputs)}, and this run reads {', '.join(wanted)}",
-            hint="name another file with --last-run, or delete this one to start again",
+            f"{path} is the last run of {', '.join(found.inputs)}, but this run reads {', '.join(wanted)}",
+            hint="specify another file with --last-run, or delete this one to start again",
         )
     return found
 
@@ -77,7 +77,7 @@ def _parse(data: bytes, path: Path) -> LastRun:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {str(error)[:200]}", hint=HINT) from error
     if not isinstance(loaded, dict) or loaded.get("kind") != KIND:
-        raise InputError(f"{path} is not a file of ftaudit watch", hint="name another file with --last-run")
+        raise InputError(f"{path} is not a file of ftaudit watch", hint="specify another file with --last-run")
     version = loaded.get("schema_version")
     if version != VERSION or isinstance(version, bool):
         raise InputError(

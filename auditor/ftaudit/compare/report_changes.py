@@ -123,7 +123,7 @@ def _pairs(what: str, old: Sequence[Part], new: Sequence[Part], made: _Made) -> 
     """Yield the shared part of both reports for each target, and note the targets that only one report has."""
     before, after = {part.target: part for part in old}, {part.target: part for part in new}
     if before and after and before.keys() != after.keys():
-        targets = f"the targets differ, {', '.join(before)} and {', '.join(after)}"
+        targets = f"the targets differ: {', '.join(before)} and {', '.join(after)}"
         made.not_compared.append(f"{what}: {targets}")
     yield from ((before[target], after[target]) for target in before if target in after)
 

@@ -121,9 +121,7 @@ class _LayerReader:
     def entries(self, value: object) -> list[RawEntry]:
         """Return the tables of `[[accept]]`."""
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            hint = (
-                f"write [[{'.'.join((*self._file.prefix, ACCEPT))}]]; rules to leave out are named by ignore = [RULE]"
-            )
+            hint = f"write [[{'.'.join((*self._file.prefix, ACCEPT))}]]; to skip rules, use ignore = [RULE]"
             raise self.error((ACCEPT,), "takes tables", hint=hint)
         return [
             RawEntry(values=entry, location=self.location((ACCEPT,), number=number))

@@ -62,8 +62,8 @@ def _text(value: str, key: Key, folder: Path, *, named: bool) -> Any:
         raise WrongValue(f"must be {key.expected}, not {_shown(value)}")
     if key.located and not named and _NAMED_INDEX.match(value):
         raise WrongValue(
-            "names an index with NAME=URL, which uses credentials from the "
-            "environment; only a file named with --config can do that"
+            "names an index with NAME=URL, which uses credentials from the environment; only a file that you specify "
+            "with --config can do that"
         )
     if key.located and "://" not in value and "==" not in value and not value.startswith("file:"):
         return _path(value, key, folder, named=named)
@@ -82,7 +82,8 @@ def _path(value: str, key: Key, folder: Path, *, named: bool) -> str:
     path = folder / Path(value).expanduser()
     if key.contained and not named and not path.resolve().is_relative_to(folder.resolve()):
         raise WrongValue(
-            f"names {_shown(value)}, which is not below {folder}; only a file named with --config can do that"
+            f"names {_shown(value)}, which is not inside {folder}; only a file that you specify with --config can "
+            "do that"
         )
     if Path(value).expanduser().is_absolute():
         return str(path)

@@ -95,8 +95,8 @@ def _on_platform(
     starts = list(named) or default_starts(stack.own, scripts, finder)
     if not starts:
         raise UsageError(
-            f"no package of your own in {', '.join(map(str, roots)) or 'this folder'}",
-            hint="name a start point with --reach MODULE, and its folder with --source-root",
+            f"no Python package found in {', '.join(map(str, roots)) or 'this folder'}",
+            hint="specify a start point with --reach MODULE, and its folder with --source-root",
         )
     answer = find_reach(
         ReachQuestion(
@@ -194,7 +194,9 @@ def source_roots(session: AuditSession) -> tuple[Path, ...]:
     named = session.settings.source_roots
     for root in named:
         if not root.is_dir():
-            raise UsageError(f"--source-root {root}: not a folder", hint="name the folder that holds your packages")
+            raise UsageError(
+                f"--source-root {root}: not a folder", hint="specify the folder that contains your packages"
+            )
     if named:
         return named
     return tuple(dict.fromkeys(_default_roots(session)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from ftaudit.errors import InputError, UsageError
 from ftaudit.load_record import BadRecord, LoadRecord, add_to_file, read_record
 
-_HINT = "name a file that `ftaudit reach --run --record FILE` or `pytest --ftaudit-record FILE` wrote"
+_HINT = "specify a file that `ftaudit reach --run --record FILE` or `pytest --ftaudit-record FILE` wrote"
 
 
 def read_recorded(path: Path) -> LoadRecord:
@@ -28,5 +28,5 @@ def write_recorded(path: Path, record: LoadRecord) -> LoadRecord:
         raise InputError(f"{path} is not a record of loads: {error}", hint=_HINT) from error
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+            f"cannot write {path}: {error.strerror}", hint="specify a file in a folder that exists"
         ) from error

@@ -90,7 +90,7 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
                 hint=f"build the wheels first; the project of that name is {item}==VERSION",
             )
         elif item.endswith(".whl") or "/" in item or os.sep in item:
-            raise InputError(f"{item} does not exist", hint="name a wheel, a folder, a URL, NAME or NAME==VERSION")
+            raise InputError(f"{item} does not exist", hint="specify a wheel, a folder, a URL, NAME or NAME==VERSION")
         else:
             found = _on_index(item, index)
             if isinstance(found, str):
@@ -137,7 +137,7 @@ def _in_folder(folder: Path, incomplete: list[str]) -> list[DistributionFile]:
         elif path.name.endswith((".whl", ".tar.gz")) and path.is_file():
             files.append(_local(path))
     if not files and len(incomplete) == count:
-        raise InputError(f"{folder}: no wheel in this folder", hint="build one, or name another folder")
+        raise InputError(f"{folder}: no wheel in this folder", hint="build one, or specify another folder")
     return files
 
 
@@ -180,7 +180,7 @@ def _check_suffix(filename: str, *, shown: str) -> None:
     """Raise `InputError` for a file that is neither a wheel nor an sdist; `shown` is what the user named."""
     if not filename.endswith((".whl", ".tar.gz", ".zip")):
         listed = filename.endswith((".txt", ".toml", ".lock", ".in"))
-        hint = f"ftaudit check {shown}" if listed else "name a wheel, or a folder of wheels"
+        hint = f"ftaudit check {shown}" if listed else "specify a wheel, or a folder of wheels"
         raise InputError(f"{shown} is not a wheel", hint=hint)
 
 

@@ -48,9 +48,9 @@ def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Repr
             ("rule packs", f"{', '.join(packs) or 'none'}: {len(registry.rules)} rules"),
             ("target", f"CPython {report.target}"),
             ("platforms", ", ".join(report.platforms)),
-            ("imported with", report.interpreter or "nothing: no code of any package was run"),
+            ("imported with", report.interpreter or "nothing: no package code was run"),
             ("run on", f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
-            ("index", ", ".join(map(without_credentials, report.indexes)) or "none was asked"),
+            ("index", ", ".join(map(without_credentials, report.indexes)) or "none was queried"),
         ),
         inputs=tuple((path, _digest(Path(path))) for path in report.inputs),
     )

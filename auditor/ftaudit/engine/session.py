@@ -89,7 +89,7 @@ def open_sessions(
     if len(each) > 1 and settings.python is not None:
         raise UsageError(
             f"--python names one interpreter, but there are {len(each)} targets",
-            hint="leave it out (ftaudit finds the interpreter of each target), or name one --target",
+            hint="leave it out (ftaudit finds the interpreter of each target), or specify one --target",
         )
     paths = tuple(inputs) or (str(lockfiles.find_input(Path())),)
     read = tuple(read_inputs(paths, settings))
@@ -161,5 +161,5 @@ def _check_run_env(read: Sequence[Requirements], settings: Settings) -> None:
         raise UsageError("--run-env imports the installed packages, but --static imports nothing", hint="leave one out")
     if settings.run_env and not any(each.format is InputFormat.ENVIRONMENT for each in read):
         raise UsageError(
-            "--run-env needs an environment, but no input is an environment", hint="name one with --env PATH"
+            "--run-env needs an environment, but no input is an environment", hint="specify one with --env PATH"
         )

@@ -32,7 +32,7 @@ def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListen
     names = [item for item in items if _is_wheel(item) or (not Path(item).exists() and item != "-")]
     paths = [item for item in items if item not in names]
     if names and paths:
-        raise UsageError("name packages or inputs, not both", hint=f"ftaudit stress {' '.join(names)}")
+        raise UsageError("specify packages or inputs, not both", hint=f"ftaudit stress {' '.join(names)}")
     settings = replace(settings, stress=True)
     if not names:
         with open_session(paths, settings, progress) as session:
@@ -58,10 +58,10 @@ def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListen
 def stress_wheel(path: Path, settings: Settings, *, progress: ProgressListener | None = None) -> Package:
     """Stress one wheel; return its row. Raise `FtauditError` for a file that is not a wheel, and as `stress` does."""
     if not _is_wheel(str(path)):
-        raise InputError(f"{path} is not a wheel", hint="build one from the edited tree, and name its file")
+        raise InputError(f"{path} is not a wheel", hint="build one from the edited tree, and specify its file")
     report = stress([str(path)], settings, progress=progress)
     if not report.packages:
-        raise InputError(f"{path} cannot be judged: {'; '.join(report.incomplete)}")
+        raise InputError(f"{path} could not be checked: {'; '.join(report.incomplete)}")
     return report.packages[0]
 
 
@@ -86,9 +86,9 @@ def _requirement(text: str) -> Requirement:
         try:
             return Requirement(f"{parse_wheel_filename(path.name)[0]} @ {path.resolve().as_uri()}")
         except InvalidWheelFilename as error:
-            raise UsageError(f"{text} has no name of a wheel", hint="NAME-VERSION-TAGS.whl") from error
+            raise UsageError(f"{text} is not named like a wheel", hint="NAME-VERSION-TAGS.whl") from error
     if re.search(r"\.(txt|toml|lock|yml|yaml|json|in|cfg)$", text) or "/" in text:
-        raise UsageError(f"{text} does not exist", hint="name a file or folder, or NAME==VERSION")
+        raise UsageError(f"{text} does not exist", hint="specify a file or folder, or NAME==VERSION")
     try:
         return Requirement(text)
     except InvalidRequirement as error:
@@ -119,11 +119,11 @@ class Replay:
     def sentence(self) -> str:
         """The result."""
         if self.problem is not None:
-            return f"{self.name}: not run to the end: {self.problem}"
+            return f"{self.name}: did not finish: {self.problem}"
         return f"{self.name}: fails in {self.failed} of {self.tries} runs without the GIL, {self.control} with it"
 
 
-_REPLAY_HINT: Final = "name a script that `ftaudit stress --report FOLDER` wrote"
+_REPLAY_HINT: Final = "specify a script that `ftaudit stress --report FOLDER` wrote"
 
 
 def replay(path: Path, settings: Settings, *, progress: ProgressListener | None = None) -> Replay:
@@ -140,7 +140,7 @@ def replay(path: Path, settings: Settings, *, progress: ProgressListener | None 
     except OSError as error:
         raise InputError(f"--replay {path}: {error.strerror}", hint=_REPLAY_HINT) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"--replay {path}: not a script, it is not UTF-8 text", hint=_REPLAY_HINT) from error
+        raise InputError(f"--replay {path}: not a script, because it is not UTF-8 text", hint=_REPLAY_HINT) from error
     with open_session([str(path)], settings, progress) as session:
         platform = host_platform()
         keys = [(pin, platform) for pin in session.select(0, platform).pins]

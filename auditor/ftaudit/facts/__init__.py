@@ -1,1 +1,1 @@
-"""Facts stores: what was learned of wheels, in one file that every machine can use."""
+"""Facts stores: facts about wheels, in one file that every machine can use."""

@@ -27,7 +27,7 @@ def export_facts(cache: Path, output: Path, *, by: str | None = None) -> Provena
         answers.setdefault(sha256, {})[key] = facts
     if not answers:
         raise UsageError(
-            f"the cache {cache} has no facts of wheels that this version of ftaudit read",
+            f"the cache {cache} has no facts about wheels from this version of ftaudit",
             hint="run `ftaudit check` or `ftaudit fleet check` first",
         )
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -35,7 +35,7 @@ def export_facts(cache: Path, output: Path, *, by: str | None = None) -> Provena
         return write_store(output, answers, by=by or _login(), created=created)
     except OSError as error:
         raise UsageError(
-            f"cannot write {output}: {error.strerror}", hint="name a file in a folder that exists"
+            f"cannot write {output}: {error.strerror}", hint="specify a file in a folder that exists"
         ) from error
 
 
@@ -62,7 +62,7 @@ def compare_with_wheels(store: FactsStore, places: Iterable[Path]) -> tuple[int,
         if any(render_facts(each) != render_facts(read[request]) for each in answers):
             raise StoreMismatch(
                 f"the facts store {store.name} is wrong about {request.file.filename} for {request.target.name}",
-                hint="stop using this store, and report the difference to its maker",
+                hint="stop using this store, and report the error to its maker",
             )
     return sum(map(len, asked.values())), len(wheels) - len(found)
 
@@ -74,7 +74,7 @@ def _wheels(places: Iterable[Path]) -> Iterator[Path]:
         elif place.is_file():
             yield place
         else:
-            raise InputError(f"{place} does not exist", hint="name a wheel, or a folder of wheels")
+            raise InputError(f"{place} does not exist", hint="specify a wheel, or a folder of wheels")
 
 
 def _login() -> str:

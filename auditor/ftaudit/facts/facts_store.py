@@ -73,12 +73,12 @@ class FactsStore:
         except OSError as error:
             raise InputError(f"the facts store {path} cannot be read: {error.strerror or error}") from error
         except _UNREADABLE as error:
-            raise InputError(f"{path} is not a facts store", hint="make one with `ftaudit facts export`") from error
+            raise InputError(f"{path} is not a facts store", hint="create one with `ftaudit facts export`") from error
         form = head.get("format")
         if isinstance(form, int) and form > FORMAT:
             raise InputError(
-                f"the facts store {path} has format {form}, and this ftaudit reads up to {FORMAT}",
-                hint="upgrade ftaudit, or use a store that this version made",
+                f"the facts store {path} has format {form}, but this version of ftaudit reads only up to {FORMAT}",
+                hint="upgrade ftaudit, or use a store that this version can read",
             )
         try:
             self._parts: dict[str, str] = {str(part): str(digest) for part, digest in head["parts"].items()}
@@ -158,8 +158,8 @@ class FactsStore:
 
     def _damaged(self, part: str) -> InputError:
         return InputError(
-            f"the facts store {self.path} was changed or damaged after it was made ({part} does not match its digest)",
-            hint="get it again from its maker, or remove it",
+            f"the facts store {self.path} is damaged or was modified: {part} does not match its digest",
+            hint="get a new copy from its maker, or remove it",
         )
 
 

@@ -38,7 +38,7 @@ def open_stores(named: Sequence[Path], cache: Path | None) -> tuple[tuple[FactsS
             usable.append(store)
         else:
             made = f"it was made by ftaudit {store.provenance.ftaudit} ({store.provenance.analysis})"
-            notes.append(f"the facts store {store.name} is not used: {made}, whose analysis differs from this one")
+            notes.append(f"ignored the facts store {store.name}: {made}, whose analysis differs from this version's")
             store.close()
     return tuple(usable), tuple(notes)
 
@@ -57,8 +57,8 @@ def import_store(path: Path, cache: Path) -> Path:
     try:
         if not store.is_usable:
             raise InputError(
-                f"the facts store {path} was made by ftaudit {store.provenance.ftaudit}"
-                f" ({store.provenance.analysis}), and the analysis of this ftaudit differs",
+                f"the facts store {path} was made by ftaudit {store.provenance.ftaudit} ({store.provenance.analysis}), "
+                "whose analysis differs from this version's",
                 hint="get the store for this version of ftaudit",
             )
         for _ in store.check():
@@ -72,7 +72,7 @@ def import_store(path: Path, cache: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, path.read_bytes())
     except OSError as error:
-        raise FtauditError(f"cannot write {place}: {error.strerror}", hint="name another --cache-dir") from error
+        raise FtauditError(f"cannot write {place}: {error.strerror}", hint="specify another --cache-dir") from error
     return place
 
 

@@ -115,8 +115,8 @@ class DaskWorkers:
             except (OSError, TimeoutError, ValueError) as error:
                 if time.monotonic() > deadline:
                     raise FtauditError(
-                        f"the Dask scheduler at {self._address} is gone",
-                        hint="start it again, and repeat the command: it resumes",
+                        f"the Dask scheduler at {self._address} no longer responds",
+                        hint="start it again, then run the same command to resume",
                     ) from error
                 time.sleep(_CHECK)
             else:

@@ -174,7 +174,7 @@ _ALWAYS: Final = frozenset(
 
 def read_run(folder: Path) -> RunInfo:
     """Return what is known of the run; raise `InputError` if the folder has no complete data set of this version."""
-    hint = "name the folder that `ftaudit fleet check` or `ftaudit fleet survey` wrote to"
+    hint = "specify the folder that `ftaudit fleet check` or `ftaudit fleet survey` wrote to"
     try:
         found = json.loads((folder / RUN_FILE).read_bytes())
     except OSError as error:
@@ -184,7 +184,10 @@ def read_run(folder: Path) -> RunInfo:
     schema = found.get("schema") if isinstance(found, dict) else None
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
         raise InputError(
-            f"{folder} has a data set of schema {schema}, and this ftaudit reads up to {SCHEMA_VERSION}",
+            (
+                f"{folder} has a data set of schema {schema}, but this version of ftaudit reads only up to "
+                f"{SCHEMA_VERSION}"
+            ),
             hint="upgrade ftaudit",
         )
     try:
@@ -213,4 +216,4 @@ def read_rows(folder: Path, table: DataTable) -> Iterator[dict[str, Any]]:
                     for batch in file.iter_batches(ROWS_IN_GROUP):
                         yield from ({"target": target, **row} for row in batch.to_pylist())
             except (pyarrow.ArrowException, OSError) as error:
-                raise InputError(f"{path} cannot be read: {error}", hint="make the data set again") from error
+                raise InputError(f"{path} cannot be read: {error}", hint="create the data set again") from error

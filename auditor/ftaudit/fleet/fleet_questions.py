@@ -1,4 +1,4 @@
-"""Questions: what is judged once, however many projects ask it. They are plain data, and have a key."""
+"""Questions: each is judged once, however many projects ask it. They are plain data, and have a key."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def read_summary(folder: Path) -> FleetSummary:
         return FleetSummary(info=info, targets=tuple(_targets(folder, info)))
     except (KeyError, TypeError, ValueError) as error:
         what = f"{folder} was not written by ftaudit: {error!r:.200}"
-        raise InputError(what, hint="make the data set again") from error
+        raise InputError(what, hint="create the data set again") from error
 
 
 def _targets(folder: Path, info: RunInfo) -> Iterable[FleetTarget]:

@@ -230,7 +230,7 @@ class _Judged:
     """The pages that the rows depend on; `None` if another run may give other rows all the same."""
 
     def add(self, asked: _Asked, judged: JudgedPins) -> None:
-        """Add what was judged for one release."""
+        """Add the judgment of one release."""
         for row in judged.rows:
             self.rows += rows_of_package(asked.key, row, newest=asked.newest, released=asked.released)
         self.failures += judged.failures

@@ -93,13 +93,13 @@ class FleetHistory:
 def find_history(old: FleetSummary, new: FleetSummary) -> FleetHistory:
     """Compare two runs. Raise `InputError` if they have nothing in common to compare."""
     if old.info.mode is not new.info.mode:
-        what = f"one run is a {old.info.mode}, the other one a {new.info.mode}"
-        raise InputError(what, hint="name two runs of `ftaudit fleet check`, or two of `ftaudit fleet survey`")
+        what = f"one run is a {old.info.mode}, the other is a {new.info.mode}"
+        raise InputError(what, hint="specify two runs of `ftaudit fleet check`, or two of `ftaudit fleet survey`")
     before = {(target.name, project): rows for target in old.targets for project, rows in _projects(target, old)}
     after = {(target.name, project): rows for target in new.targets for project, rows in _projects(target, new)}
     first, second = _ids(old), _ids(new)
     if not first & second:
-        raise InputError("the two runs have no project in common", hint="name two runs of the same projects")
+        raise InputError("the two runs have no project in common", hint="specify two runs of the same projects")
     return FleetHistory(
         old=old,
         new=new,

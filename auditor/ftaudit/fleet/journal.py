@@ -61,13 +61,13 @@ class Journal:
             self._lock = sqlite3.connect(folder / _LOCK, timeout=0)
             self._lock.execute("BEGIN EXCLUSIVE")
         except OSError as error:
-            raise UsageError(f"cannot write to {folder}: {error.strerror}", hint="name another folder") from error
+            raise UsageError(f"cannot write to {folder}: {error.strerror}", hint="specify another folder") from error
         except sqlite3.Error as error:
             self._lock.close()
             if _is_locked(error):
-                hint = "wait for it, or name another folder with --output"
-                raise UsageError(f"another run writes to {folder} ({error})", hint=hint) from error
-            hint = "name another folder with --output"
+                hint = "wait for it, or specify another folder with --output"
+                raise UsageError(f"another run is writing to {folder} ({error})", hint=hint) from error
+            hint = "specify another folder with --output"
             raise UsageError(f"cannot write to {folder / _LOCK}: {error}", hint=hint) from error
         self._data = sqlite3.connect(folder / JOURNAL, isolation_level=None, check_same_thread=False)
         try:
@@ -84,8 +84,8 @@ class Journal:
         before = self.recall("told")
         if before is not None and (before != told or self.recall("format") != _FORMAT):
             raise UsageError(
-                f"{self.folder} has a run with other inputs or options, or of another version of ftaudit",
-                hint="repeat its command to resume it, or name another folder with --output",
+                f"{self.folder} has a run with different inputs or options, or of a different version of ftaudit",
+                hint="run the same command again to resume it, or specify another folder with --output",
             )
         self.remember("told", told)
         self.remember("format", _FORMAT)
@@ -123,9 +123,9 @@ class Journal:
     def _problem(self, error: sqlite3.Error) -> FtauditError:
         path = self.folder / JOURNAL
         if isinstance(error, sqlite3.OperationalError):
-            hint = "make room on the disk, then repeat the command: it resumes"
+            hint = "free some space on the disk, then run the same command to resume"
             return FtauditError(f"cannot write to {path}: {error}", hint=hint)
-        hint = "remove it to start again, or name another folder with --output"
+        hint = "remove it to start again, or specify another folder with --output"
         return FtauditError(f"{path} is damaged: {error}", hint=hint)
 
     @contextlib.contextmanager
@@ -269,7 +269,7 @@ def read_progress(folder: Path) -> tuple[Counts, dict[str, str]]:
     """Return how far an unfinished run is, and the facts about it; raise `InputError` without one."""
     path = folder / JOURNAL
     if not path.is_file():
-        raise InputError(f"{folder} has no run", hint="name the folder of `ftaudit fleet check` or `fleet survey`")
+        raise InputError(f"{folder} has no run", hint="specify the folder of `ftaudit fleet check` or `fleet survey`")
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as data:
             return _counts(data), dict(data.execute("SELECT name, value FROM facts"))

@@ -20,7 +20,7 @@ _UNFINISHED: Final = ".unfinished"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Verdicts:
-    """What was judged for one target, as far as projects need it."""
+    """The judgments for one target, as far as projects need them."""
 
     verdicts: dict[tuple[str, str], tuple[str, bool]]
     """By key and platform: the verdict, and whether it blocks."""
@@ -31,7 +31,7 @@ class _Verdicts:
 def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
     """Write all tables to a folder, then put them in place; return the run with the counts.
 
-    Raise `FtauditError` if the disk is full: what was judged stays in the journal.
+    Raise `FtauditError` if the disk is full: the judgments stay in the journal.
     """
     unfinished = folder / _UNFINISHED
     try:
@@ -51,7 +51,7 @@ def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
     except OSError as error:
         raise FtauditError(
             f"cannot write the data set to {folder}: {error.strerror or error}",
-            hint="make room on the disk, then repeat the command: it resumes",
+            hint="free some space on the disk, then run the same command to resume",
         ) from error
     return info
 

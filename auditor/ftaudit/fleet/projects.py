@@ -64,12 +64,12 @@ def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> FoundProj
             lines.setdefault(place, line)
     for path in paths:
         if not path.exists():
-            raise InputError(f"{path} does not exist", hint="name a folder of repositories, or an input")
+            raise InputError(f"{path} does not exist", hint="specify a folder of repositories, or an input")
         for repository in _repositories(path) if path.is_dir() else (path,):
             project = _project(repository)
             found.setdefault(_identity(project), project)
     if not found:
-        raise InputError("no project given", hint="name a folder of repositories, inputs, or a --manifest")
+        raise InputError("no project given", hint="specify a folder of repositories, inputs, or a --manifest")
     return FoundProjects(projects=tuple(found.values()), notes=tuple(notes))
 
 
@@ -80,7 +80,7 @@ class InputsBelow:
     paths: tuple[Path, ...]
     """The most precise input of each subfolder, by path."""
     is_whole: bool
-    """Whether every subfolder was looked at."""
+    """Whether every subfolder was searched."""
 
 
 def find_inputs_below(folder: Path) -> InputsBelow:

@@ -17,7 +17,7 @@ def describe(folder: Path) -> str:
         return f"finished at {info.ended}: {describe_rows(info)}\n"
     counts, facts = read_progress(folder)
     running = is_running(folder)
-    state = "running" if running else "interrupted: the same command resumes it"
+    state = "running" if running else "interrupted: run the same command to resume"
     lines = [f"{state}, started at {facts.get('started')}"]
     if counts.projects:
         lines.append(f"  projects  {counts.projects_read} of {counts.projects} read")

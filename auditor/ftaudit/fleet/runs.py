@@ -61,7 +61,7 @@ class FleetRun:
 def check_fleet(paths: Sequence[Path], manifests: Sequence[Path], run: FleetRun) -> RunInfo:
     """Judge what every project pins, each distinct question once, and write the data set.
 
-    Raise `FtauditError` for a problem that the user must fix; what was finished before it stays.
+    Raise `FtauditError` for a problem that the user must fix; finished work is kept.
     """
     told = {"paths": [str(path) for path in paths], "manifests": [str(path) for path in manifests]}
     found = find_projects(paths, manifests)
@@ -80,7 +80,7 @@ def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int, since: dat
     """
     wanted = sorted({canonicalize_name(name) for name in names})
     if not wanted:
-        raise InputError("no package name given", hint="name packages, or a file of names with --names")
+        raise InputError("no package name given", hint="specify packages, or a file of names with --names")
     with _open(run, Mode.SURVEY, {"names": wanted, "newest": newest, "since": str(since)}) as journal:
         platforms = [platform.name for platform in run.platforms]
         journal.add_questions(
@@ -95,7 +95,9 @@ def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int, since: dat
 def _open(run: FleetRun, mode: Mode, told: dict[str, Any]) -> Journal:
     require_pyarrow()
     if (run.output / RUN_FILE).exists():
-        raise UsageError(f"{run.output} has the data set of a finished run", hint="name another folder with --output")
+        raise UsageError(
+            f"{run.output} has the data set of a finished run", hint="specify another folder with --output"
+        )
     _check_options(run)
     settings = run.settings
     asked = {

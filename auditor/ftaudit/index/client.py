@@ -286,7 +286,7 @@ class Index:
     def _missing(self, query: Query, readers: list[PageReader]) -> ReleaseFiles:
         versions = [version for reader in readers for version, _ in reader.all_files(query.name)]
         final = [version for version in versions if not version.is_prerelease] or versions
-        newest = f"newest: {max(final)}" if final else "it lists no files of that project"
+        newest = f"newest: {max(final)}" if final else "the index lists no files of the project"
         return ReleaseFiles(
             status=Status.FAILED,
             reason=Gap(kind=GapKind.NO_RELEASE, subject=str(query.version), detail=newest),

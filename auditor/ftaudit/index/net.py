@@ -51,7 +51,7 @@ class HttpResponse:
 
 
 class _Patience(Retry):
-    """urllib3's retries, with an upper limit on Retry-After, which others are told of."""
+    """urllib3's retries, with an upper limit on Retry-After, which other connections also respect."""
 
     pace: Pace | None = None
 
@@ -349,7 +349,7 @@ _NOISE: Final = re.compile(
     r"<[^>]*>[:,]? ?|HTTPS?Connection\([^)]*\): |\[Errno -?\d+\] |\[SSL[^]]*\] | ?\(_ssl\.c:\d+\)"
 )
 _PHRASES: Final = (
-    (NetworkTimeOver, "the time that --network-seconds allows has ended"),
+    (NetworkTimeOver, "the time limit of --network-seconds was reached"),
     (requests.TooManyRedirects, "it redirects in a loop"),
     (requests.exceptions.InvalidSchema, "it redirects to something that is not HTTP"),
     (requests.ReadTimeout, "no answer in time"),

@@ -113,7 +113,7 @@ class Page:
 
         stated = page.get("name", name)
         if not isinstance(stated, str) or canonicalize_name(stated) != name:
-            raise IndexUnreachable(f"the page of {name} says that it is of {str(stated)[:80]!r}")
+            raise IndexUnreachable(f"the page of {name} says that it is for {str(stated)[:80]!r}")
         for number, entry in enumerate(page["files"]):
             filename = entry.get("filename") if isinstance(entry, dict) else None
             if not isinstance(filename, str):
@@ -292,7 +292,7 @@ def _refuse_unknown_api(versions: list[Any], url: str) -> None:
         except (InvalidVersion, TypeError):
             major = -1
         if major != 1:
-            raise IndexUnreachable(f"{url} speaks version {str(version)[:20]!r} of the Simple API; ftaudit knows 1")
+            raise IndexUnreachable(f"{url} uses version {str(version)[:20]!r} of the Simple API; ftaudit supports 1")
 
 
 def _as_utf8(body: bytes, charset: str | None) -> bytes:

@@ -81,7 +81,7 @@ class Pages:
         entry = self._store.load(url, source.user)
         if self.offline:
             if entry is None:
-                raise NotCached("offline, and the cache has no page of it", about=url)
+                raise NotCached("offline, and the cache does not have its page", about=url)
             return PageReader(self, source, url, entry, None, "cache")
         if entry is not None and self.is_fresh(entry):
             self._traffic.add(saved=entry.length)
@@ -165,7 +165,7 @@ class Pages:
             raise IndexUnreachable(
                 f"access denied ({answer.status})",
                 about=url,
-                hint="give credentials in the index URL, in netrc or through keyring",
+                hint="put credentials into the index URL or netrc, or use keyring",
             )
         elif answer.status != 200:
             raise IndexUnreachable(f"the index answered {answer.status}", about=url)

@@ -89,7 +89,7 @@ def _check_machine(target: Target, releases: dict[str, str], cache_dir: Path) ->
     if sys.platform != "linux":
         raise InterpreterError("ftaudit builds CPython only on Debian and its derivatives")
     if not releases:
-        raise InterpreterError(f"no source of CPython {target.name} is known to ftaudit")
+        raise InterpreterError(f"ftaudit has no source for CPython {target.name}")
     if lacking := debian.missing_tools():
         raise InterpreterError(f"this is not a Debian system ({', '.join(lacking)} is missing)")
     if shutil.which("gcc") is None and shutil.which("cc") is None:
@@ -124,7 +124,7 @@ def _lock(home: Path, progress: Callable[[str], None]) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress("waiting for another ftaudit that builds an interpreter")
+            progress("waiting for another ftaudit process that is building an interpreter")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -208,7 +208,7 @@ def _build_environment(sysroot: Path, work: Path, progress: Callable[[str], None
     tools = [] if shutil.which("make") else ["make"]
     if not wanted and not tools:
         return env
-    progress(f"fetching {', '.join(wanted + tools)} for this build alone")
+    progress(f"fetching {', '.join(wanted + tools)} for this build only")
     debs = work / "debs"
     debs.mkdir()
     debian.unpack_packages([*wanted, *tools], sysroot, debs)

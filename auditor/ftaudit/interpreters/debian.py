@@ -102,7 +102,10 @@ def unpack_packages(names: Sequence[str], sysroot: Path, work: Path) -> None:
         packages = _with_libraries(names, options)
         if packages is None or not _download_packages(packages, options, work):
             raise InterpreterError(
-                f"the package archive does not give {', '.join(names)}: {updated.errors or 'apt-get download failed'}",
+                (
+                    f"the package archive does not provide {', '.join(names)}: "
+                    f"{updated.errors or 'apt-get download failed'}"
+                ),
                 hint=f"as root: apt-get install {' '.join(names)}",
             )
     sysroot.mkdir(parents=True, exist_ok=True)

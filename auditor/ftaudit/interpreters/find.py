@@ -57,7 +57,7 @@ def find_interpreter(target: Target, *, explicit: Path | None = None, cache_dir:
             attempts.append(f"{where}: no {target.executable}")
     raise InterpreterError(
         f"no free-threaded CPython {target.name} was found ({'; '.join(attempts)})",
-        hint=f"run `ftaudit python install{option_of(target)}`, or name one with --python PATH",
+        hint=f"run `ftaudit python install{option_of(target)}`, or specify one with --python PATH",
     )
 
 
@@ -89,7 +89,7 @@ def _named(path: Path, target: Target, by: str) -> Interpreter:
         return probe_interpreter(executable.absolute(), target, source=f"named by {by}")
     except InterpreterError as error:
         raise InterpreterError(
-            f"{by}: {error.problem}", hint=f"name a free-threaded CPython {target.name}, or leave {by} out"
+            f"{by}: {error.problem}", hint=f"specify a free-threaded CPython {target.name}, or leave {by} out"
         ) from error
 
 

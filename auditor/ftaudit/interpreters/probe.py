@@ -60,5 +60,5 @@ def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> 
     if implementation != "cpython" or version.rsplit(".", 1)[0] != wanted:
         raise InterpreterError(f"{executable} is {implementation} {version}, not CPython {wanted}")
     if not free_threaded:
-        raise InterpreterError(f"{executable} is an ordinary (GIL) build of CPython {version}")
+        raise InterpreterError(f"{executable} is a GIL-enabled build of CPython {version}")
     return Interpreter(path=path or str(executable), version=version, build=build, source=source, missing=missing)

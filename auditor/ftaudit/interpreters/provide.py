@@ -75,10 +75,10 @@ def _elsewhere(target: Target) -> str:
     match sys.platform:
         case "darwin":
             return (
-                f"install the free-threaded build with Homebrew (`brew install python-freethreading`) or the "
-                f"installer of CPython {version}, then name it with --python PATH"
+                "install the free-threaded build with Homebrew (`brew install python-freethreading`) or the installer "
+                f"of CPython {version}, then specify it with --python PATH"
             )
         case "win32":
-            return f"run `py install {target.name}`, then name it with --python PATH"
+            return f"run `py install {target.name}`, then specify it with --python PATH"
         case _:
-            return f"build CPython {version} with `./configure --disable-gil`, then name it with --python PATH"
+            return f"build CPython {version} with `./configure --disable-gil`, then specify it with --python PATH"

@@ -124,7 +124,7 @@ def _unmet(wanted: InputRequirement, held: dict[str, list[InputRequirement]]) ->
     versions = [line.exact for line in lines]
     if wanted.reference or any(v is None or wanted.specifier.contains(v, prereleases=True) for v in versions):
         return None
-    return f"{wanted.name}{wanted.specifier}, and {versions[0]} is locked"
+    return f"{wanted.name}{wanted.specifier}, but {versions[0]} is locked"
 
 
 def _annotations(path: Path) -> Iterator[tuple[str, str]]:

@@ -112,13 +112,13 @@ def _nearest(folder: Path) -> str:
     tool = _tool_of(folder / "pyproject.toml") if (folder / "pyproject.toml").is_file() else None
     if tool in ("poetry", "pdm"):
         return (
-            f"its pyproject.toml has no [project] table; run `{tool} lock`, "
-            "or name a requirements file or an environment (--env); "
+            f"its pyproject.toml has no [project] table; run `{tool} lock`, or specify a requirements file or an "
+            "environment (--env); "
         )
     if tool is None and ((folder / "setup.py").is_file() or (folder / "setup.cfg").is_file()):
-        return "setup.py computes its dependencies, and ftaudit does not run it; name an environment with --env; "
+        return "setup.py computes its dependencies, and ftaudit does not run it; specify an environment with --env; "
     if (folder / "pyproject.toml").is_file():
-        return "its pyproject.toml has no [project] table; name a requirements file or an environment (--env); "
+        return "its pyproject.toml has no [project] table; specify a requirements file or an environment (--env); "
     return ""
 
 
@@ -189,7 +189,7 @@ def _instead_of(name: str) -> str:
     with contextlib.suppress(InvalidRequirement):
         if "." not in Requirement(name).name:
             return f"for a package, name a version: `ftaudit check '{name}==VERSION'`, or `ftaudit wheel {name}`"
-    return f"name an input file: {LOOKED_FOR}"
+    return f"specify an input file: {LOOKED_FOR}"
 
 
 def find_environment(path: Path) -> Path:

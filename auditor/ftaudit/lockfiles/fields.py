@@ -78,7 +78,7 @@ def listed_files(
             raise table.error(at, "has neither file nor url")
         filename = file_name(name or url or "")
         if not filename:
-            raise table.error(f"{at}.url", "names no file")
+            raise table.error(f"{at}.url", "does not name a file")
         if direct and file_name(direct) == filename:
             url = direct
         files.append(

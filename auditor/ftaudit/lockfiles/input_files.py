@@ -28,7 +28,7 @@ def read_bytes(path: Path) -> bytes:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise InputError(f"{path} is {what}", hint="name a requirements or lock file")
+            raise InputError(f"{path} is {what}", hint="specify a requirements or lock file")
         if status.st_size > MAX_BYTES:
             raise InputError(f"{path} has {status.st_size:,} bytes; ftaudit reads at most {MAX_BYTES:,}")
         with path.open("rb") as stream:

@@ -113,8 +113,8 @@ def _take_named(root: InputRequirement, tree: NormalizedName | None, listed: Lis
     )
     if known.exact and root.exact and known.exact != root.exact:
         listed.notes.append(
-            f"{root.location} wants {root.name} {root.exact}, "
-            f"{known.location} {known.exact}; ftaudit checks the first one"
+            f"{root.location} requires {root.name} {root.exact}, but {known.location} requires {known.exact}; ftaudit "
+            "checks the first one"
             if tree
             else f"{root.name} is pinned twice, to {known.exact} ({known.location}) and {root.exact} ({root.location})"
         )

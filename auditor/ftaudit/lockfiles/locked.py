@@ -136,7 +136,7 @@ class _PackageWalk:
             self._by_name[package.name].append(position)
         for name, positions in self._by_name.items():
             if len(positions) > MOST_FORKS:
-                raise InputError(f"{place} holds {name} {len(positions):,} times; {MOST_FORKS} is the most")
+                raise InputError(f"{place} contains {name} {len(positions):,} times, more than {MOST_FORKS}")
         self._children: dict[int, list[int]] = {}
         self._extras: dict[int, set[str]] = {}
         self._listed: set[int] = set()

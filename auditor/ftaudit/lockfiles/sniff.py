@@ -26,13 +26,13 @@ _BY_NAME: Final = {
     "conda-lock.yaml": InputFormat.CONDA_LOCK,
 }
 _INSTEAD: Final = {
-    "pipfile": "run `pipenv lock`, then name the Pipfile.lock",
-    "pixi.toml": "run `pixi lock`, then name the pixi.lock",
-    "hatch.toml": "name the pyproject.toml, with --group for an environment",
-    "noxfile.py": "ftaudit does not run it; name the requirements file or group that it installs",
-    "bom.xml": "convert it to JSON, and name that file: `cyclonedx-py --output-format JSON`",
-    "meta.yaml": "this is a recipe; name an environment in which the package is installed, with --env",
-    "spec.txt": "name the environment that was made from it, with --env",
+    "pipfile": "run `pipenv lock`, then specify the Pipfile.lock",
+    "pixi.toml": "run `pixi lock`, then specify the pixi.lock",
+    "hatch.toml": "specify the pyproject.toml, with --group for an environment",
+    "noxfile.py": "ftaudit does not run it; specify the requirements file or group that it installs",
+    "bom.xml": "convert it to JSON, and specify that file: `cyclonedx-py --output-format JSON`",
+    "meta.yaml": "this is a recipe; use --env with an environment in which the package is installed",
+    "spec.txt": "use --env with the environment that was created from it",
     "package.json": "this file is for JavaScript",
     "package-lock.json": "this file is for JavaScript",
     "cargo.lock": "this file is for Rust",
@@ -53,7 +53,7 @@ def format_of(path: Path) -> InputFormat:
         return InputFormat.PYLOCK
     if name in _INSTEAD:
         raise InputError(
-            f"{path} is not in a format that ftaudit knows", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN_FORMATS}"
+            f"{path} is not in a format that ftaudit supports", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN_FORMATS}"
         )
     if is_stream(path):
         return _by_content(path, read_text(path, "an input")) or InputFormat.REQUIREMENTS_TXT
@@ -61,12 +61,12 @@ def format_of(path: Path) -> InputFormat:
         return InputFormat.SCRIPT
     if name.endswith((".xml", ".spdx")):
         hint = (
-            "convert it to JSON, and name that file: `cyclonedx convert "
-            "--output-format json`, or `pyspdxtools -o FILE.json`"
+            "convert it to JSON, and specify that file: `cyclonedx convert --output-format json`, or `pyspdxtools -o "
+            "FILE.json`"
         )
-        raise InputError(f"{path} is not in a format that ftaudit knows", hint=hint)
+        raise InputError(f"{path} is not in a format that ftaudit supports", hint=hint)
     if name.endswith((".whl", ".conda")):
-        raise InputError(f"{path} is a single package", hint=f"ftaudit wheel {path}, or name its folder")
+        raise InputError(f"{path} is a single package", hint=f"ftaudit wheel {path}, or specify its folder")
     if name.endswith((".conda-lock.yml", "-conda-lock.yml")):
         return InputFormat.CONDA_LOCK
     if name.endswith((".txt", ".in")):
@@ -75,7 +75,7 @@ def format_of(path: Path) -> InputFormat:
         return InputFormat.CONDA
     found = _by_content(path, read_text(path, "an input")) if name.endswith(_OPEN) or "." not in name else None
     if found is None:
-        raise InputError(f"{path} is not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN_FORMATS}")
+        raise InputError(f"{path} is not in a format that ftaudit supports", hint=f"ftaudit reads {KNOWN_FORMATS}")
     return found
 
 
@@ -100,7 +100,7 @@ def _of_json(path: Path, text: str) -> InputFormat | None:
     kind = records.kind_of(records.load(path, text))
     if kind is None:
         raise InputError(
-            f"{path} is JSON, but not in a format that ftaudit knows", hint=f"ftaudit reads {KNOWN_FORMATS}"
+            f"{path} is JSON, but not in a format that ftaudit supports", hint=f"ftaudit reads {KNOWN_FORMATS}"
         )
     return kind
 

@@ -103,7 +103,7 @@ def _of_asked(requirements: Requirements) -> str | None:
             and versions
             and all(v and asked.excludes(asked.edge.name, v) for v in versions)
         ):
-            return f"{asked.path} asks for {asked.edge.name}{asked.edge.specifier}, and {versions[0]} is locked"
+            return f"{asked.path} asks for {asked.edge.name}{asked.edge.specifier}, but {versions[0]} is locked"
     return None
 
 
@@ -279,7 +279,7 @@ def _missing(file: Path, wanted: set[tuple[object, ...]], locked: set[tuple[obje
     if added := [name for name in new if name not in known]:
         return f"{file} asks for {', '.join(added)}, which is not locked"
     if new:
-        return f"{file} asks for {', '.join(new)} in another way"
+        return f"{file} has a different requirement for {', '.join(new)}"
     return f"{file} no longer asks for {', '.join(gone)}" if gone else None
 
 
@@ -348,5 +348,5 @@ def _unmet(line: str, lock: LockData) -> str | None:
     if not versions:
         return f"{wanted}, which is not locked"
     if wanted.url is None and not any(v is None or wanted.specifier.contains(v, prereleases=True) for v in versions):
-        return f"{wanted}, and {versions[0]} is locked"
+        return f"{wanted}, but {versions[0]} is locked"
     return None

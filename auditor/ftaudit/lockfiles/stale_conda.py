@@ -49,7 +49,7 @@ def of_pixi(path: Path, document: Mapping[str, Any]) -> str | None:
     workspace = pixi.get("workspace", pixi.get("project", {}))
     for platform in workspace.get("platforms", ()):
         if isinstance(platform, str) and platform not in subdirs and environments:
-            return f"{manifest} is for {platform} too, and it is not"
+            return f"{manifest} also lists {platform}, which is not locked"
     by_conda, by_pip = _pixi_versions(document)
     pip_names = by_pip | by_conda
     for table in _tables(pixi, wanted.values(), subdirs):
@@ -161,4 +161,4 @@ def _unmet(name: str, wanted: str, locked: Versions) -> str | None:
         is_met = not specifier or any(each.is_prerelease or specifier.contains(each) for each in parsed)
     except ValueError:
         return None
-    return None if is_met else f"{name}{'' if wanted[0] in '<>=!~' else ' '}{wanted}, and {min(versions)} is locked"
+    return None if is_met else f"{name}{'' if wanted[0] in '<>=!~' else ' '}{wanted}, but {min(versions)} is locked"

@@ -16,7 +16,7 @@ from ftaudit.lockfiles.requirements import ALL, InputIndexes
 
 
 def uv_settings(folder: Path) -> Table:
-    """Return the settings that uv uses for the project in a folder; empty if there are none.
+    """Return the settings that uv uses for the project in a folder; empty without settings.
 
     The nearest folder with a `uv.toml` or a `[tool.uv]` counts, and there `uv.toml` replaces `[tool.uv]`
     (docs.astral.sh/uv/concepts/configuration-files). Raise `InputError` for a malformed `uv.toml`; like uv, pass over a

@@ -41,7 +41,7 @@ def find_change(path: Path, document: Mapping[str, Any]) -> str | None:
             return f"{folder / 'pyproject.toml'} describes {name}, which is not locked"
     for key, table in _TABLES.items():
         if differing := _differing(uv.get(table, ()), document.get("manifest", {}).get(key, ())):
-            return f"{top} has other {table} for {', '.join(differing)}"
+            return f"{top} has different {table} for {', '.join(differing)}"
     files = {folder / "pyproject.toml" for folder in local.values() if (folder / "pyproject.toml").is_file()}
     # Groups can require other Python versions.
     pythons = () if "dependency-groups" in uv else [_python_of(file) for file in sorted(files)]
@@ -96,7 +96,7 @@ def of_pythons(file: Path, asked: Iterable[Any], document: Mapping[str, Any]) ->
     locked = document.get("requires-python")
     if not ranges or not isinstance(locked, str) or are_same(ranges, locked):
         return None
-    return f"{file} supports Python {' and '.join(sorted(set(ranges)))}, and it was made for {locked}"
+    return f"{file} supports Python {' and '.join(sorted(set(ranges)))}, but the lock file is for {locked}"
 
 
 def _sources(path: Path, shared: Mapping[str, Any], document: Mapping[str, Any]) -> str | None:

@@ -26,7 +26,7 @@ WOULD: Final = {
 def in_source(found: InSource) -> str:
     """Return what an sdist declares, with the first place that shows it."""
     if found.declares is GilDeclaration.UNDETERMINED and not (found.places or found.unread):
-        return f"{found.sdist}: no declaration was found that ftaudit knows"
+        return f"{found.sdist}: ftaudit found no declaration that it recognizes"
     text = DECLARES[found.declares]
     if found.places:
         more = f" and {len(found.places) - 1} more" if len(found.places) > 1 else ""

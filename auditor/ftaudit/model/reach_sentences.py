@@ -61,7 +61,7 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
             yield f"{found.module}: your code loads it when {where} runs: {way(found.path, found.module)}"
         case ReachClass.UNSURE:
             sites = listed_sites(found.open_sites)
-            yield f"{found.module}: it is not known whether your code loads it: {sites}"
+            yield f"{found.module}: ftaudit could not determine whether your code loads it: {sites}"
         case ReachClass.NONE:
             yield f"{found.module}: no import path found from your code"
     if found.cuts and found.reached is ReachClass.START:
@@ -89,7 +89,7 @@ def seen_sentence(module: str, seen: SeenLoad) -> str:
 def blocker_sentences(found: BlockerReach) -> Iterator[str]:
     """Yield when the modules of a package are loaded, the most urgent first."""
     if not found.modules:
-        yield f"it is not known when your code loads it: {UNREAD}"
+        yield f"ftaudit could not determine when your code loads it: {UNREAD}"
     for each in found.modules[:SHOWN]:
         yield from reach_sentences(each)
     if len(found.modules) > SHOWN:
@@ -146,7 +146,7 @@ def condition_phrase(condition: Condition) -> str:
         case ConditionKind.SEVERAL:
             return f"`{condition.text}` selects it {at}"
         case ConditionKind.NAMED:
-            return f"{condition.text} imports what its binary names"
+            return f"{condition.text} imports the modules that its binary names"
 
 
 def open_phrase(site: OpenSite) -> str:

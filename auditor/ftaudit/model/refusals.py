@@ -18,7 +18,7 @@ def describe_refusal(refusal: Refusal, version: tuple[int, int]) -> str:
         case RefusalKind.NO_ABI_SLOT:
             return "its slots have no Py_mod_abi, which PyModExport needs (SystemError)"
         case RefusalKind.ABI_STRUCT_TOO_NEW:
-            return f"its PyABIInfo has a layout that {here} does not know (ImportError)"
+            return f"its PyABIInfo has a layout that {here} does not support (ImportError)"
         case RefusalKind.INTERNAL_ABI:
             return f"its Py_mod_abi asks for the internals of CPython {asked} (ImportError)"
         case RefusalKind.STABLE_ABI_TOO_NEW:
@@ -30,9 +30,9 @@ def describe_refusal(refusal: Refusal, version: tuple[int, int]) -> str:
         case RefusalKind.OTHER_ABI_VERSION:
             return f"its Py_mod_abi asks for CPython {asked}'s own ABI (ImportError)"
         case RefusalKind.GIL_ONLY:
-            return "its Py_mod_abi is that of builds with the GIL alone (ImportError)"
+            return "its Py_mod_abi allows only GIL-enabled builds (ImportError)"
         case RefusalKind.UNKNOWN_SLOT:
-            return f"it has {slot}, which {here} does not know (SystemError)"
+            return f"it has {slot}, which {here} does not support (SystemError)"
         case RefusalKind.REPEATED_SLOT:
             return f"it has {slot} more than once (SystemError)"
         case RefusalKind.NULL_SLOT:

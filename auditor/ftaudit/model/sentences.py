@@ -373,7 +373,7 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
         case GapKind.NO_ANSWER:
             return f"the index did not answer within {gap.detail} s"
         case GapKind.NOTHING_DRIVEN:
-            return f"no part of it could be called from several threads: {gap.detail}"
+            return f"it has nothing that several threads could call: {gap.detail}"
         case GapKind.OFFLINE:
             return f"{gap.detail} ({subject})" if subject else gap.detail
         case GapKind.UNRESOLVED | GapKind.SOURCE_TREE | GapKind.TOO_LARGE | GapKind.UNCONNECTED | GapKind.FAILED:
@@ -403,7 +403,7 @@ def misfit_phrase(misfit: Misfit) -> str:
         case WrongSuffix(suffix=suffix, executable=executable):
             return f"{executable} does not look for {suffix} files"
         case WrongImage(is_for=is_for, wanted=wanted):
-            return f"compiled for {_system(is_for)}, in a wheel for {' and '.join(map(_system, wanted))}"
+            return f"compiled for {_system(is_for)}, but the wheel is for {' and '.join(map(_system, wanted))}"
 
 
 def rebuilt(rebuild: Rebuild) -> str:
@@ -458,7 +458,7 @@ def _declares(reason: Declares) -> str:
         case GilDeclaration.UNDECLARED:
             return f"does not declare Py_MOD_GIL_NOT_USED{by}, {seen}"
         case GilDeclaration.NOT_USED:
-            return f"its binary declares Py_MOD_GIL_NOT_USED{by}, yet CPython turns the GIL on when it is imported"
+            return f"its binary declares Py_MOD_GIL_NOT_USED{by}, but CPython turns the GIL on when it is imported"
         case GilDeclaration.UNDETERMINED | None:
             return f"does not leave the GIL off{by}, {seen}"
 

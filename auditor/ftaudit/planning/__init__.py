@@ -42,7 +42,7 @@ from ftaudit.target import Platform
 
 MOST_ROUNDS: Final = 5
 """How often a proposed set is audited and, if something in it blocks, proposed again without that."""
-_BY_REFERENCE: Final = "it is given by URL or path; name a version instead"
+_BY_REFERENCE: Final = "it is given by URL or path; specify a version instead"
 _MAY: Final = HOPEFUL | UNASKED | {Fate.NOT_LOOKED_INTO, Fate.FALLBACK}
 
 

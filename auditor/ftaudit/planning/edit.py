@@ -63,7 +63,7 @@ def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
     for requirements in session.read:
         if not requirements.path.exists():
             problem = f"{requirements.path} is not a file, so there is nothing to edit"
-            raise UsageError(problem, hint="put the requirements into a file, and name that")
+            raise UsageError(problem, hint="put the requirements into a file, and specify that")
     read = read_inputs(session.inputs, session.settings)
     for now, then in zip(read, session.read, strict=True):
         if now != then:
@@ -190,7 +190,7 @@ def agreed_edits(planned: Sequence[tuple[Plan, AuditSession]]) -> tuple[Edit, ..
         )
         raise UsageError(
             f"the plans for the targets change different things ({text})",
-            hint="name one --target with --diff or --write, then check the result for the others",
+            hint="specify one --target with --diff or --write, then check the result for the others",
         )
     return tuple(each[0][1])
 

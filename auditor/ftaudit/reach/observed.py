@@ -1,4 +1,4 @@
-"""Compares an answer with what real runs loaded: every disagreement is a difference, and what was loaded is reached."""
+"""Compares an answer with what real runs loaded: every disagreement is a difference, and loaded modules are reached."""
 
 from __future__ import annotations
 

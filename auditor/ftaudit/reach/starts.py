@@ -40,7 +40,7 @@ def parse_start(text: str, roots: Sequence[Path]) -> StartPoint:
 def _parse_file(text: str, roots: Sequence[Path]) -> StartPoint:
     path = Path(text).absolute()
     if not path.is_file():
-        raise UsageError(f"--reach {text}: no such file", hint="name a module, or a Python file that exists")
+        raise UsageError(f"--reach {text}: no such file", hint="specify a module, or a Python file that exists")
     for root in roots:
         try:
             parts = path.relative_to(root.absolute()).with_suffix("").parts
@@ -50,7 +50,7 @@ def _parse_file(text: str, roots: Sequence[Path]) -> StartPoint:
             if parts[-1] == "__init__":
                 parts = parts[:-1]
             return StartPoint(module=".".join(parts), is_main=parts[-1] != "conftest", text=text)
-    raise UsageError(f"--reach {text}: not below a source root", hint="name its folder with --source-root")
+    raise UsageError(f"--reach {text}: not below a source root", hint="specify its folder with --source-root")
 
 
 def default_starts(trees: Iterable[FolderTree], scripts: Sequence[tuple[str, str]], finder: Finder) -> list[StartPoint]:

@@ -117,16 +117,16 @@ def render_table(history: FleetHistory, *, width: int = DEFAULT_WIDTH, color: bo
                     where = f"  ({line.where})" if line.where else ""
                     console.print(Padding(Text(clean(f"{line.subject}  {line.text}{where}")), (0, 0, 0, 4)))
                 if len(group.lines) > MOST:
-                    console.print(f"    and {len(group.lines) - MOST} more (--format json names all)")
+                    console.print(f"    and {len(group.lines) - MOST} more (--format json lists all)")
         if len(history.loud) > MOST:
-            console.print(f"and {len(history.loud) - MOST} more (--format json names all)")
+            console.print(f"and {len(history.loud) - MOST} more (--format json lists all)")
         notes = list(_notes(history))
         if notes:
             console.print()
         for note in notes[:MOST]:
             console.print(Text(clean(note), style="yellow"))
         if len(notes) > MOST:
-            console.print(f"and {len(notes) - MOST} more (--format json names all)")
+            console.print(f"and {len(notes) - MOST} more (--format json lists all)")
 
     return draw(write, width=width, color=color)
 

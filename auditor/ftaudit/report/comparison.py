@@ -23,7 +23,7 @@ MOST: Final = 200
 
 TITLES: Final = {
     ReportChangeKind.WORSE: "Worse",
-    ReportChangeKind.UNCLEAR: "Could not be checked any more",
+    ReportChangeKind.UNCLEAR: "Can no longer be checked",
     ReportChangeKind.BETTER: "Better",
     ReportChangeKind.CAME: "Came",
     ReportChangeKind.WENT: "Went",
@@ -72,7 +72,7 @@ def render_table(comparison: Comparison, *, width: int = DEFAULT_WIDTH, color: b
                     line.append(f"  ({clean(', '.join(change.platforms))})", style="dim")
                 console.print(Padding(line, (0, 0, 0, 2)))
             if len(changes) > MOST:
-                console.print(f"  and {len(changes) - MOST} more (--format json names all)")
+                console.print(f"  and {len(changes) - MOST} more (--format json lists all)")
         if comparison.not_compared or comparison.unsure:
             console.print()
         for note in comparison.unsure:

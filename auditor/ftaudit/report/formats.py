@@ -106,7 +106,7 @@ def known_suffixes(offered: Sequence[Format]) -> str:
     known = [suffix for suffix, meant in SUFFIXES.items() if meant in offered]
     if offered[0] is Format.TABLE:
         known += sorted(PLAIN)
-    return f"{', '.join(known)}; or name a format with --format"
+    return f"{', '.join(known)}; or specify a format with --format"
 
 
 def of_name(path: Path, offered: Sequence[Format]) -> Format | None:

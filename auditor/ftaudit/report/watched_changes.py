@@ -159,7 +159,7 @@ def render_table(answer: WatchAnswer, *, width: int = DEFAULT_WIDTH, color: bool
                     text.append(f"  ({clean(line.where)})", style="dim")
                 console.print(Padding(text, (0, 0, 0, 2)))
             if len(lines) > MOST:
-                console.print(f"  and {len(lines) - MOST} more (--format json names all)")
+                console.print(f"  and {len(lines) - MOST} more (--format json lists all)")
         notes = list(_notes(answer))
         if notes:
             console.print()

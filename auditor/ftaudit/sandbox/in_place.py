@@ -103,7 +103,7 @@ def _start(python: Path, root: Path, version: Version, settings: SandboxSettings
         raise InterpreterError(f"{python} does not start in the sandbox", hint="leave out --run-env")
     said = ".".join(map(str, ran.python.version))
     if ran.python.version[:2] != version or not ran.python.free_threaded:
-        kind = "a free-threaded" if ran.python.free_threaded else "an ordinary (GIL)"
+        kind = "a free-threaded" if ran.python.free_threaded else "a GIL-enabled"
         problem = f"{python} is {kind} build of CPython {said}, not a free-threaded one of {wanted}"
         raise InterpreterError(problem, hint="leave out --run-env")
     return Interpreter(path=str(python), version=said, build=ran.python.build, source="the environment's own")

@@ -65,7 +65,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ParseError("no regular file")
+                raise ParseError("not a regular file")
             if status.st_size > MAX_BYTES:
                 raise ParseError(f"larger than {MAX_BYTES // 1_000_000} MB")
             data = file.read(MAX_BYTES + 1)

@@ -60,7 +60,7 @@ def found_in(
         )
         found = replace(found, skipped=(*found.skipped, *left_out))
         if not found.files and not found.skipped and not found.left_out and not (only is not None and only.left_out):
-            raise InputError(f"no source files in {archive.name}", hint="name a source distribution")
+            raise InputError(f"no source files in {archive.name}", hint="specify a source distribution")
         yield found
 
 
@@ -96,7 +96,7 @@ def _unpack(archive: Path, folder: Path, only: DeclaringFiles | None = None) -> 
                 if written is None:
                     written = _write(file, folder / relative)
                 if written is None:
-                    why = f"larger than {MAX_MEMBER // 1_000_000} MB, or in the way of another"
+                    why = f"larger than {MAX_MEMBER // 1_000_000} MB, or in conflict with another member"
                     left_out.append(Skipped(path=name, reason=why))
                 total += written or 0
                 if total > MAX_TOTAL:
@@ -115,7 +115,7 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | N
             if member.isdir() or (member.issym() and _stays(member.name, member.linkname)):
                 continue  # The target of a link within the archive is a member itself.
             if not member.isreg():
-                yield member.name, "a link" if member.issym() or member.islnk() else "no regular file", None
+                yield member.name, "a link" if member.issym() or member.islnk() else "not a regular file", None
             else:
                 yield member.name, None, tar.extractfile(member)
 

@@ -185,7 +185,7 @@ def find_files(
     contexts: set[Path | None] = set()
     for path in paths:
         if not os.path.lexists(path):
-            raise UsageError(f"{path} does not exist", hint="name files or folders that exist")
+            raise UsageError(f"{path} does not exist", hint="specify files or folders that exist")
         if path.is_dir():
             within_project = any((path / mark).exists() for mark in _PROJECT_MARKS)
             below = [*_below(path, skipped, trust_git=trust_git)]
@@ -385,9 +385,9 @@ def _why_not(root: Path, path: Path) -> str | None:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         # Up to Python 3.12 `resolve` raises RuntimeError for links in a circle.
-        return f"cannot be read: {getattr(error, 'strerror', None) or 'links in a circle'}"
+        return f"cannot be read: {getattr(error, 'strerror', None) or 'links form a loop'}"
     if not target.is_file():
-        return "no regular file"
+        return "not a regular file"
     return None if target.is_relative_to(root.resolve()) else "a link that leads out of the folder and was not followed"
 
 

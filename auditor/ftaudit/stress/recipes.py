@@ -53,7 +53,7 @@ def _files(path: Path) -> list[Path]:
         return sorted(path.glob("*.toml"))
     if path.is_file():
         return [path]
-    raise UsageError(f"the recipes {path} do not exist", hint="name a folder of .toml files, or one such file")
+    raise UsageError(f"the recipes {path} do not exist", hint="specify a folder of .toml files, or one such file")
 
 
 def _packed(problems: list[str]) -> Iterator[tuple[str, str]]:
@@ -80,7 +80,7 @@ def parse_recipe(text: str, name: str) -> dict[str, Any]:
         raise UsageError(f"{name}: the recipe is not valid TOML: {error}") from error
     for key in data:
         if key not in _TABLES:
-            raise UsageError(f"{name}: {key!r} is not known", hint=f"a recipe has {', '.join(_TABLES)}")
+            raise UsageError(f"{name}: {key!r} is not known", hint=f"the tables of a recipe are {', '.join(_TABLES)}")
     for table in ("constructors", "calls"):
         rows = data.get(table, {})
         if not isinstance(rows, dict):
@@ -93,7 +93,7 @@ def parse_recipe(text: str, name: str) -> dict[str, Any]:
         raise UsageError(f"{name}: oracle is not a list of tables", hint="begin each one with [[oracle]]")
     for oracle in given:
         if not isinstance(oracle, dict) or set(oracle) != {"type", "operations", "state"}:
-            raise UsageError(f"{name}: an oracle has a type, operations and a state")
+            raise UsageError(f"{name}: an oracle must have exactly the keys type, operations and state")
         _check_expressions(oracle["operations"], f"{name}: the oracle of {oracle['type']}")
         _check_expressions([oracle["state"]], f"{name}: the state of {oracle['type']}")
         row = {"operations": oracle["operations"], "state": oracle["state"]}
@@ -103,7 +103,7 @@ def parse_recipe(text: str, name: str) -> dict[str, Any]:
 
 def _check_expressions(texts: object, where: str) -> None:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"{where}: takes a list of Python expressions")
+        raise UsageError(f"{where}: must be a list of Python expressions")
     for text in texts:
         try:
             ast.parse(text, mode="eval")

@@ -61,5 +61,5 @@ def replay_script(
         failed=number_of(said.get("failed")),
         control=number_of(said.get("control")),
         tries=number_of(said.get("tries")),
-        problem=ran.problem if ran.problem or said else "it said nothing",
+        problem=ran.problem if ran.problem or said else "it printed nothing",
     )

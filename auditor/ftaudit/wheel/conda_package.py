@@ -184,11 +184,11 @@ class _Index:
             raise DamagedArchive("its info/index.json is missing or malformed", about=path.name) from error
         stated = f"{name}-{version}-{build}"
         if not any(path.name == f"{stated}{suffix}" for suffix in SUFFIXES):
-            raise DamagedArchive(f"its info/index.json is that of {shown_name(stated)}", about=path.name)
+            raise DamagedArchive(f"its info/index.json is for {shown_name(stated)}", about=path.name)
         try:
             parsed = Version(version)
         except (InvalidVersion, ValueError) as error:
-            problem = f"its version {shown_name(version)} is not one of a Python package"
+            problem = f"its version {shown_name(version)} is not a valid version of a Python package"
             raise ArchiveError(problem, about=path.name) from error
         return cls(
             name=canonicalize_name(name),
@@ -205,11 +205,11 @@ def _tag(index: _Index, found: _Found, path: Path) -> str:
     """Return the tag of the wheel that would be installed where conda installs the package."""
     if index.for_every_python:
         if found.modules:
-            raise ArchiveError("it is for every platform (noarch) and holds extension modules", about=path.name)
+            raise ArchiveError("it is for every platform (noarch) but contains extension modules", about=path.name)
         return "py3-none-any"
     abi = _abi(index, found)
     if abi is None:
-        raise ArchiveError("nothing in it says which Python it is for", about=path.name)
+        raise ArchiveError("it does not say which Python version it is for", about=path.name)
     return f"{re.sub('t$', '', abi)}-{abi}-{_platform(index, path)}"
 
 
@@ -240,7 +240,7 @@ def _platform(index: _Index, path: Path) -> str:
         return f"macosx_{major}_{minor}_{_LINUX.get(machine, machine)}"
     if index.subdir in _WINDOWS:
         return _WINDOWS[index.subdir]
-    raise ArchiveError(f"it is for {shown_name(index.subdir) or 'no platform'}, which is not known", about=path.name)
+    raise ArchiveError(f"it is for an unknown platform: {shown_name(index.subdir) or 'none'}", about=path.name)
 
 
 def _versions(pattern: re.Pattern[str], lines: Sequence[str]) -> list[tuple[int, int]]:

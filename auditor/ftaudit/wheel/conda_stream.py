@@ -91,7 +91,7 @@ def _streams(path: Path, limits: Limits) -> Iterator[tuple[int, IO[bytes]]]:
         inner = [member for member in archive.members if member.name.endswith(".tar.zst")]
         named = {member.name.partition("-")[0] for member in inner}
         if named != {"info", "pkg"} or len(inner) != 2:
-            what = "not a conda package: it does not hold one info-*.tar.zst and one pkg-*.tar.zst"
+            what = "not a conda package: it must contain exactly one info-*.tar.zst and one pkg-*.tar.zst"
             raise DamagedArchive(what, about=path.name)
         for member in sorted(inner, key=lambda member: member.name):
             data = archive.read(member)

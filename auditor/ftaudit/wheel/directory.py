@@ -60,7 +60,7 @@ def read_directory(source: WheelSource, limits: Limits) -> tuple[tuple[ArchiveMe
     if start != ends.start:
         problems.append(f"{start - ends.start} bytes precede the archive")
     if len(infos) != ends.count:
-        problems.append(f"announces {ends.count} members and lists {len(infos)}")
+        problems.append(f"announces {ends.count} members but lists {len(infos)}")
     members = tuple(_members(source, infos, start))
     problems += _suspicious(members, limits)
     return members, tuple(problems)

@@ -243,7 +243,7 @@ class MemberReader:
             )
         start: int = LOCAL_HEADER.size + name_length + extra
         if member.offset + start + member.compressed > member.end:
-            raise MemberError(f"{self._title}: its data runs into the next member", about=self._source.name)
+            raise MemberError(f"{self._title}: its data overlaps the next member", about=self._source.name)
         return start
 
     def _finish(self, inflater: _Inflater, more: bytes, before: bytes) -> bytes:
@@ -253,7 +253,7 @@ class MemberReader:
         data = before + inflater.feed(more)
         if len(data) != self.member.size or not inflater.complete:
             raise MemberError(
-                f"{self._title}: inflates to {len(data)} bytes where {self.member.size} were announced",
+                f"{self._title}: inflates to {len(data)} bytes, but {self.member.size} were announced",
                 about=self._source.name,
             )
         if zlib.crc32(data) != self.member.crc:

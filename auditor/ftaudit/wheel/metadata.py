@@ -54,7 +54,8 @@ def read_metadata(archive: WheelArchive, filename: str, *, record: bool = False)
     tags = frozenset(_expanded(_headers(wheel, "Tag"))) if wheel is not None else frozenset()
     if tags and (named := _named_tags(filename)) and tags != named:
         problems.append(
-            f"WHEEL names the tags {_listed(tags - named or tags)}, the file name {_listed(named - tags or named)}"
+            f"WHEEL has the tags {_listed(tags - named or tags)}, but the file name has "
+            f"{_listed(named - tags or named)}"
         )
     if record and (listing := _text(archive, f"{folder}/RECORD", problems)) is not None:
         problems += _record_problems(archive, folder, listing)
@@ -85,7 +86,7 @@ def _other_release(metadata: str, filename: str) -> str | None:
     except (InvalidWheelFilename, InvalidVersion, IndexError):
         return None
     shown = shown_name(f"{names[0]} {versions[0]}")
-    return None if same else f"METADATA is of {shown}, the file name of {name} {version}"
+    return None if same else f"METADATA is for {shown}, but the file name is for {name} {version}"
 
 
 def _dist_info(archive: WheelArchive, filename: str, problems: list[str]) -> str | None:
@@ -158,7 +159,7 @@ def _record_problems(archive: WheelArchive, folder: str, listing: str) -> list[s
     present = {member.name for member in archive.members if not _is_folder(member)}
     problems = []
     if missing := sorted(listed - present):
-        problems.append(f"RECORD lists {shown_name(missing[0])}{_more(missing)}, which is not there")
+        problems.append(f"RECORD lists {shown_name(missing[0])}{_more(missing)}, which is missing")
     if extra := sorted(present - listed - unlisted):
         problems.append(f"RECORD does not list {shown_name(extra[0])}{_more(extra)}")
     return problems

@@ -227,12 +227,12 @@ class RemoteSource:
                 file.close()
                 announced = answer.headers.get("Content-Length", "")
                 if announced.isdecimal() and int(announced) != length and "Content-Encoding" not in answer.headers:
-                    raise ArchiveError(f"truncated: {length} of {announced} bytes came", about=self.name)
+                    raise ArchiveError(f"truncated: received {length} of {announced} bytes", about=self.name)
                 check_digest(self.name, digest.hexdigest(), self._sha256)
                 path = self._folder / f"{digest.hexdigest()}.whl"
                 part.replace(path)
         except OSError as error:
-            raise ArchiveError(f"cannot be kept in {self._folder}: {error.strerror}", about=self.name) from error
+            raise ArchiveError(f"cannot be saved in {self._folder}: {error.strerror}", about=self.name) from error
         return path
 
     def _use(self, path: Path) -> None:

@@ -86,7 +86,7 @@ class WorkerTemplate:
             stdin.close()
             stdout.close()
             os.close(status)
-            raise OSError("the process that starts workers does not answer")
+            raise OSError("the process that starts workers does not respond")
         code: int | None = None
 
         def wait_for(seconds: float | None) -> int | None:

@@ -63,7 +63,7 @@ def _serve(
     _limit(memory, may_write=may_write)
     if prepare is not None:
         prepare()
-    # What is loaded stays: without these two, a collection of garbage goes through all of it again and again.
+    # Loaded modules stay: without these two lines, each garbage collection walks all their objects again.
     gc.freeze()
     gc.set_threshold(_GARBAGE)
     with contextlib.suppress(OSError):

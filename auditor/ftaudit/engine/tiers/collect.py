@@ -132,7 +132,7 @@ def find_runtime_facts(
             raise
         reason = Gap(kind=GapKind.NO_INTERPRETER, detail=target.executable)
         install = f"ftaudit python install{interpreters.option_of(target)}"
-        note = f"{gap_phrase(reason)}: run `{install}`, or name one with --python; only the binaries were read"
+        note = f"{gap_phrase(reason)}: run `{install}`, or specify one with --python; only the binaries were read"
         facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
         return RuntimeAnswers(facts=facts, interpreter=in_place.interpreter, notes=(note, *left_out))
     facts = dict(skipped)

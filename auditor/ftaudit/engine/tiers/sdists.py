@@ -137,7 +137,7 @@ def _download(index: Index, sdist: DistributionFile, target: Path) -> None:
                     file.write(chunk)
             file.close()
             if sdist.sha256 is not None and digest.hexdigest() != sdist.sha256:
-                raise ArchiveError(f"{sdist.filename} has another SHA-256 than the index says")
+                raise ArchiveError(f"{sdist.filename} has a different SHA-256 than the index says")
             part.replace(target)
     except requests.RequestException as error:
         raise IndexUnreachable(f"{sdist.filename} cannot be fetched: {type(error).__name__}") from error

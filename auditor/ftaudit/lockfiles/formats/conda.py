@@ -80,7 +80,7 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
         for number, event in enumerate(_events(text)):
             place = f"{path}:{_line(event)}"
             if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
-                raise InputError(f"{place}: anchors, aliases and tags are not read")
+                raise InputError(f"{place}: anchors, aliases and tags are not supported")
             if number > MAX_NODES:
                 raise InputError(f"{place}: more than {MAX_NODES:,} entries")
         return yaml.compose(text, Loader=yaml.SafeLoader)
@@ -105,7 +105,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise ValueError(f"line {_line(event)}: nested more than {MAX_DEPTH} deep")
+            raise ValueError(f"line {_line(event)}: nested more than {MAX_DEPTH} levels deep")
         yield event
 
 
@@ -123,7 +123,7 @@ def _conda(text: str, place: Location) -> list[Problem]:
     """Return the row of a conda package, or nothing for the interpreter and the installers."""
     match = _NAME.fullmatch(text)
     if match is None:
-        raise InputError(f"{place}: {text[:80]!r} names no package")
+        raise InputError(f"{place}: {text[:80]!r} does not name a package")
     if match["name"].lower() in NO_PACKAGES:
         return []
     message = "a conda package: ftaudit checks only the packages that pip installs"

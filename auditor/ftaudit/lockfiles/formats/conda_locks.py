@@ -52,14 +52,14 @@ def read(
         case _:
             raise InputError(
                 f"{path} is neither a pixi.lock nor a conda-lock.yml",
-                hint=f"name the environment.yml; ftaudit reads {KNOWN_FORMATS}",
+                hint=f"specify the environment.yml; ftaudit reads {KNOWN_FORMATS}",
             )
 
 
 def _load(path: Path) -> Any:
     text = read_text(path)
     if _REFUSED.search(text):
-        raise InputError(f"{path}: merged keys and tags are not read")
+        raise InputError(f"{path}: merged keys and tags are not supported")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders

@@ -39,7 +39,7 @@ _PLACES: Final = (
 )
 """The packages folders of virtual environments and prefixes (sysconfig's schemes, and Debian's)."""
 _LISTED: Final = 6
-_WHAT: Final = "name a virtual environment, a prefix or a site-packages folder"
+_WHAT: Final = "specify a virtual environment, a prefix or a site-packages folder"
 
 
 def read(path: Path) -> Requirements:
@@ -95,7 +95,8 @@ def find_folders(path: Path) -> list[Path]:
     versions = {place.parent.name for place in folders if place.parent.name.startswith("python3.")}
     if len(versions) > 1:
         raise InputError(
-            f"{path} has the packages of {', '.join(sorted(versions))}", hint=f"name one: {folders[0]}, for example"
+            f"{path} has packages for several Python versions: {', '.join(sorted(versions))}",
+            hint=f"specify one, for example {folders[0]}",
         )
     if path.name in ("site-packages", "dist-packages"):
         return [path]

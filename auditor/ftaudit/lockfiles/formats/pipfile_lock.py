@@ -56,7 +56,7 @@ def read(
     if "_meta" not in top or DEFAULT not in top:
         raise top.error("_meta" if "_meta" not in top else DEFAULT, "is missing: this is not a Pipfile.lock file")
     if meta.raw("pipfile-spec") != SPEC:
-        raise meta.error("pipfile-spec", f"is {meta.raw('pipfile-spec')!r}; ftaudit knows {SPEC}")
+        raise meta.error("pipfile-spec", f"is {meta.raw('pipfile-spec')!r}; ftaudit supports {SPEC}")
     sections = [key for key in top.keys() if key not in ("_meta", DEFAULT)]  # noqa: SIM118
     chosen = [DEVELOP if group in _NAMES_OF_DEVELOP else group for group in groups]
     check_known("extra", extras, (), path)
@@ -105,7 +105,7 @@ def _parse(text: str, path: Path) -> object:
             f"{path}:{error.lineno}: this is not valid JSON: {error.msg}", hint=how_to_repair(path, text)
         ) from error
     except (RecursionError, ValueError) as error:
-        what = f"{path} is nested too deeply, or has a number of thousands of digits"
+        what = f"{path} is nested too deeply, or has a number with thousands of digits"
         raise InputError(what, hint=how_to_repair(path)) from error
 
 

@@ -169,7 +169,7 @@ def _known_version(metadata: Table, path: Path) -> str:
         raise metadata.error("lock-version", "is missing: this is not a poetry.lock file")
     if version not in VERSIONS:
         raise InputError(
-            f"{path}: lock-version {version} of the lock file format; ftaudit knows {', '.join(VERSIONS)}",
+            f"{path}: lock-version {version} is not supported; ftaudit supports {', '.join(VERSIONS)}",
             hint="upgrade ftaudit",
         )
     return version

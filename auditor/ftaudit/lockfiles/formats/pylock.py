@@ -89,7 +89,7 @@ def _check_version(document: dict[str, Any], path: Path) -> None:
         raise InputError(f"{path}: lock-version: {value!r} is not a version", hint=how_to_repair(path)) from error
     if version != VERSION:
         raise InputError(
-            f"{path}: lock-version {value} of the lock file format; ftaudit knows {VERSION}",
+            f"{path}: lock-version {value} is not supported; ftaudit supports {VERSION}",
             hint="upgrade ftaudit",
         )
 
@@ -144,7 +144,7 @@ def _package(package: Package, place: Location, path: Path, position: int) -> Lo
 def _edge(item: Any, path: Path, position: int, number: int) -> Edge:
     name, version = item.get("name"), item.get("version")
     if not isinstance(name, str) or not isinstance(version, str | None):
-        what = f"{path}: packages[{position}].dependencies[{number}] names no package"
+        what = f"{path}: packages[{position}].dependencies[{number}] does not name a package"
         raise InputError(what, hint=how_to_repair(path))
     return Edge(name=canonicalize_name(name), version=version)
 

@@ -27,9 +27,9 @@ from ftaudit.model import Location
 
 _FOREIGN: Final = ("poetry", "flit", "pdm")
 _WAYS: Final = {
-    "poetry": "`poetry lock` makes a poetry.lock: name that",
-    "flit": "name an environment in which it is installed (--env), or a requirements file",
-    "pdm": "`pdm lock` makes a pdm.lock: name that",
+    "poetry": "run `poetry lock`, then specify the poetry.lock",
+    "flit": "specify an environment in which it is installed (--env), or a requirements file",
+    "pdm": "run `pdm lock`, then specify the pdm.lock",
 }
 """The file to name instead of another tool's project."""
 
@@ -118,7 +118,7 @@ class _Project:
         dynamic = self._read_dynamic(roots, extras, all_extras=all_extras)
         for field in ("dependencies", "optional-dependencies"):
             if field in dynamic and (field == "dependencies" or extras or all_extras):
-                message = f"{field} are dynamic: only a build can determine them, and ftaudit builds nothing"
+                message = f"{field} are dynamic: only a build can determine them, and ftaudit does not build it"
                 self._problems.append(Problem(name=self._name or "project", message=message, location=place))
         foreign = self._foreign_groups()
         return Requirements(
@@ -132,7 +132,7 @@ class _Project:
                     if canonicalize_name(name) not in self._groups_read
                 ),
                 *(f"group {name}" for name in sorted(self._hatch_environments()) if name not in self._groups_read),
-                *(f"group {name} ({tool}'s own: name {tool}.lock)" for name, tool in sorted(foreign.items())),
+                *(f"group {name} (only for {tool}: specify {tool}.lock)" for name, tool in sorted(foreign.items())),
             ),
             roots=tuple(roots),
             constraints=tuple(self._list(self._uv, "constraint-dependencies")),
@@ -151,7 +151,7 @@ class _Project:
         if "build-system" not in self._top:
             raise InputError(
                 f"{self._path} does not describe a project: it has neither [project] nor [dependency-groups]",
-                hint="name a file that lists packages",
+                hint="specify a file that lists packages",
             )
         return Requirements(path=self._path, format=InputFormat.PYPROJECT)
 
@@ -253,7 +253,7 @@ class _Project:
             if (tool := self._foreign_groups().get(normal)) is not None:
                 raise UsageError(
                     f"{self._path}: the group {name!r} is defined only for {tool}, not in [dependency-groups]",
-                    hint=f"run `{tool} lock`, then name {tool}.lock with --group {name}",
+                    hint=f"run `{tool} lock`, then specify {tool}.lock with --group {name}",
                 )
             raise self._unknown("group", name, list(keys.values()))
         if normal in chain:
@@ -332,7 +332,7 @@ class _Project:
             for member in self._members():
                 if project_name(member / "pyproject.toml") == base.name:
                     return Reference(kind=ReferenceKind.TREE, url=str(member))
-            raise source.error("workspace", f"names no member of {folder}'s workspace: {base.name}")
+            raise source.error("workspace", f"refers to {base.name}, which is not a member of {folder}'s workspace")
         return None
 
     def _members(self) -> list[Path]:

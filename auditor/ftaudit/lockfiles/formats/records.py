@@ -45,7 +45,7 @@ def load(path: Path, text: str | None = None) -> Any:
             f"{path}:{error.lineno}: this is not valid JSON: {error.msg}", hint=how_to_repair(path, text)
         ) from error
     except (RecursionError, ValueError) as error:
-        what = f"{path} is nested too deeply, or has a number of thousands of digits"
+        what = f"{path} is nested too deeply, or has a number with thousands of digits"
         raise InputError(what, hint=how_to_repair(path)) from error
 
 
@@ -72,7 +72,7 @@ def read(path: Path) -> Requirements:
                 if others:
                     notes.append(f"{path}: {others} components are not from PyPI and were skipped")
             case _:
-                raise InputError(f"{path} is JSON, but not in a format that ftaudit knows")
+                raise InputError(f"{path} is JSON, but not in a format that ftaudit supports")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{path} is malformed for {kind}: {type(error).__name__}: {error}", hint=how_to_repair(path)

@@ -64,7 +64,7 @@ def read(path: Path) -> Requirements:
         where = "standard input" if str(path) == "-" else str(path)
         raise InputError(
             f"{where} is empty",
-            hint="check the command that writes it; if nothing is to be installed, write a comment line (#) into it",
+            hint=("check the command that writes the file; if there is nothing to install, add a comment line (#)"),
         )
     reader = _RequirementsReader(here_first=True)
     reader.read(path, constraint=False, chain=())

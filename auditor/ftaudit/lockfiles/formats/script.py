@@ -28,7 +28,8 @@ def read(
     block = read_block(path)
     if block is None:
         raise InputError(
-            f"{path} has no metadata block (PEP 723)", hint="write one: `uv add --script FILE PACKAGE`, for example"
+            f"{path} has no metadata block (PEP 723)",
+            hint="create one with `uv add --script FILE PACKAGE`",
         )
     lock = path.with_name(f"{path.name}.lock")
     if lock.is_file():

@@ -52,7 +52,10 @@ def read(
     if path.name in FILES and project.dependencies is None and project.name is None:
         raise InputError(
             f"{path} has no metadata that can be read without running it",
-            hint=f"name an environment in which it is installed (--env), or a lock file; ftaudit reads {KNOWN_FORMATS}",
+            hint=(
+                "specify an environment in which it is installed (--env), or a lock file; ftaudit reads "
+                f"{KNOWN_FORMATS}"
+            ),
         )
     place = Location(path=str(path))
     name = project.name or path.parent.absolute().name or "project"

@@ -30,7 +30,7 @@ def read(
     check_known("extra", extras, (), path)
     environments = _of_toml(path) if path.suffix == ".toml" else _of_ini(path)
     if BASE not in environments:
-        raise InputError(f"{path} defines no tox environment", hint="name a requirements or lock file")
+        raise InputError(f"{path} defines no tox environment", hint="specify a requirements or lock file")
     check_known("group", groups, environments, path)
     factors = {factor for name in groups for factor in name.split("-")}
     lines: list[str] = []

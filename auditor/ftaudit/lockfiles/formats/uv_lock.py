@@ -45,7 +45,7 @@ def read(
         raise top.error("version", "is missing: this is not a uv.lock file" if version is None else "is not a number")
     if version != VERSION:
         raise InputError(
-            f"{path}: version {version} of the lock file format; ftaudit knows version {VERSION}",
+            f"{path}: version {version} of the lock file format is not supported; ftaudit supports version {VERSION}",
             hint="upgrade ftaudit",
         )
     tables = top.tables("package")
@@ -82,7 +82,7 @@ def read(
     notes: tuple[str, ...] = ()
     if len(choices) > 1:
         phrase = ", ".join(str(each) for each in chosen if any(each.marker in some for some in conflicts))
-        notes = (f"{path} declares that some of these exclude each other, so each is checked by itself: {phrase}",)
+        notes = (f"{path} declares that some of these exclude each other, so each is checked separately: {phrase}",)
     locks = [
         LockData(
             packages=tuple(package for _, package in read),
@@ -275,5 +275,5 @@ def _file(entry: object, table: Table, key: str, folder: Path, direct: str | Non
     hashes = hash_of(table, f"{key}.hash", digest)
     filename = name if isinstance(name, str) else file_name(url)
     if not filename:
-        raise table.error(f"{key}.url", "names no file")
+        raise table.error(f"{key}.url", "does not name a file")
     return DistributionFile(filename=filename, url=url, hashes=hashes, size=size)

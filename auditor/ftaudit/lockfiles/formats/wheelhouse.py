@@ -48,14 +48,14 @@ def read(path: Path) -> Requirements:
             continue
         found = parse_file(entry.name)
         if found is None or not entry.is_file():
-            packages.append(_stranger(entry, "is not a file" if found else "has no name of a wheel or sdist"))
+            packages.append(_stranger(entry, "is not a file" if found else "is not named like a wheel or sdist"))
         else:
             releases[found].append(entry)
     incomplete: list[str] = []
     packages += [_package(name, version, files, incomplete) for (name, version), files in sorted(releases.items())]
     packages += conda.packages(incomplete)
     if not packages and not conda.left_out:
-        raise InputError(f"{path} has no wheels", hint="name a folder of wheels, or a requirements or lock file")
+        raise InputError(f"{path} has no wheels", hint="specify a folder of wheels, or a requirements or lock file")
     return Requirements(
         path=path,
         format=InputFormat.WHEELS,
@@ -104,8 +104,8 @@ class _Conda:
     def notes(self) -> tuple[str, ...]:
         """Return the notes that a reader needs about them."""
         count = sum(map(len, self._releases.values()))
-        read = f"{count} conda package{'s are' if count > 1 else ' is'} read like wheels"
-        left_out = f"conda packages that hold no Python package: {', '.join(self.left_out)}"
+        read = f"{count} conda package{'s are' if count > 1 else ' is'} treated like wheels"
+        left_out = f"conda packages without a Python package: {', '.join(self.left_out)}"
         return tuple(note for note, counted in ((read, count), (left_out, self.left_out)) if counted)
 
 

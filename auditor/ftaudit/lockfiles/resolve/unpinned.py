@@ -30,7 +30,7 @@ MAX_SPARE_CALLS: Final = 60
 
 _WITHOUT_WHEELS: Final = (FailureKind.NO_WHEEL, FailureKind.PYTHON)
 """Failures that do not show whether the versions are compatible."""
-_TIME_OVER: Final = Failure(kind=FailureKind.OUT_OF_REACH, message="the time that --network-seconds allows has ended")
+_TIME_OVER: Final = Failure(kind=FailureKind.OUT_OF_REACH, message="the time limit of --network-seconds was reached")
 
 
 def resolve(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:

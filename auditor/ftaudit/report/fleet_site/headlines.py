@@ -69,7 +69,7 @@ def _of_projects(projects: Sequence[FleetProject], freeing: Freeing) -> Iterator
         if freeing.fixes and freeing.fixes[-1].freed:
             freed = freeing.fixes[-1].freed
             used = max(place for place, fix in enumerate(freeing.fixes, 1) if fix.frees)
-            yield f"Releases that exist free {freed:,} of them: {counted(used, 'package')} to move."
+            yield f"To unblock {freed:,} of them, upgrade {counted(used, 'package')} to existing releases."
     elif read and unsure:
         yield "Nothing is known to block."
     elif read:

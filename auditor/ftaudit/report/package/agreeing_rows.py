@@ -144,7 +144,7 @@ def headline(report: Report) -> Headline:
             )
             return Headline(word="ACCEPTED", sentence=sentence)
         case _ if not report.packages:
-            return Headline(word=NOTHING, sentence=f"the input installs no package for {what}.")
+            return Headline(word=NOTHING, sentence=f"the input has no package for {what}.")
         case _:
             return Headline(word="READY", sentence=f"nothing blocks {what}: {packages} checked.")
 

@@ -30,7 +30,7 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
         if report.exit_code == 0:
             word, sentence = (
                 "NO FAILURE",
-                ("nothing failed in the calls that were made. That does not mean that the package is safe."),
+                ("no call failed. That does not prove that the package is safe."),
             )
         console.print(Text.assemble((word, _WORDS.get(word, "bold green")), ": ", clean(sentence)))
         for package in report.packages:
@@ -106,4 +106,4 @@ def _coverage(stress: StressFacts) -> Iterator[tuple[str, str]]:
     for unit in stress.in_interpreter[:_NAMED]:
         yield "in the interpreter: ", f"{unit.target}: {' and '.join(unit.operations)}"
     for unit in stress.rare[:_NAMED]:
-        yield "failed too seldom: ", f"{unit.target}: {' and '.join(unit.operations)}"
+        yield "failed too rarely: ", f"{unit.target}: {' and '.join(unit.operations)}"

@@ -28,7 +28,7 @@ from ftaudit.report.package.agreeing_rows import counted
 _KINDS = {
     WheelKind.FREE_THREADED: "a free-threaded wheel",
     WheelKind.ABI3T: "a stable-ABI wheel for free-threaded builds",
-    WheelKind.NATIVE: "a wheel of compiled code that is not bound to an ABI",
+    WheelKind.NATIVE: "a wheel with compiled code that is not bound to an ABI",
     WheelKind.PURE: "a pure-Python wheel",
     WheelKind.NONE: "no wheel that the target installs",
 }
@@ -104,8 +104,8 @@ def remarks(package: Package) -> tuple[Remark, ...]:
 
 
 def _not_asked(status: Status, reason: Gap | None) -> str:
-    why = "no reason is given" if reason is None else gap_phrase(reason)
-    return f"{'failed' if status is Status.FAILED else 'not asked'}: {why}"
+    why = "no reason given" if reason is None else gap_phrase(reason)
+    return f"{'failed' if status is Status.FAILED else 'not checked'}: {why}"
 
 
 def _index(facts: IndexFacts) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _index(facts: IndexFacts) -> Iterator[str]:
         yield from _gil_wheel(facts.gil_wheel)
     if facts.other_platforms:
         yield f"free-threaded wheels for {', '.join(facts.other_platforms[:8])}"
-    yield from (f"passed over: {file.filename}: {exclusion(file)}" for file in facts.excluded[:8])
+    yield from (f"skipped: {file.filename}: {exclusion(file)}" for file in facts.excluded[:8])
     yield from facts.warnings
 
 

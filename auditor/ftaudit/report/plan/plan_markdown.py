@@ -46,7 +46,7 @@ def sections(plan: Plan) -> Iterator[MarkdownSection]:
         f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(plan_sentences.way_out(way, way.platform))}"
         for way in plan.ways
     ]
-    yield folded("Ways out, one by one", ways, "packages")
+    yield folded("How to fix each blocker", ways, "packages")
     proofs = [
         f"- {escape(proof.input)} on {escape(proof.platform)}: {proof.status}"
         + (f", {escape(proof.reason)}" if proof.reason else "")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _KINDS: Final = {
-    WayKind.UPGRADE: "a version, but it conflicts with the rest",
-    WayKind.FALLBACK: "a slower version, but it conflicts with the rest",
+    WayKind.UPGRADE: "a version that conflicts with the rest",
+    WayKind.FALLBACK: "a slower version that conflicts with the rest",
     WayKind.SWITCH: "no version yet; a setting turns off its compiled code",
     WayKind.BUILD: "no version yet; it can be built from the sdist",
     WayKind.NONE: "no version yet",

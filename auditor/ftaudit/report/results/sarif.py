@@ -59,7 +59,7 @@ VERDICT_RULES: Final = {
     Verdict.BROKEN: (
         Severity.ERROR,
         "Installers refuse its wheel, or importing it crashes, hangs or fails.",
-        "Its own code fails under the free-threaded target. The reason has the details.",
+        "Its own code fails on the free-threaded target. The reason has the details.",
         "Use another version, and report the crash upstream.",
     ),
     Verdict.UNKNOWN: (
@@ -71,7 +71,7 @@ VERDICT_RULES: Final = {
     Verdict.FALLBACK: (
         Severity.INFO,
         "The target installs the pure-Python wheel, though compiled wheels exist.",
-        "It works, and is slower than what the GIL-enabled build gets.",
+        "It works, but more slowly than the wheel for the GIL-enabled build.",
         "Ask upstream for a wheel for the free-threaded build.",
     ),
 }
@@ -139,7 +139,7 @@ def _within_limits(results: Results) -> tuple[list[Result], list[Unchecked]]:
     if len(results.results) <= MOST_RESULTS:
         return list(results.results), unchecked
     dropped = sorted(results.results, key=worst_first)[MOST_RESULTS:]
-    text = f"{len(dropped)} results are left out, because a run holds at most {MOST_RESULTS}: --format json names all"
+    text = f"{len(dropped)} results are left out, because a run holds at most {MOST_RESULTS}: --format json lists all"
     gone = set(dropped)
     return [each for each in results.results if each not in gone], [Unchecked(message=text), *unchecked]
 
@@ -198,7 +198,7 @@ def _fix(fix: Fix, places: Places) -> dict[str, Any]:
         case Applicability.SAFE:
             text = "Safe: the code does the same on every supported Python."
         case Applicability.SUGGESTED:
-            text = "Suggested: look at it before you apply it."
+            text = "Suggested: review it before you apply it."
     return {"description": {"text": text}, "artifactChanges": changes}
 
 

@@ -35,7 +35,7 @@ def skipped_lines(scan: ScanResult) -> Iterator[str]:
     for skip in scan.skipped[:_MOST_SKIPPED]:
         yield f"{skip.path}{'' if skip.line is None else f':{skip.line}'}: {skip.reason}"
     if len(scan.skipped) > _MOST_SKIPPED:
-        yield f"not read, or only partly: {len(scan.skipped) - _MOST_SKIPPED} more; run `ftaudit scan --format json`"
+        yield f"not read, or only in part: {len(scan.skipped) - _MOST_SKIPPED} more; run `ftaudit scan --format json`"
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     unknown = sum(fix is None for fix in fixes)
     yield (
         f"{counted(len(fixes), 'finding')}: {safe} with a safe fix, {suggested} with a suggested one, "
-        f"{len(fixes) - safe - suggested - unknown} refused, {unknown} of rules without fixes"
+        f"{len(fixes) - safe - suggested - unknown} refused, {unknown} from rules without fixes"
     )
     refused: dict[Obstacle, list[Finding]] = {}
     for finding in findings:
@@ -138,11 +138,11 @@ def obstacle_phrase(obstacle: Obstacle) -> str:
         case Obstacle.RETURNED:
             return "the function returns the borrowed reference, so each caller must change"
         case Obstacle.KEPT:
-            return "the value is stored or handed over, or its variable is used for something else"
+            return "the value is stored or passed on, or its variable is used for something else"
         case Obstacle.NO_ERROR_PATH:
             return "the replacement can fail, and the code has no way to report a failure"
         case Obstacle.NOT_MECHANICAL:
-            return "the code needs a decision, for example a lock; see the remedy"
+            return "you have to decide how to fix it, for example with a lock; see the remedy"
         case Obstacle.UNKNOWN_FORM:
             return "the code has a form that the fix does not cover"
         case Obstacle.OVERLAPS:
@@ -150,6 +150,6 @@ def obstacle_phrase(obstacle: Obstacle) -> str:
         case Obstacle.NEEDS_DECLARE:
             return "the edit declares that the module does not need the GIL; see `ftaudit scan --declare`"
         case Obstacle.AUTHOR_SAYS_USED:
-            return "the project itself declares that the module needs the GIL"
+            return "the project declares that the module needs the GIL"
         case Obstacle.FAILED:
             return "the fix failed, or its result cannot be parsed"

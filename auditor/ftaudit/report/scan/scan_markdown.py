@@ -38,7 +38,7 @@ def sections(scan: ScanResult, *, exit_code: int) -> tuple[MarkdownSection, ...]
         ),
         folded("Findings", [_finding(result) for result in found], "findings", opened=len(found) <= 10),
         folded(f"Known and not counted ({len(suppressed)})", [_finding(each) for each in suppressed], "findings"),
-        folded("Not read, or only partly", skipped, "rows"),
+        folded("Not read, or only in part", skipped, "rows"),
     )
 
 

@@ -111,7 +111,7 @@ def _sites(finding: Finding) -> str:
         by_place.setdefault(f"{place}: {what}{locks} in ", []).append(site.entry_point)
     shown = [what + _some(entry_points) for what, entry_points in [*by_place.items()][:_MOST_SITES]]
     more = len(by_place) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more (--format json names all)" if more else "")
+    return "; ".join(shown) + (f"; and {more} more (--format json lists all)" if more else "")
 
 
 def _some(names: list[str]) -> str:
@@ -188,12 +188,12 @@ def _skipped(console: Console, result: ScanResult) -> None:
 
     if not result.skipped:
         return
-    console.print(Text("Not read, or only partly", style="bold"))
+    console.print(Text("Not read, or only in part", style="bold"))
     for skip in result.skipped[:_MOST_SKIPPED]:
         place = clean(skip.path) + ("" if skip.line is None else f":{skip.line}")
         console.print(Text(f"  {place}: {clean(skip.reason)}"))
     if len(result.skipped) > _MOST_SKIPPED:
-        console.print(f"  and {len(result.skipped) - _MOST_SKIPPED} more (--format json names all)")
+        console.print(f"  and {len(result.skipped) - _MOST_SKIPPED} more (--format json lists all)")
     console.print()
 
 

@@ -13,11 +13,11 @@ from ftaudit.source.tree_scan import ScanResult
 class WorkStep(StrEnum):
     """A step of the work, in order."""
 
-    CRASHES = "what crashes or does not build"
-    WRONG = "what gives wrong results or exceptions"
-    NOTES = "what loses an update, and notes"
-    DECLARE = "declare, when the rest is done"
-    MIGRATE = "move to the stable ABI abi3t, in the order of CPython's guide"
+    CRASHES = "crashes and build failures"
+    WRONG = "wrong results and exceptions"
+    NOTES = "lost updates, and notes"
+    DECLARE = "declaration, after the rest is done"
+    MIGRATE = "migration to the stable ABI abi3t, in the order of CPython's guide"
 
 
 _STEPS: Final = {
@@ -50,11 +50,11 @@ class Task:
 
 
 NEXT: Final = (
-    "Run the test suite in threads: pytest-run-parallel, or `python -X gil=0` with ftaudit's pytest plugin.",
-    "Stress shared objects: many threads on one object of each type, with changes while others read.",
-    "Build with ThreadSanitizer against a CPython that was configured with --with-thread-sanitizer --disable-gil.",
-    "Build and test free-threaded wheels: in cibuildwheel the identifiers cp314t-*.",
-    "Declare it: add the classifier `Programming Language :: Python :: Free Threading :: 2 - Beta`, or a later stage.",
+    "Run the test suite in threads, with pytest-run-parallel, or with `python -X gil=0` and ftaudit's pytest plugin.",
+    "Stress shared objects: let many threads use one object of each type, and change it while others read.",
+    "Build with ThreadSanitizer, against a CPython that was configured with --with-thread-sanitizer --disable-gil.",
+    "Build and test free-threaded wheels (the identifiers `cp314t-*` in cibuildwheel).",
+    "Add the classifier `Programming Language :: Python :: Free Threading :: 2 - Beta`, or a later stage.",
 )
 """The next step after a scan without findings: a scan shows known causes, not their absence."""
 

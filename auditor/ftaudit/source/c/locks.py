@@ -74,7 +74,7 @@ SYNC_TYPES: Final = re.compile(
 )
 """Types that are locks, atomics or keys of thread-local storage: shared on purpose."""
 _OF_GIL: Final = re.compile(r"(?<!no)(?<!no_)gil(?!_?disabled)")
-"""A guard of the GIL itself: it excludes nobody any more; not one that locks where there is no GIL."""
+"""A guard that takes the GIL, which no longer excludes other threads; not one that locks without the GIL."""
 THREAD_LOCAL: Final = frozenset({"thread_local", "_Thread_local", "__thread", "_Py_thread_local", "Py_tss_t"})
 
 

@@ -113,7 +113,7 @@ def find_accessors(code: str) -> dict[str, str]:
 
 
 def is_lazy_class(fields: Fields) -> bool:
-    """Return whether const methods can change objects of a class of C++: it has a mutable field that is no lock."""
+    """Return whether const methods can change objects of a class of C++: it has a mutable field other than a lock."""
     return any(kind.startswith("mutable") and not SYNC_TYPES.search(kind) for kind in fields.values())
 
 

@@ -199,7 +199,7 @@ def _is_whole(text: str) -> bool:
 
 
 def _last_character(text: str) -> str:
-    """Return the last character that is neither blank nor in a directive's line; empty if there is none."""
+    """Return the last character that is neither blank nor in a directive's line, or the empty string."""
     end = len(text)
     while end >= 0:
         start = text.rfind("\n", 0, end) + 1

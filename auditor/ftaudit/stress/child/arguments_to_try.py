@@ -70,7 +70,7 @@ _BYTES = ('b"abcdef" * 20', "a_bytearray", 'b""')
 _LISTS = ("a_list", "a_strings", "a_pairs", "[[1, 2, 3]] * 40", '[("a", 1), ("b", 2)] * 20', "a_small_list")
 _DICTS = ("a_dict", '{"a": 1, "b": [2, 3]}', '{"a": "b"}')
 CALLBACKS = ("(lambda *args, **options: args[0] if args else 1)", "(lambda *args: True)")
-"""Functions that a callable may call; a unit can replace them by functions that change what is shared."""
+"""Functions that a callable may call; a unit can replace them with functions that change shared objects."""
 _CALLABLES = (CALLBACKS[0], "operator.add", CALLBACKS[1], "int", "str")
 _FILES = ('io.BytesIO(b"abc" * 100)', 'io.StringIO(\'{"a": [1, "b"]}\')', 'io.StringIO("abc\\n" * 100)')
 _FLOATS = ("1.5", "0.0")

@@ -173,7 +173,7 @@ class Director:
                 callable_.reason = "the time budget ended before it was called"
 
     def work(self, lanes: UnitLanes, entries: list[dict[str, Any]]) -> None:
-        """Learn, and run units of what is learned, until the budget is used up."""
+        """Learn, and run units of the learned operations, until the budget is used up."""
         if self.learner is None or self.triage is None:
             return
         steps: Iterator[bool] | None = self.learner.steps(entries)

@@ -101,7 +101,7 @@ def address_use(decoder: Any, instruction: Any, name: str) -> AddressUse | None:
     if decoder.arm:
         whole = name in ("cmp", "cmn", "tst", "ccmp")
         if name in ("madd", "msub"):
-            operands = operands[:3]  # What is added may be an address, and the sum is one.
+            operands = operands[:3]  # The added value may be an address, and the sum is one.
         sources = operands[:1] if name in ("cbz", "cbnz", "tbz", "tbnz") else operands if whole else operands[1:]
     else:
         sources = operands[1:] if name in ("mov", "movzx", "movsx", "movsxd") else operands

@@ -91,7 +91,7 @@ _MATHS = re.compile(
 
 
 def leaves(name: str) -> tuple[tuple[int, int | str], ...] | None:
-    """Return what a function with unknown answers leaves in memory besides `errno`; `None` if that is not known.
+    """Return what a function with unknown answers writes to memory, apart from `errno`; `None` if that is not known.
 
     A function of which it is known receives no code of the module, except through parameters that are for code.
     """

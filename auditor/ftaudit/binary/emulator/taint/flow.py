@@ -440,7 +440,7 @@ class Flow:
                 rounds.store(address, self.address_of(place, address), self._size(place, effect))
 
     def _label_changes(self, changes: Changes) -> None:
-        """Label what the rounds of a branch changed: nobody knows how many there are, or which."""
+        """Label what the rounds of a branch changed: the number of rounds and the paths through them are unknown."""
         labels = self._firm(changes.labels)
         for family in changes.registers:
             self.registers[family] = self.registers.get(family, 0) | labels

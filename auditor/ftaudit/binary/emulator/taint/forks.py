@@ -111,7 +111,7 @@ class _Fork:
     other_registers: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Values and labels of registers at its end, by family."""
     other_ends: bool = False
-    """The process ends on the other path: nothing comes of it."""
+    """The process ends on the other path, which has no further effect."""
     loops: bool = False
     """The branch ends a loop of which not every number of rounds was followed."""
     places: dict[int, int] = field(default_factory=dict)

@@ -78,7 +78,7 @@ class InstructionEffect:
     partial: bool = False
     """It changes a part of a register, and leaves the rest."""
     equal: bool = False
-    """It only asks whether what was compared is equal."""
+    """It only tests whether the compared values are equal."""
     touched: frozenset[int] = field(init=False)
     """Families that it reads, writes or forms addresses from."""
     places: tuple[MemoryOperand, ...] = field(init=False)
@@ -384,7 +384,7 @@ class Decoder:
         elif name in ("cbz", "cbnz", "tbz", "tbnz"):
             read.discard(self.family(FLAGS))
         elif instruction.writeback and (loads or stores):
-            # The address moves on: it does not become what was loaded.
+            # The address moves on: it does not become the loaded value.
             base = (*loads, *stores)[0].base_family
             if base not in families:
                 written.discard(base)

@@ -32,7 +32,7 @@ def is_stub(effect: Callable[[int], InstructionEffect | None], address: int) -> 
 
 
 def effect_in(image: Image, decoder: Decoder, address: int) -> InstructionEffect | None:
-    """Return the effect of the instruction at an address of an image's code; `None` if there is none."""
+    """Return the effect of the instruction at an address of an image's code, or `None` without an instruction."""
     if not image.in_code(address):
         return None
     start = address - image.base
@@ -82,7 +82,7 @@ class OwnCode:
             waiting += follows
 
     def effect(self, address: int) -> InstructionEffect | None:
-        """Return the effect of the instruction at an address; `None` if there is none."""
+        """Return the effect of the instruction at an address, or `None` without an instruction."""
         return effect_in(self.image, self.decoder, address)
 
     def _is_stub(self, address: int, effect: InstructionEffect) -> bool:

@@ -72,6 +72,6 @@ def unscanned(scan: ScanResult) -> Iterator[str]:
     for skip in scan.skipped[:MOST_SKIPPED]:
         yield f"{skip.path}{'' if skip.line is None else f':{skip.line}'}: {skip.reason}"
     if len(scan.skipped) > MOST_SKIPPED:
-        yield f"{len(scan.skipped) - MOST_SKIPPED} more, which `ftaudit scan --format json` names"
+        yield f"{len(scan.skipped) - MOST_SKIPPED} more, which `ftaudit scan --format json` lists"
     yield from scan.notes
     yield from (f"{counted(count, 'file')} left out as {role}" for role, count in sorted(scan.left_out.items()))
