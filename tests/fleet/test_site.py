@@ -57,7 +57,8 @@ def test_the_numbers_of_a_check_are_those_of_its_data_set(tmp_path: Path) -> Non
     overview = made["index.html"]
     assert "Of 2 packages whose cp314t wheel was judged, 50.0% turn the GIL back on" in overview
     assert "1 of 2, on CPython 3.14t. The wheel of 1 more package could not be judged." in overview
-    projects = "Something blocks 3 of 5 projects that could be read. To unblock 2 of them, upgrade 2 packages to existing releases."
+    blocked = "Something blocks 3 of 5 projects that could be read."
+    projects = f"{blocked} To unblock 2 of them, upgrade 2 packages to existing releases."
     assert f"{projects} In 1 project, not everything was checked. 1 project could not be read." in overview
     assert "uv.lock:3: is not TOML" in overview
 
