@@ -114,6 +114,10 @@ def test_a_data_package_is_a_store(run: Run, team: Team, tmp_path: Path, monkeyp
     assert declarations(report) == EVERYTHING
     assert {row["evidence"]["binary"]["store"] for row in report["packages"]} == {"team-facts"}
     assert any("the facts store of broken cannot be used: AttributeError" in note for note in report["notes"])
+    only = "[ftaudit.facts]\nbroken = team_facts_for_test:nothing\n"
+    (site / "team_facts-1.0.dist-info" / "entry_points.txt").write_text(only)
+    code, said = run("facts", "info", "--cache-dir", tmp_path / "cache")
+    assert (code, "no facts store can be used" in said, "installed" in said) == (0, True, False)
 
 
 def rewritten(team: Team, place: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
@@ -156,7 +160,8 @@ def test_a_store_that_was_changed_or_is_newer_is_a_clear_error_and_answers_nothi
     bad = rewritten(team, tmp_path / "bad.ftfacts", change)
     code, report, said = check(run, team, tmp_path / "cache", "--facts", bad, "--offline")
     assert (code, report, message in said) == (2, {}, True)
-    assert [run("facts", command, bad, "--cache-dir", tmp_path)[0] for command in ("import", "verify")] == [2, 2]
+    commands = ("import", "verify", "info")
+    assert [run("facts", command, bad, "--cache-dir", tmp_path)[0] for command in commands] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04" + bytes(100)])
@@ -225,6 +230,9 @@ def test_answers_are_compared_with_the_wheels_and_a_wrong_one_is_an_error(run: R
     assert run("facts", "export", "-o", honest, "--cache-dir", cache)[0] == 0
     code, said = run("facts", "verify", honest, wheels)
     assert (code, "1 answers compared with the wheels, and equal; 1 wheels are not in the store" in said) == (0, True)
+    (tmp_path / "nothing").mkdir()
+    code, said = run("facts", "verify", honest, tmp_path / "nothing")
+    assert (code, "no answer was compared with a wheel" in said) == (3, True)
     code, said = run(*check, "--no-cache", "--facts", honest, "--read-again", "100")
     assert (code, "1 compared with the wheel and equal" in " ".join(said.split())) == (1, True)
 

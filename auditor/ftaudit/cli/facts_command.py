@@ -97,9 +97,15 @@ def run_info(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
         stores = tuple(map(FactsStore, options.stores))
     else:
         stores, notes = open_stores((), settings_of(options).cache)
-    text = "".join(map(_about, stores)) or "no facts store is imported or installed\n"
-    for store in stores:
-        store.close()
+    try:
+        for store in stores:
+            store.check_parts()
+        text = "".join(map(_about, stores))
+    finally:
+        for store in stores:
+            store.close()
+    if not text:
+        text = f"no facts store {'can be used' if notes else 'is imported or installed'}\n"
     return CommandAnswer(text=text, notes=notes)
 
 
@@ -119,6 +125,9 @@ def run_verify(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
                     hint="run `ftaudit facts verify` with the ftaudit version that made the store",
                 )
             compared, unknown = compare_with_wheels(store, options.wheels)
+            if not compared:
+                text += f"no answer was compared with a wheel; {unknown} wheels are not in the store\n"
+                return CommandAnswer(text=text, exit_code=3)
             text += f"{compared} answers compared with the wheels, and equal; {unknown} wheels are not in the store\n"
     finally:
         store.close()

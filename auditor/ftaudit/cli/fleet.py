@@ -199,6 +199,10 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
     )
 
 
+def _wheels(number: int) -> str:
+    return "1 wheel" if number == 1 else f"{number} wheels"
+
+
 def _names(path: Path) -> list[str]:
     """Return the names in a file; empty lines and what follows `#` are ignored."""
     try:
@@ -237,7 +241,7 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
     if info.kept:
         kept = "1 package is unchanged" if info.kept == 1 else f"{info.kept} packages are unchanged"
         lines.append(f"{kept} since an earlier run; ftaudit reuses the earlier answers")
-    lines += [f"the facts store {name} provided the facts for {count} wheels" for name, count in info.stores.items()]
+    lines += [f"the facts store {name} provided the facts for {_wheels(count)}" for name, count in info.stores.items()]
     notes = info.notes[:MOST_NOTES]
     if len(info.notes) > MOST_NOTES:
         notes += (f"{len(info.notes) - MOST_NOTES} more notes are in {options.output / RUN_FILE}",)

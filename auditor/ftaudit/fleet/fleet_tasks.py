@@ -29,6 +29,7 @@ from ftaudit.fleet.projects import find_inputs_below
 from ftaudit.index.client import ProjectPages
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.index.release import preferred_versions
+from ftaudit.lockfiles import Requirements
 from ftaudit.model import Gap, GapKind, Pin, Status
 from ftaudit.model.sentences import gap_phrase
 from ftaudit.rule import PackageRule
@@ -80,7 +81,7 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
         with open_sessions((task.path,), task.settings, task.targets) as sessions:
             read = sessions[0].read[0]
             selected = {session.target.name: select_pins(session) for session in sessions}
-            apart = _left_out(Path(task.path), read.path, selected.values())
+            apart = _left_out(Path(task.path), read, selected.values())
             found = {session.target.name: _pins(session, selected[session.target.name], apart) for session in sessions}
     except FtauditError as error:
         problem = f"{error.problem}{f' ({error.hint})' if error.hint else ''}"
@@ -108,13 +109,15 @@ def _lacks_input(path: Path) -> bool:
     return False
 
 
-def _left_out(folder: Path, read: Path, selected: Iterable[SelectedPins]) -> tuple[str, ...]:
+def _left_out(folder: Path, read: Requirements, selected: Iterable[SelectedPins]) -> tuple[str, ...]:
     """Return notes on the inputs in subfolders of a project that were not read with its own input."""
-    if not folder.is_dir() or read.resolve().parent not in (folder.resolve(), folder.resolve() / "requirements"):
+    if not folder.is_dir() or folder.resolve() not in read.path.resolve().parents:
         return ()
     pins = [pin for each in selected for pin, _ in each.keys]
-    files = {Path(pin.source.path).resolve() for pin in pins if pin.source is not None} | {read.resolve()}
-    trees = {Path(pin.source_tree).resolve() for pin in pins if pin.source_tree is not None} - {folder.resolve()}
+    files = {Path(pin.source.path).resolve() for pin in pins if pin.source is not None} | {read.path.resolve()}
+    local = [pin.source_tree for pin in pins]
+    local += () if read.lock is None else (package.source_tree for package in read.lock.packages)
+    trees = {Path(tree).resolve() for tree in local if tree is not None} - {folder.resolve()}
     below = find_inputs_below(folder)
     left = [path for path in below.paths if path.resolve() not in files and path.resolve().parent not in trees]
     notes = []
@@ -170,7 +173,7 @@ def _pins(
 
 
 def judge_task(task: JudgeTask, _: object = None) -> dict[str, Any]:
-    """Return the rows of each question by its key, what the facts stores answered, and notes.
+    """Return the rows of each question by its key, and notes.
 
     `error` is a sentence if the run as a whole cannot go on: a facts store is damaged or wrong.
     """
@@ -188,12 +191,10 @@ def _answers(task: JudgeTask) -> dict[str, Any]:
     by_index: dict[IndexOptions, list[Question]] = {}
     for question in task.questions:
         by_index.setdefault(question.index, []).append(question)
-    stores: dict[str, int] = {}
     notes: dict[str, None] = {}
     kept = 0
     for index, questions in by_index.items():
         opened = _sessions(task, index)
-        before = opened.sessions[0].reader.answers_of_stores
         for session, known in zip(opened.sessions, opened.kept, strict=True):
             asked = [question for question in questions if question.target == session.target.name]
             lasting = [question.key for question in asked if known is not None and not question.is_local]
@@ -215,9 +216,7 @@ def _answers(task: JudgeTask) -> dict[str, Any]:
                 told.append(known.notes)
             notes |= dict.fromkeys(itertools.chain(*told, *(answer.failures for answer in judged.values())))
         opened.answered += len(questions)
-        for name, count in opened.sessions[0].reader.answers_of_stores.items():
-            stores[name] = stores.get(name, 0) + count - before.get(name, 0)
-    return {"answers": answers, "stores": stores, "notes": list(notes), "kept": kept}
+    return {"answers": answers, "notes": list(notes), "kept": kept}
 
 
 @dataclass(slots=True)

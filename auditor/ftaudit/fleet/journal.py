@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from ftaudit.errors import FtauditError, InputError, UsageError
@@ -211,13 +210,12 @@ class Journal:
         self,
         answers: Mapping[str, tuple[str, Sequence[TableRow]]],
         *,
-        stores: Mapping[str, int] = MappingProxyType({}),
         notes: Iterable[str] = (),
         kept: int = 0,
     ) -> None:
         """Store the answers to questions, by key the target and the rows.
 
-        With them, what facts stores contributed, notes, and how many of the answers are of earlier runs.
+        With them, notes, and how many of the answers are of earlier runs.
         """
         tables = {table.name: table for table in TABLES}
         with self._at_once():
@@ -229,21 +227,13 @@ class Journal:
                 )
                 self._data.execute("UPDATE questions SET done = 1 WHERE key = ?", (key,))
             self._data.executemany("INSERT OR IGNORE INTO facts VALUES (?, '')", ((f"note {each}",) for each in notes))
-            counts = {**{f"store {name}": count for name, count in stores.items()}, "kept": kept}
-            for name, count in counts.items():
-                known = int(self.recall(name) or 0)
-                self._data.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, str(known + count)))
+            self._data.execute("INSERT OR REPLACE INTO facts VALUES ('kept', ?)", (str(self.kept() + kept),))
 
     def rows(self, table: DataTable, target: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table for a target, in the order of the table's key."""
         asked = "SELECT body FROM rows WHERE name = ? AND target = ? ORDER BY key"
         for (body,) in self._data.execute(asked, (table.name, target)):
             yield json.loads(body)
-
-    def stores(self) -> dict[str, int]:
-        """Return the number of wheels that each facts store answered for."""
-        found = self._data.execute("SELECT name, value FROM facts WHERE name LIKE 'store %' ORDER BY name")
-        return {name.partition(" ")[2]: int(value) for name, value in found}
 
     def kept(self) -> int:
         """Return how many questions were answered by earlier runs."""

@@ -37,10 +37,12 @@ def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
+        stores: dict[str, set[str]] = {}
         with DataSetWriter(unfinished) as writer:
             for target in info.targets:
-                _write_target(journal, writer, target, info)
-            info = replace(info, rows=dict(writer.rows))
+                _write_target(journal, writer, target, info, stores)
+            wheels = {name: len(digests) for name, digests in sorted(stores.items())}
+            info = replace(info, rows=dict(writer.rows), stores=wheels)
             writer.finish(info)
         for table in TABLES:
             shutil.rmtree(folder / table.name, ignore_errors=True)
@@ -56,7 +58,10 @@ def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
     return info
 
 
-def _write_target(journal: Journal, writer: DataSetWriter, target: str, info: RunInfo) -> None:
+def _write_target(
+    journal: Journal, writer: DataSetWriter, target: str, info: RunInfo, stores: dict[str, set[str]]
+) -> None:
+    """Write the rows of a target; add the digests of the wheels that facts stores answered for."""
     verdicts: dict[tuple[str, str], tuple[str, bool]] = {}
     for row in journal.rows(PACKAGES, target):
         verdicts[row["key"], row["platform"]] = row["verdict"], row["blocks"]
@@ -68,6 +73,8 @@ def _write_target(journal: Journal, writer: DataSetWriter, target: str, info: Ru
         writer.add(FINDINGS, target, row)
     for table in (WHEELS, MODULES):
         for row in journal.rows(table, target):
+            if row.get("store") is not None:
+                stores.setdefault(row["store"], set()).add(row["sha256"])
             writer.add(table, target, row)
     if info.mode is not Mode.CHECK:
         return

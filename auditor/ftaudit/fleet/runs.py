@@ -248,7 +248,7 @@ def _ask(run: FleetRun, executor: Executor, tasks: _Judging) -> None:
         answers: dict[str, tuple[str, Sequence[TableRow]]] = {
             key: (targets[key], [(name, row) for name, row in rows]) for key, rows in outcome["answers"].items()
         }
-        journal.add_answers(answers, stores=outcome["stores"], notes=outcome["notes"], kept=outcome["kept"])
+        journal.add_answers(answers, notes=outcome["notes"], kept=outcome["kept"])
         for question in task.questions:
             run.progress.done(question.pin.name)
 
@@ -274,7 +274,6 @@ def _finish(journal: Journal, run: FleetRun, mode: Mode) -> RunInfo:
         platforms=tuple(platform.name for platform in run.platforms),
         started=journal.recall("started") or "",
         ended=present_time().isoformat(timespec="seconds"),
-        stores=journal.stores(),
         kept=journal.kept(),
         notes=journal.notes(),
     )

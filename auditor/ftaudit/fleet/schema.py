@@ -259,7 +259,7 @@ class RunInfo:
     rows: dict[str, int] = field(default_factory=dict)
     """The number of rows of each table."""
     stores: dict[str, int] = field(default_factory=dict)
-    """The number of wheels that each facts store answered for, by its name."""
+    """By the name of each facts store, the number of distinct wheels in the table `wheels` that it answered for."""
     kept: int = 0
     """The number of packages whose answer is of an earlier run, because nothing that it depends on has changed."""
     notes: tuple[str, ...] = ()

@@ -61,12 +61,6 @@ class SharedWheelReader:
         return (*told, *self.store_notes)
 
     @property
-    def answers_of_stores(self) -> dict[str, int]:
-        """Return the number of wheels that each facts store answered for, by its name."""
-        used = {} if self._inspector is None else self._inspector.used
-        return {name: use.answers for name, use in used.items() if use.answers}
-
-    @property
     def unsettled(self) -> frozenset[str]:
         """Return the names of the projects with a wheel of which another run may read something else."""
         found = () if self._inspector is None else tuple(self._inspector.unsettled)
