@@ -25,6 +25,10 @@ X86 = {
     "cmpxchg16b [rdx]": ("480fc70a", {"ax", "bx", "cx"}, {"ax", "dx", "flags"}, 1, 1),
     "pushfq": ("9c", {"flags"}, set(), 0, 1),
     "popfq": ("9d", set(), {"flags"}, 1, 0),
+    "vmovups [rbx + 16], ymm0": ("c5fc114310", {"v0"}, set(), 0, 1),
+    "vmovups ymm0, [rbx]": ("c5fc1003", set(), {"v0"}, 1, 0),
+    "vmovq [rbx], xmm1": ("c5f9d60b", {"v1"}, set(), 0, 1),
+    "vextracti128 [rbx], ymm1, 1": ("c4e37d390b01", {"v1"}, set(), 0, 1),
     "fstp [rax]": ("dd18", {"x87"}, {"x87"}, 1, 0),
 }
 

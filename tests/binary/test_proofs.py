@@ -39,3 +39,17 @@ def test_a_path_on_which_a_hand_written_module_may_go_on_counts(source: Path, op
     image = compiled_file(source, optimize, "-lstdc++")
     answer = read_declaration(image, module_name="subject", path="subject.so", target_version=(3, 14))
     assert answer.declaration is GilDeclaration.UNDETERMINED, answer.how
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-O2"])
+def test_constructors_of_a_library_count_if_they_may_write_what_its_hook_reads(optimize: str) -> None:
+    library = FOLDER / "libraries" / "many_constructors.c"
+    shim = compiled_file(FOLDER / "libraries" / "shim.c", optimize, "-Wl,--no-as-needed", "-l:libm.so.6")
+    found = {}
+    for flags in ((), ("-DGUILTY",)):
+        siblings = {"libm.so.6": compiled_file(library, optimize, *flags)}
+        answer = read_declaration(
+            shim, module_name="subject", path="subject.so", target_version=(3, 14), siblings=siblings
+        )
+        found[flags] = answer.declaration
+    assert found == {(): GilDeclaration.NOT_USED, ("-DGUILTY",): GilDeclaration.UNDETERMINED}

@@ -454,9 +454,13 @@ def _with_libraries(subject: Subject, best: HookRun, runs: int, siblings: Siblin
                 framework = framework or library.framework
         if not new:
             break
-        subject, best, more = _search(replace(subject, libraries=(*subject.libraries, *new)))
+        subject = replace(subject, libraries=(*subject.libraries, *new))
+        few = sum(len(library.initializers) for _, library in subject.libraries) <= _FEW_CONSTRUCTORS
+        if framework is not None and framework[0] not in NO_FRAMEWORK and _takes_nothing(subject.image):
+            subject = replace(subject, is_plain=False)
+        subject, best, more = _search(replace(subject, starts_libraries=few or subject.starts_libraries))
         runs += more
-        if best.ending is RunEnding.FAILED and best.declared is None:
+        if best.ending is RunEnding.FAILED and best.declared is None and not few:
             started, other, more = _search(replace(subject, starts_libraries=True))
             runs += more
             if other.ending is not RunEnding.FAILED or other.declared is not None or len(other.calls) > len(best.calls):
@@ -477,6 +481,13 @@ def _doubt(subject: Subject, best: HookRun) -> str:
 
 
 _MAX_LIBRARIES = 3
+_FEW_CONSTRUCTORS = 64
+"""Static constructors of a module's libraries that are run in any case."""
+
+
+def _takes_nothing(image: Image) -> bool:
+    """Return whether an image takes nothing from CPython itself: a shim, whose libraries do all the work."""
+    return not any(name.startswith(("Py", "_Py")) for name in image.imports)
 
 
 def judge(subject: Subject, best: HookRun, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:

@@ -15,7 +15,7 @@ from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
 from ftaudit.binary.emulator.taint.meeting_point import Meeting
-from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
+from ftaudit.binary.hook import CONSTRUCTORS, HookRun, RunEnding, Subject, run
 
 _TOO_MANY = "more values than ftaudit follows"
 _SAME_BRANCH = 2
@@ -34,6 +34,12 @@ def unknown(subject: Subject, best: HookRun) -> str:
     if best.asked_addresses:
         return ADDRESS
     return best.notes[0] if best.notes else ""
+
+
+_FEWEST = 5
+"""Runs that are made however long each is."""
+_START_UP = 2
+"""Static constructors of a module that has none of its own: the compiler's start-up code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +84,19 @@ def depends(subject: Subject, best: HookRun) -> str:
     # Whether a declaration is final is costly to find out: of addresses alone there is hardly anything to follow.
     more = bool(best.guesses or best.asked_processor or best.notes)
     subject = replace(subject, seals=more and best.declared_after is not None and subject.is_final)
-    waiting = [_Path(tuple(sorted(best.overrides.items())), (), None, (), True, "")]
+    start = _Path(tuple(sorted(best.overrides.items())), (), None, (), True, "")
+    waiting = [start]
     seen: dict[tuple[int, bool], int] = {}
     asked: set[tuple[str, int]] = set()
     known: dict[tuple[tuple[int, int], ...], Joins] = {}
     effects: dict[int, InstructionEffect | None] = {}
     meeting_points: dict[int, Meeting] = {}
     dead_ends = dead_ends_of(subject.image, subject.hook)
-    left = subject.budget.proofs
+    left, followed = subject.budget.proofs, 0
+    subject, first = _without_constructors(subject, best, start, Joins(effects=effects, meeting_points=meeting_points))
     while waiting:
         path = waiting.pop(0)
-        if left <= 0:
+        if left <= 0 or (followed > subject.budget.followed and left < subject.budget.proofs - _FEWEST):
             # Every way that was tried agrees, those whose branches come last before the declaration first.
             return ""
         joins = known.setdefault(_early(best, path), Joins(effects=effects, meeting_points=meeting_points))
@@ -100,12 +108,13 @@ def depends(subject: Subject, best: HookRun) -> str:
             merges=path.code_after,
             contrary=path.contrary,
         )
-        other = follow(subject)
+        other = first if first is not None and path is start else follow(subject)
         if other.faulted and path.parent is not None:
             # On an inverted path, the run may meet a null pointer that is valid on any machine that takes the path.
             other = follow(replace(subject, null_objects=True))
             left -= 1
         left -= 1
+        followed += len(other.trace)
         if other.too_large and path.parent is None:
             # NumPy 2.3's hundreds of thousands of instructions cannot be followed, and no other way can be tried.
             return ""
@@ -113,6 +122,26 @@ def depends(subject: Subject, best: HookRun) -> str:
             return reason
         waiting += _following(other, path, seen, asked, joins, dead_ends)
     return ""
+
+
+def _without_constructors(subject: Subject, best: HookRun, path: _Path, joins: Joins) -> tuple[Subject, HookRun | None]:
+    """Return the subject with static constructors that are not followed, and its first run, if they do not matter.
+
+    They do not if no code but the hook's names the slots, and if the hook reads nothing that they may have written.
+    """
+    few = len(subject.image.initializers) <= _START_UP and subject.image.entry is None
+    if best.slots is None or not best.constant or best.slots.create or few:
+        return subject, None
+    attempt = replace(subject, starts_unfollowed=True)
+    other = run(attempt, dict(path.overrides), turned=(), joins=joins)
+    if other.opaque or other.comes_from or other.too_long or other.declaration != best.declaration:
+        return subject, None
+    if subject.is_plain and set(other.called) - {"PyModuleDef_Init"}:
+        return subject, None  # Constructors may have changed what other functions answer.
+    constructors = sum(1 << index for index, name in enumerate(other.labels) if name == CONSTRUCTORS)
+    if any(decision.labels & constructors for decision in other.decisions):
+        return subject, None
+    return attempt, other
 
 
 def _early(best: HookRun, path: _Path) -> tuple[tuple[int, int], ...]:
@@ -127,7 +156,7 @@ def _contradiction(subject: Subject, best: HookRun, other: HookRun, path: _Path)
     """Return why a run shows that the declaration depends on something, else `None`."""
     if other.too_long:
         return None if other.too_large else path.label or _TOO_MANY
-    if other.ending is RunEnding.FAILED:
+    if other.ending is RunEnding.FAILED and not other.comes_from:
         return path.label if not path.by_python and _may_go_on(subject, other) else None
     if other.opaque:
         return other.opaque

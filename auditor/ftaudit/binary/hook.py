@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 
-from ftaudit.binary.emulator.attach import asks_addresses, attach, cover
+from ftaudit.binary.emulator.attach import asks_addresses, attach, cover, is_imported, own_code_that_ran
 from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Linked, Process, Sealed, Thrown
@@ -16,7 +16,7 @@ from ftaudit.binary.emulator.oracle import Guess, Oracle
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Decision, FastFailed, Flow, TooLong
 from ftaudit.binary.finality import is_final
-from ftaudit.binary.image.call_sites import references
+from ftaudit.binary.image.call_sites import is_written_only_by
 from ftaudit.binary.image.mapped import Image
 from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slots
 from ftaudit.binary.stubs.capi.attributes import SPEC
@@ -62,6 +62,8 @@ class HookRun:
     overrides: Mapping[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    """The calls of the hook itself, and of the create slot, if it returned."""
     errors: tuple[str, ...] = ()
     exhausted: bool = False
     """It ran longer than its budget: that is final."""
@@ -137,6 +139,8 @@ class HookRun:
         return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
 
 
+CONSTRUCTORS = "the static constructors"
+"""The unknown that everything is which static constructors may have written, if they are not followed."""
 _FOLLOWED_INSTRUCTIONS = 1_000_000
 _LONG_START = 1_000
 """Instructions of static constructors from which on they are followed in one run for all."""
@@ -165,6 +169,8 @@ class Subject:
     """Plain shared libraries that it calls into, loaded with it, by file name."""
     seals: bool = False
     """Whether a run ends with the declaration, because nothing after it can change it."""
+    starts_unfollowed: bool = False
+    """Whether static constructors are run without following them: all that they may write is unknown."""
     starts_libraries: bool = False
     """Whether the libraries' static constructors are run, of which there may be thousands."""
     is_plain: bool = True
@@ -288,6 +294,14 @@ def run(
 def _start_followed(subject: Subject, python: Python, linked: Linked, notes: list[str], flow: Flow) -> None:
     """Run the static constructors, and follow their labels, unless another run has shown what these are after them."""
     process, joins = python.process, flow.joins
+    if subject.starts_unfollowed and process.calls_flow is not None:
+        flow.paused = process.calls_flow.silent = True
+        process.start(linked, notes)
+        flow.paused = process.calls_flow.silent = False
+        process.leave_open(CONSTRUCTORS)
+        process.machine.forget_code()
+        cover(process, flow)
+        return
     same = not (subject.vex or subject.null_objects or flow.contrary)
     calls = process.calls_flow
     if same and joins.started is not None and calls is not None:
@@ -357,7 +371,9 @@ def _finished(
     """Call the hook, and check its result as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
     process = python.process
     python.error = 0
-    before, calls = len(process.oracle.questions), process.calls
+    before, calls, called = len(process.oracle.questions), process.calls, len(process.trace)
+    if flow is not None:
+        flow.hook_begins = len(flow.trace)
     result = process.call(subject.image.exports[subject.hook])
     asked = tuple(process.oracle.questions)
     calls_flow = process.calls_flow
@@ -373,6 +389,7 @@ def _finished(
             overrides=overrides,
             notes=tuple(notes),
             calls=tuple(process.trace),
+            called=tuple(process.trace[called:]),
             errors=tuple(python.errors),
             created=python.created and not python.definitions,
             way=tuple(python.way_to_error or python.blocks or ()),
@@ -400,18 +417,20 @@ def _finished(
             name.startswith(("Py", "_Py")) for name in subject.image.imports
         )
         idle = takes_nothing and process.calls == calls and not notes and process.machine.missed is None
-        return ended(RunEnding.FAILED, problem=problem, declared=_declared(python), idle=idle)
+        # Whether it really returns null, static constructors that were not followed may have decided.
+        written = flow.name(returned & flow.not_run) if flow is not None else ""
+        return ended(RunEnding.FAILED, problem=problem, declared=_declared(python), idle=idle, comes_from=written)
     if python.error and flow is not None and (flow.turned or overrides):
         # CPython refuses it: "raised unreported exception" (Python/import.c, `_PyImport_RunModInitFunc`).
         return ended(RunEnding.FAILED, problem="the initialization returns with an exception set")
     if subject.hook.startswith("PyModExport"):
         slots = read_exported_slots(process.machine, result, subject.layout)
-        constant, origin = _is_constant(python, slots), _origin(python, returned, slots)
+        constant, origin = _is_constant(python, slots), _origin(python, returned, slots, plain=subject.is_plain)
         created = _created(python, slots, 0)
         return ended(RunEnding.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     if result in python.definitions:
         slots = read_definition_slots(process.machine, result, subject.layout)
-        constant, origin = _is_constant(python, slots), _origin(python, returned, slots, result)
+        constant, origin = _is_constant(python, slots), _origin(python, returned, slots, result, plain=subject.is_plain)
         created = _created(python, slots, result)
         return ended(RunEnding.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     known = python.objects.get(result)
@@ -423,36 +442,48 @@ def _finished(
     return ended(RunEnding.MODULE, gil=known.gil, origin=known.origin, comes_from=by)
 
 
-def _origin(python: Python, returned: int, slots: Slots | None = None, definition: int = 0) -> str:
+def _origin(
+    python: Python, returned: int, slots: Slots | None = None, definition: int = 0, *, plain: bool = True
+) -> str:
     """Return the unknown that a declaration is computed from: `returned` are the labels of what the hook returned."""
     calls = python.process.calls_flow
     if calls is None or python.declared_by:
         return python.declared_by
-    flow, labels = calls.flow, returned
+    flow, labels = calls.flow, 0
     if slots is not None:
         for address, size in slots.spans:
             labels |= flow.of_memory(address, size)
         if definition:
             labels |= flow.of_memory(definition + python.objects.layout.head + DEFINITION["m_slots"], 8)
         left = sum({label for _, _, label in flow.regions if labels & label})
-        if left and _is_left_alone(python, slots, definition):
+        if left and _is_left_alone(python, slots, definition, plain=plain):
             labels &= ~left
-    return flow.name(flow.strong(labels))
+    return flow.name(flow.strong(labels | returned))
 
 
-_OWN_REFERENCES = 2
-"""Instructions that name a definition: the hook's own, which passes it to CPython."""
+_AROUND = 64
+"""Bytes before slots, in a module that no framework made, in which an object may begin that the slots are a part of."""
 
 
-def _is_left_alone(python: Python, slots: Slots, definition: int) -> bool:
-    """Return whether only the hook's code can write a definition or its slots: no other code names their addresses."""
+def _is_left_alone(python: Python, slots: Slots, definition: int, *, plain: bool) -> bool:
+    """Return whether only the hook's own code can write a definition or its slots: no other code names their addresses.
+
+    A pointer to the slots is in the definition. If `plain`, code may also reach them from what is next to them.
+    """
+    calls = python.process.calls_flow
     size = python.objects.layout.head + 9 * 8
+    whole = (definition, definition + size) if definition else (0, 0)
+    ranges = [*([whole] if definition else []), *((start, start + length) for start, length in slots.spans)]
     for linked in python.process.images:
         image = linked.image
-        if definition and image.base <= definition < image.end:
-            named = references(image, definition, definition + size)
-            others = (references(image, start, start + length) for start, length in slots.spans)
-            return (named is None or named <= _OWN_REFERENCES) and not any(others)
+        if calls is not None and all(image.base <= start < end <= image.end for start, end in ranges):
+            own = own_code_that_ran(image, calls.flow)
+            margins = (_AROUND, 1) if plain else (0, 0)
+            return all(
+                not is_imported(python.process, image, *place)
+                and is_written_only_by(image, place, own, beside=whole, margins=margins)
+                for place in ranges
+            )
     return False
 
 

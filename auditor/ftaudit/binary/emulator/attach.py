@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ftaudit.binary.emulator.emulated_process import (
@@ -27,6 +28,7 @@ from ftaudit.binary.emulator.taint.instruction_effects import FLAGS, X87, Decode
 from ftaudit.binary.emulator.taint.meeting_point import Meeting, meeting_point
 from ftaudit.binary.emulator.taint.own_code import OwnCode
 from ftaudit.binary.emulator.taint.rounds import Rounds
+from ftaudit.binary.image.call_sites import is_written_only_by
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 
 _FAST_FAIL = {X86_64: b"\xcd\x29", AARCH64: b"\x60\x00\x3e\xd4"}
@@ -48,6 +50,14 @@ def dead_ends_of(image: Image, hook: str) -> DeadEnds:
 def own_code_of(image: Image, hook: str, ends: frozenset[int] = frozenset()) -> OwnCode:
     """Return the instructions of a hook; the calls with the return addresses `ends` do not return."""
     return OwnCode(image=image, start=image.exports[hook], decoder=_decoder(image.machine), ends=ends)
+
+
+def own_code_that_ran(image: Image, flow: Flow) -> AbstractSet[int]:
+    """Return the instructions of the first function of an image that the hook of a followed run reached."""
+    start = next((address for address in flow.trace[flow.hook_begins :] if image.in_code(address)), None)
+    return (
+        OwnCode(image=image, start=start, decoder=flow.decoder).following.keys() if start is not None else frozenset()
+    )
 
 
 def attach(
@@ -106,6 +116,8 @@ def attach(
             landing=process.landing,
             results=tuple(map(decoder.family, results)),
         )
+    else:
+        flow.is_left_alone = lambda address, size: _is_left_alone(process, flow, address, size)
     calls.errno = process.errno
     calls.blocks = process.blocks
     calls.writable = process.is_writable
@@ -132,6 +144,24 @@ def asks_addresses(process: Process) -> bool:
             if not known and decoder.sees_addresses(code, address, reused=bool(process.freed)):
                 return True
     return False
+
+
+def _is_left_alone(process: Process, flow: Flow, address: int, size: int) -> bool:
+    """Return whether only code that ran, and what follows it in its function, can have written bytes of an image."""
+    for linked in process.images:
+        image = linked.image
+        if image.base <= address < image.end:
+            function = OwnCode(image=image, start=flow.trace[-1], decoder=flow.decoder)
+            own = {*flow.trace, *function.following}
+            place = (address, address + size)
+            return not is_imported(process, image, *place) and is_written_only_by(image, place, own)
+    return False
+
+
+def is_imported(process: Process, image: Image, start: int, end: int) -> bool:
+    """Return whether another image of the process takes a symbol of this one that is in a range."""
+    names = {name for name, address in image.exports.items() if start <= address < end}
+    return any(not names.isdisjoint(linked.image.imports) for linked in process.images if linked.image is not image)
 
 
 def _count(process: Process, address: int) -> int:

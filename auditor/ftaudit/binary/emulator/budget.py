@@ -23,6 +23,8 @@ class Budget:
     """Runs of the hook, including the first, with other answers if those of the first run fail."""
     proofs: int = 24
     """Further runs that check whether a machine-specific unknown leads to another declaration."""
+    followed: int = 500_000
+    """Instructions of these runs together from which on only the first few are made."""
     branches: int = 32
     """Runs in which a branch that led to a failure is made to go the other way."""
     memory: int = 768 << 20

@@ -501,14 +501,16 @@ class Process:
         try:
             self._start(linked, notes)
             if notes:
-                self._leave_open(linked.image, notes[0])
+                self.leave_open(notes[0])
         finally:
             self.allowed = self.calls + self.budget.calls
 
-    def _leave_open(self, image: Image, reason: str) -> None:
-        """Let all that stays writable in an image be unknown: code that was not run may have written it."""
+    def leave_open(self, reason: str) -> None:
+        """Let all that stays writable in the images be unknown: code that was not followed may have written it."""
         if self.calls_flow is not None:
-            self.calls_flow.flow.open(image.data, reason)
+            data = [part for linked in self.images for part in linked.image.data]
+            data.append((THREAD + 0x2000, self.next_thread))
+            self.calls_flow.flow.open_not_run(data, reason)
 
     def _start(self, linked: Linked, notes: list[str]) -> None:
         for pointer, resolver in linked.image.resolvers:

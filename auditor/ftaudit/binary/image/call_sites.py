@@ -1,9 +1,10 @@
-"""Where an image's code calls an imported function, and how many places name an address."""
+"""Where an image's code calls an imported function, and which places name an address."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
@@ -11,6 +12,14 @@ from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 _CHUNK = 1 << 16
 _OPERANDS = b"\x05\x0d\x15\x1d\x25\x2d\x35\x3d"
 """The second byte of instructions with an operand relative to the program counter."""
+_LOAD = 0x8B
+"""The opcode of `mov` from memory to a register."""
+_STUB_X86, _STUB_ARM = b"\x41\x53\xff\x25", 0xA9BF_47F0
+"""`push r11; jmp […]` and `stp x16, x17, [sp, #-16]!`: what follows the address of dyld's word in stub helpers."""
+_TAKE_ADDRESS = 0x8D
+"""The opcode of `lea`."""
+_IMMEDIATES = {0x88: 0, 0x89: 0, 0x8B: 0, 0x8D: 0, 0x80: 1, 0x83: 1, 0xC6: 1}
+"""Bytes of the operand that follows the address, for opcodes where these are always as many."""
 _IMMEDIATE = 4
 """Bytes of an operand that may follow such an address."""
 _MOST_APART = 8
@@ -105,16 +114,98 @@ def is_entered(image: Image, places: frozenset[int], branches: Branches) -> bool
     return False
 
 
-def references(image: Image, start: int, end: int) -> int | None:
-    """Return how many instructions name an address in a range; `None` if the search is not supported.
+def is_written_only_by(
+    image: Image,
+    place: tuple[int, int],
+    own: AbstractSet[int],
+    *,
+    beside: tuple[int, int] = (0, 0),
+    margins: tuple[int, int] = (0, 0),
+) -> bool:
+    """Return whether no code but the instructions at `own` names an address in a range to write there or pass it on.
 
-    It is supported for x86-64's ELF images.
+    No word of the data may either, except in the range `beside` and the pointers that only the
+    code at `own` loads. No code may take an address in the `margins`: so many bytes before and after the range. No word
+    may name one in the second.
     """
-    if image.format != "elf" or image.machine != X86_64 or not image.code:
-        return None
-    return sum(
-        code[place - 1] in _OPERANDS for code, first in _stretches(image) for place in _near(code, first, start, end)
+    start, end = place
+    low, high = start - margins[0], end + margins[1]
+    if not image.code or not _is_named_only_by(image, place, (low, high), own, loads=False):
+        return False
+    for address, word in _words_near(image, start, high):
+        if start <= word < high and not beside[0] <= address < beside[1]:
+            pointer = address, address + 8
+            if not _is_named_only_by(image, pointer, pointer, own, loads=True, once=True):
+                return False
+            if any(address <= other < address + 8 for _, other in _words_near(image, *pointer)):
+                return False
+    return True
+
+
+def _is_named_only_by(
+    image: Image,
+    place: tuple[int, int],
+    around: tuple[int, int],
+    own: AbstractSet[int],
+    *,
+    loads: bool,
+    once: bool = False,
+) -> bool:
+    """Return whether only instructions at `own` name an address in a range, or take one around it: at least `once`."""
+    (start, end), (low, high) = place, around
+    names = (_x86_namings if image.machine == X86_64 else _arm_namings)(image, low, high, loads=loads)
+    for sites, (first, last), passes_on in names:
+        if low <= first < high if passes_on else first < end and start <= last:
+            if own.isdisjoint(sites):
+                return False
+            once = False
+    return not once
+
+
+_Naming = tuple[tuple[int, ...], tuple[int, int], bool]
+"""Where an instruction may begin, the first and last address that it may name, and whether it passes that on."""
+
+
+def _x86_namings(image: Image, low: int, high: int, *, loads: bool) -> Iterator[_Naming]:
+    """Yield the instructions that name an address near a range, those that only load from there if `loads`."""
+    for code, first in _stretches(image):
+        for at in _near(code, first, low, high):
+            opcode, named = code[at - 2], first + at + 4 + _offset(code, at)
+            if code[at - 1] not in _OPERANDS or (opcode == _LOAD and not loads):
+                continue
+            named += _IMMEDIATES.get(opcode, 0)
+            last = named if opcode in _IMMEDIATES else named + _IMMEDIATE
+            passes_on = opcode == _TAKE_ADDRESS
+            if not passes_on or not _is_of_start_up(code, at):
+                yield tuple(first + at - back for back in (2, 3, 4, 5)), (named, last), passes_on
+
+
+def _is_of_start_up(code: bytes, at: int) -> bool:
+    """Return whether a `lea` is in the linker's code: one of two in gcc's `register_tm_clones`, or in Apple's stubs."""
+    named = at + _offset(code, at)
+    if code[at - 1] == 0x1D and code.startswith(_STUB_X86, at + 4):
+        return True
+    return any(
+        code[other - 2] == _TAKE_ADDRESS and code[other - 3] == 0x48 and other + _offset(code, other) == named
+        for other in (at - 7, at + 7)
+        if 3 <= other <= len(code) - 4
     )
+
+
+def _words_near(image: Image, low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Yield the address and the value of each word of an image that is in a range, except `__dso_handle`.
+
+    That is a pointer to itself.
+    """
+    memory = image.memory
+    for upper in range(low >> 8, (high - 1 >> 8) + 1):
+        wanted = upper.to_bytes(7, "little")
+        found = memory.find(wanted)
+        while found > 0:
+            address, value = image.base + found - 1, upper << 8 | memory[found - 1]
+            if address != value:
+                yield address, value
+            found = memory.find(wanted, found + 1)
 
 
 # x86-64
@@ -269,6 +360,46 @@ def _arm_names(image: Image, places: frozenset[int]) -> bool:
                 if after & 0xFFC0_03E0 == 0x9100_0000 | (word & 31) << 5 and page << 12 | after >> 10 & 0xFFF in places:
                     return True
     return False
+
+
+def _arm_namings(image: Image, low: int, high: int, *, loads: bool) -> Iterator[_Naming]:
+    """Yield the same as `_x86_namings`: `adrp` names a page, and what uses its register a place in it."""
+    pages = range(low >> 12, (high - 1 >> 12) + 1)
+    for words, start in _words(image):
+        for index in [index for index, word in enumerate(words) if word & 0x1F00_0000 == 0x1000_0000]:
+            word, address = words[index], start + 4 * index
+            if not word >> 31:
+                named = address + _signed((word >> 5 & 0x7_FFFF) << 2 | word >> 29 & 3, 21)
+                yield (address,), (named, named), True
+                continue
+            if (page := _page(word, address)) not in pages:
+                continue
+            base = word & 31
+            for at in range(index + 1, min(index + _REACH, len(words))):
+                use = words[at]
+                if use >> 5 & 31 == base:
+                    if use & 0xFFC0_0000 == 0x9100_0000 and words[at + 1 : at + 2] != (_STUB_ARM,):
+                        named = (page << 12) + (use >> 10 & 0xFFF)
+                        yield (start + 4 * at,), (named, named), True
+                    elif (size := _arm_stored(use, loads=loads)) is not None:
+                        pair = use >> 27 & 7 == 5
+                        offset = _signed(use >> 15, 7) if pair else use >> 10 & 0xFFF
+                        named = (page << 12) + offset * size
+                        yield (start + 4 * at,), (named, named + (2 * size if pair else size) - 1), False
+                if _writes(use, base) or (base <= 18 and use >> 26 == 0x25):
+                    break
+
+
+def _arm_stored(word: int, *, loads: bool) -> int | None:
+    """Return the bytes of each register that `str` or `stp`, or a load, has at an offset; `None` for others."""
+    vector = word >> 26 & 1
+    if word & 0x3B00_0000 == 0x3900_0000:
+        if not loads and (word >> 22 & 1 or (not vector and word >> 23 & 1)):
+            return None
+        return int(1 << (word >> 30 | (word >> 23 & vector) << 2))
+    if word & 0x3A00_0000 == 0x2800_0000 and (loads or not word >> 22 & 1):
+        return int(4 << (word >> 30) if vector else 4 << (word >> 31))
+    return None
 
 
 def _arm_targets(image: Image) -> Iterator[tuple[int, int, bool]]:

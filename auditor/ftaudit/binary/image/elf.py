@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ftaudit.binary.image.mapped import (
@@ -90,7 +91,7 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
         image = _load(data, machine, limit, base, every_export)
         image = replace(
             image,
-            data=tuple(_writable(data, base)),
+            data=tuple(_without(_writable(data, base), image.call_slots)),
             code=tuple(
                 (base + segment.address, base + segment.address + segment.size)
                 for segment in _program_headers(data)
@@ -131,6 +132,18 @@ def _writable(data: bytes, base: int) -> Iterator[tuple[int, int]]:
                 start = min(last, end)
         if start < end:
             yield base + start, base + end
+
+
+def _without(ranges: Iterable[tuple[int, int]], words: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the ranges without these words of 8 bytes each."""
+    taken = sorted(words)
+    for start, end in ranges:
+        for word in taken[bisect.bisect_left(taken, start) : bisect.bisect_left(taken, end)]:
+            if start < word:
+                yield start, word
+            start = word + 8
+        if start < end:
+            yield start, end
 
 
 def _absent(data: bytes, holes: Holes, base: int, *, code: bool) -> Iterator[tuple[int, int]]:
@@ -217,6 +230,7 @@ class _Loader:
         start, size = tags.get(_DT_STRTAB, 0), tags.get(_DT_STRSZ, 0)
         self.strings = bytes(memory[start : start + size])
         self.binds: list[Bind] = []
+        self.call_slots: list[int] = []
         self.resolvers: list[tuple[int, int]] = []
         self.tls_fixups: list[TlsFixup] = []
         self.symbols: dict[int, _Symbol] = {}
@@ -233,6 +247,7 @@ class _Loader:
             memory=self.memory,
             exports=exports,
             binds=tuple(self.binds),
+            call_slots=tuple(self.call_slots),
             resolvers=tuple(self.resolvers),
             initializers=tuple(self._initializers()),
             tls=self.tls,
@@ -283,6 +298,8 @@ class _Loader:
             self.resolvers.append((address, self.base + addend))
             return
         symbol = self._symbol(info >> 32)
+        if kind == "call":
+            self.call_slots.append(address)
         if kind.startswith("tls-"):
             self.tls_fixups.append(TlsFixup(address=address, kind=kind[4:], offset=symbol.value + addend))
         elif symbol.defined:

@@ -67,6 +67,8 @@ class Image:
     exports: Mapping[str, int] = field(default_factory=dict)
     """Absolute addresses of the exported hooks and whatever else the format lists cheaply."""
     binds: tuple[Bind, ...] = ()
+    call_slots: tuple[int, ...] = ()
+    """The addresses of pointers that only calls go through, with those to functions of its own (ELF's JUMP_SLOT)."""
     resolvers: tuple[tuple[int, int], ...] = ()
     """Pairs of a pointer's address and of the resolver that computes it (ELF's IRELATIVE)."""
     initializers: tuple[int, ...] = ()
@@ -90,7 +92,10 @@ class Image:
     """Ranges of addresses that hold code; empty if the loader does not read them for the format."""
 
     data: tuple[tuple[int, int], ...] = ()
-    """Ranges of addresses that stay writable after loading; empty if the loader does not read them for the format."""
+    """Ranges of addresses that stay writable after loading; empty if the loader does not read them for the format.
+
+    The call slots are not among them: only the loader writes these.
+    """
 
     def in_code(self, address: int) -> bool:
         """Return whether an address is that of code, or may be."""

@@ -32,6 +32,8 @@ _INDEX = 1 << 20
 """Values below which a register is an index, and not an address."""
 _NEAR = 4
 """Instructions before a branch among which the one is that sets the flags."""
+_LONGEST_CODE = 15
+"""Bytes of the longest instruction of x86-64."""
 _STEPS = 150_000
 _EQUALITY = frozenset({"je", "jne", "b.eq", "b.ne", "cbz", "cbnz"})
 _LONGEST = 48
@@ -49,8 +51,8 @@ COUNTING = frozenset({OWNER, COUNT})
 _COUNTS = {0: (8, OWNER), 12: (4, COUNT), 16: (8, COUNT)}
 """Fields of a free-threaded build's objects that count references: bytes and name by offset (Include/object.h)."""
 _STATE = (
-    "registers", "memory", "lines", "regions", "names", "weakly", "by_python", "opaque", "trace", "steps",
-    "may_have_failed", "_bits", "_streaks", "_seen", "_last",
+    "registers", "memory", "known", "lines", "regions", "names", "weakly", "by_python", "opaque", "trace", "steps",
+    "may_have_failed", "not_run", "_bits", "_streaks", "_seen", "_last",
 )  # fmt: skip
 """The fields of `Flow` that change while code runs in which no unknown decides."""
 _LARGE = 8_000
@@ -111,6 +113,8 @@ class Flow:
     """The labels that are answers of the C API."""
     trace: list[int] = field(default_factory=list)
     """The addresses of the instructions that were followed, in order."""
+    hook_begins: int = 0
+    """How many instructions were followed before the hook."""
     turned: Collection[int] = ()
     """The numbers of the decisions to invert, counted from 0 in the order of the run."""
     names: list[str] = field(default_factory=list)
@@ -143,6 +147,8 @@ class Flow:
     """Labels by family, without families that have no label."""
     memory: dict[int, int] = field(default_factory=dict)
     """Labels by byte."""
+    known: list[tuple[int, int]] = field(default_factory=list)
+    """Addresses and sizes of the bytes to which `memory` gave no label, and perhaps has given one since."""
     lines: set[int] = field(default_factory=set)
     regions: list[tuple[int, int, int]] = field(default_factory=list)
     """Ranges of memory with labels, unless `memory` overrides them."""
@@ -166,6 +172,10 @@ class Flow:
     """Returns where the object that a value is the address of begins, or 0 for another value."""
     object_around: Callable[[int], tuple[int, int] | None] = lambda _address: None
     """Returns where the object at an address, on the heap or of the thread, begins and ends."""
+    not_run: int = 0
+    """The labels of memory that static constructors may have written which were not run."""
+    is_left_alone: Callable[[int, int], bool] = lambda _address, _size: False
+    """Returns whether no code but that of the running function can have written bytes."""
     forks_of_constructor: Callable[[], Forks] | None = None
     """Makes `forks` for one constructor."""
     _scopes: list[_Scope] = field(default_factory=list)
@@ -263,12 +273,19 @@ class Flow:
         """Give bytes these labels, also in a range that `open` labels."""
         self.lines.update(range(address >> _LINE, (address + size - 1 >> _LINE) + 1))
         self.memory.update(dict.fromkeys(range(address, address + size), labels))
+        if not labels:
+            self.known.append((address, size))
 
     def open(self, ranges: Sequence[tuple[int, int]], name: str, *, weak: bool = False) -> None:
         """Give all of these ranges a label, except the bytes that are written from now on."""
         known = {(start, end) for start, end, _ in self.regions}
         labels = self.label(name, weak=weak)
         self.regions += [(start, end, labels) for start, end in ranges if (start, end) not in known]
+
+    def open_not_run(self, ranges: Sequence[tuple[int, int]], reason: str) -> None:
+        """Let all of these ranges be unknown, because code that may write them was not run or not followed."""
+        self.open(ranges, reason)
+        self.not_run |= self.label(reason)
 
     def copy(self, target: int, source: int, size: int, more: int) -> None:
         """Copy the labels of bytes, and add `more` to each."""
@@ -355,7 +372,7 @@ class Flow:
         effects = self.joins.effects
         effect = effects.get(address)
         if effect is None and address not in effects:
-            effect = effects[address] = self.decoder.effect(bytes(self.engine.mem_read(address, size)), address)
+            effect = effects[address] = self._effect(address, size)
         registers = self.registers
         self.trace.append(address)
         if self._scopes:
@@ -429,6 +446,13 @@ class Flow:
         for place in effect.stores:
             self._store(place, address, effect, labels)
 
+    def _effect(self, address: int, size: int) -> InstructionEffect | None:
+        """Return the effect of the instruction at an address. Unicorn does not know how long those of AVX are."""
+        code = bytes(self.engine.mem_read(address, size))
+        if self.machine != AARCH64 and code[:1] in (b"\xc4", b"\xc5"):
+            return self.decoder.effect_at(bytes(self.engine.mem_read(address, _LONGEST_CODE)), address)
+        return self.decoder.effect(code, address)
+
     def _follow_rounds(self, rounds: Rounds, effect: InstructionEffect, address: int) -> None:
         """Note what matters to branches that run again: returns, stores, and places where their paths meet."""
         if effect.name.startswith("ret"):
@@ -461,6 +485,9 @@ class Flow:
             return 0
         where = self.address_of(place, address)
         found = self.of_memory(where, self._size(place, effect))
+        if found & self.not_run and self.forks is None and self.is_left_alone(where, place.size):
+            found &= ~self.not_run
+            self.set_bytes(where, place.size, found)
         if not pointer or self._is_header(where):
             return found
         return found | (self._of_counts(where, place.size) or pointer)

@@ -36,6 +36,7 @@ class Labels(Protocol):
     program: int
     registers: dict[int, int]
     memory: dict[int, int]
+    known: list[tuple[int, int]]
     lines: set[int]
     regions: list[tuple[int, int, int]]
     questions: list[Any]
@@ -328,6 +329,8 @@ class Forks:
                     memory.pop(place, None)
                 else:
                     memory[place] = before
+                    if not before:
+                        flow.known.append((place, 1))
         fork.journal = []
         flow.registers = dict(fork.registers)
         flow.engine.context_restore(fork.context)
@@ -382,10 +385,12 @@ class Forks:
     def _leave_all_open(self, labels: int) -> None:
         """Label all data that stays writable, whatever was written there."""
         flow = self.flow
-        for place in [place for place, label in flow.memory.items() if not label]:
-            if any(start <= place < end for start, end in flow.data):
-                self.note(place, 1)
-                del flow.memory[place]
+        known, flow.known = flow.known, []
+        for address, size in known:
+            for place in range(address, address + size):
+                if flow.memory.get(place) == 0 and any(start <= place < end for start, end in flow.data):
+                    self.note(place, 1)
+                    del flow.memory[place]
         flow.open(flow.data, flow.name(labels))
 
 

@@ -276,6 +276,8 @@ class Decoder:
         unknown: set[int] = set()
         computes_address = name in ("lea", "adr", "adrp")
         stores_first = self.arm and name.startswith("st")
+        # Capstone takes the stores of AVX for loads.
+        stores_vector = not self.arm and name.startswith("v") and name not in ("verr", "verw")
         for operand in operands:
             if operand.type == memory_kind:
                 for register in (operand.mem.base, operand.mem.index):
@@ -291,6 +293,9 @@ class Decoder:
                         stores.append(place)
                     if not stores_first or not access:
                         loads.append(place)
+                    continue
+                if stores_vector and operand is operands[0]:
+                    stores.append(place)
                     continue
                 if access & group.CS_AC_READ or not access:
                     loads.append(place)
