@@ -15,7 +15,7 @@ from ftaudit.binary.emulator.taint.dead_ends import DeadEnds
 from ftaudit.binary.emulator.taint.flow import COUNTING, Decision, named
 from ftaudit.binary.emulator.taint.instruction_effects import InstructionEffect
 from ftaudit.binary.emulator.taint.meeting_point import Meeting
-from ftaudit.binary.hook import CONSTRUCTORS, HookRun, RunEnding, Subject, run
+from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 
 _TOO_MANY = "more values than ftaudit follows"
 _SAME_BRANCH = 2
@@ -138,8 +138,7 @@ def _without_constructors(subject: Subject, best: HookRun, path: _Path, joins: J
         return subject, None
     if subject.is_plain and set(other.called) - {"PyModuleDef_Init"}:
         return subject, None  # Constructors may have changed what other functions answer.
-    constructors = sum(1 << index for index, name in enumerate(other.labels) if name == CONSTRUCTORS)
-    if any(decision.labels & constructors for decision in other.decisions):
+    if any(decision.labels & other.by_constructors for decision in other.decisions):
         return subject, None
     return attempt, other
 

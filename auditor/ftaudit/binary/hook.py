@@ -113,6 +113,8 @@ class HookRun:
     """Which of the labels are answers of the C API, one bit each."""
     weakly: int = 0
     """Which of the labels are of what an unknown decided, one bit each; the others are computed from one."""
+    by_constructors: int = 0
+    """Which of the labels are of what static constructors may have written that were not followed, one bit each."""
     labels: tuple[str, ...] = ()
     """The names of those unknowns."""
     comes_from: str = ""
@@ -139,7 +141,7 @@ class HookRun:
         return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
 
 
-CONSTRUCTORS = "the static constructors"
+_CONSTRUCTORS = "the static constructors"
 """The unknown that everything is which static constructors may have written, if they are not followed."""
 _FOLLOWED_INSTRUCTIONS = 1_000_000
 _LONG_START = 1_000
@@ -260,6 +262,7 @@ def run(
             labels=tuple(flow.names) if flow else (),
             by_python=flow.by_python if flow else 0,
             weakly=flow.weakly if flow else 0,
+            by_constructors=flow.not_run if flow else 0,
             trace=flow.trace if flow else (),
             comes_from=python.declared_by if python else "",
             too_long=isinstance(error, TooLong),
@@ -298,7 +301,7 @@ def _start_followed(subject: Subject, python: Python, linked: Linked, notes: lis
         flow.paused = process.calls_flow.silent = True
         process.start(linked, notes)
         flow.paused = process.calls_flow.silent = False
-        process.leave_open(CONSTRUCTORS)
+        process.leave_open(_CONSTRUCTORS)
         process.machine.forget_code()
         cover(process, flow)
         return
@@ -406,6 +409,7 @@ def _finished(
             labels=tuple(flow.names) if flow else (),
             by_python=flow.by_python if flow else 0,
             weakly=flow.weakly if flow else 0,
+            by_constructors=flow.not_run if flow else 0,
             trace=flow.trace if flow else (),
             hooked=hooked,
             **details,  # type: ignore[arg-type]
