@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Collection
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Set
 from typing import Any
 
 from ftaudit.binary.emulator.emulated_process import (
@@ -52,7 +51,7 @@ def own_code_of(image: Image, hook: str, ends: frozenset[int] = frozenset()) -> 
     return OwnCode(image=image, start=image.exports[hook], decoder=_decoder(image.machine), ends=ends)
 
 
-def own_code_that_ran(image: Image, flow: Flow) -> AbstractSet[int]:
+def own_code_that_ran(image: Image, flow: Flow) -> Set[int]:
     """Return the instructions of the first function of an image that the hook of a followed run reached."""
     start = next((address for address in flow.trace[flow.hook_begins :] if image.in_code(address)), None)
     return (

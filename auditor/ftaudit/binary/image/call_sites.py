@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
@@ -117,7 +116,7 @@ def is_entered(image: Image, places: frozenset[int], branches: Branches) -> bool
 def is_written_only_by(
     image: Image,
     place: tuple[int, int],
-    own: AbstractSet[int],
+    own: Set[int],
     *,
     beside: tuple[int, int] = (0, 0),
     margins: tuple[int, int] = (0, 0),
@@ -146,7 +145,7 @@ def _is_named_only_by(
     image: Image,
     place: tuple[int, int],
     around: tuple[int, int],
-    own: AbstractSet[int],
+    own: Set[int],
     *,
     loads: bool,
     once: bool = False,
