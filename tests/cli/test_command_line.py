@@ -157,7 +157,7 @@ def test_a_requirement_with_a_version_is_an_input_and_cannot_be_edited(tmp_path:
 def test_a_name_without_a_version_could_be_a_missing_file(tmp_path: Path) -> None:
     ran = ftaudit("check", "--static", "good", cwd=tmp_path)
     assert ran.returncode == 2
-    assert "for a package, name a version: `ftaudit check 'good==VERSION'`" in ran.stderr
+    assert "for a package, specify a version: `ftaudit check 'good==VERSION'`" in ran.stderr
 
 
 def test_help_is_a_command_too(tmp_path: Path) -> None:

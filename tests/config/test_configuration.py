@@ -85,9 +85,9 @@ def shown(run: Run, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
         ),
         ('cache-dir = "cache"', ["cache-dir cannot be set", "runs an interpreter in it"]),
         ('output = "../../.profile"', ["output cannot be set", "a file that ftaudit replaces"]),
-        ('rules = ["../elsewhere"]', ["not below", "--config"]),
-        ('rules = ["/"]', ["not below"]),
-        ('baseline = "../b.json"', ["not below"]),
+        ('rules = ["../elsewhere"]', ["not inside", "--config"]),
+        ('rules = ["/"]', ["not inside"]),
+        ('baseline = "../b.json"', ["not inside"]),
         (
             'extra-index-url = ["corp=https://evil.example/simple"]',
             ["uses credentials from the environment", "--config"],

@@ -233,7 +233,7 @@ def test_what_is_given_by_url_stays_and_is_not_promised(server: IndexServer, tmp
     (tmp_path / "r.txt").write_text(line)
     answer = plan(server, tmp_path, "--write")
     assert answer.code == 1 and answer.changes == {} and answer.document["still_blocked"] == ["demo"]
-    assert "name a version" in answer.way("demo")["sentence"] and (tmp_path / "r.txt").read_text() == line
+    assert "specify a version" in answer.way("demo")["sentence"] and (tmp_path / "r.txt").read_text() == line
 
 
 def test_requirements_that_exclude_each_other_today_prove_nothing(server: IndexServer, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def _instead_of(name: str) -> str:
     """Return the likely correct name instead of a file that does not exist: perhaps a package was meant."""
     with contextlib.suppress(InvalidRequirement):
         if "." not in Requirement(name).name:
-            return f"for a package, name a version: `ftaudit check '{name}==VERSION'`, or `ftaudit wheel {name}`"
+            return f"for a package, specify a version: `ftaudit check '{name}==VERSION'`, or `ftaudit wheel {name}`"
     return f"specify an input file: {LOOKED_FOR}"
 
 

@@ -33,7 +33,7 @@ class StaticPyobjectCache(CRule):
         code="FT320",
         name="static-pyobject-cache",
         summary=(
-            "A static variable that holds a Python object is assigned without a lock outside module initialisation."
+            "A static variable that holds a Python object assigns it without a lock outside module initialisation."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
@@ -157,8 +157,11 @@ static PyObject *name_of(PyObject *m, PyObject *none) {
     @staticmethod
     def _message(unit: CUnit, shared: SharedWrite) -> str:
         use, function = shared.first
-        how = "is filled by the first thread that finds it empty" if shared.lazy else "is assigned without a lock"
-        return f"`{shared.variable.name}` {how}, in `{function.short_name}` (line {unit.line_at(use.at)})"
+        how = "fills it without a lock if it is empty" if shared.lazy else "assigns it without a lock"
+        return (
+            f"all threads share `{shared.variable.name}`, and `{function.short_name}` {how} (line "
+            f"{unit.line_at(use.at)})"
+        )
 
 
 def _only_immortal(unit: CUnit, shared: SharedWrite) -> bool:

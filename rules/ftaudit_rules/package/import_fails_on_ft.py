@@ -12,8 +12,8 @@ from ftaudit_rules.package._examples import extension, failed, imported, install
 class ImportFailsOnFt(PackageRule):
     """A module that crashes on import was usually compiled for the other build, which has a different object layout.
 
-    An exception proves less: a package that the module requires may be missing, or the module may need another import
-    first.
+    An exception is weaker evidence: a package that the module requires may be missing, or the module may need another
+    import first.
     """
 
     info = RuleInfo(

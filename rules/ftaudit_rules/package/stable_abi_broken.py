@@ -177,4 +177,4 @@ def _told(fault: Fault, claim: Claim) -> str:
         case FaultKind.WRONG_LIBRARY:
             return f"is linked with {names}, which is not the library of the stable ABI `{abis}`"
         case FaultKind.WRONG_SUFFIX:
-            return f"is named {names}, which some builds that the tag `{abis}` includes do not search for"
+            return f"has a file name that some builds of the tag `{abis}` do not load: {names}"

@@ -17,8 +17,9 @@ class ProcessGlobalState(PythonRule):
     """A function changes state that belongs to the whole process: the working directory, the environment, the locale,
     `sys.stdout`, the recursion limit, the random seed.
 
-    Every thread sees the change. Restoring the old value afterwards makes it worse if two threads interleave: the
-    second thread saves the value that the first one set, and restores that value last.
+    Every thread sees the change. Restoring the old value afterwards can make it worse: if two threads interleave, the
+    second thread saves the temporary value of the first one. When the second thread restores that value last, the
+    temporary value remains.
     """
 
     info = RuleInfo(

@@ -15,9 +15,8 @@ from ftaudit.source.python.restore import save_and_restore
 class SaveRestoreGlobal(PythonRule):
     """Shared state (a global, an attribute of a module or class) is saved, changed temporarily and restored.
 
-    Every thread sees the temporary value. If two threads do this at the same time, the second thread saves the value
-    that the first one set. The first thread restores the old value, then the second thread restores the temporary value
-    of the first, and that value remains.
+    Every thread sees the temporary value. If two threads interleave, the second thread saves the temporary value of the
+    first one. When the second thread restores that value last, the temporary value remains.
     """
 
     info = RuleInfo(
