@@ -137,3 +137,20 @@ def test_a_comment_at_another_declaration_silences_no_write(tmp_path: Path) -> N
     assert [place for place in places(result) if "idle" not in place] == [
         "a.c:2 mutable-global",
     ]
+
+
+def test_a_comment_at_one_of_many_variables_silences_that_variable_alone(tmp_path: Path) -> None:
+    names = ("first", "second", "third", "fourth", "fifth")
+    text = "#include <Python.h>\n" + "".join(
+        f"static int {name};{'  // ftaudit: ignore[FT321] one thread' if name == 'first' else ''}\n" for name in names
+    )
+    text += (
+        "PyObject *f(PyObject *m, PyObject *o) {\n"
+        + "".join(f"    {name}++;\n" for name in names)
+        + "    return o;\n}\n"
+    )
+    result = look(write(tmp_path, {"a.c": text}), rules("FT321"))
+    assert places(result) == ["a.c:3 mutable-global"]
+    assert [finding.location.line for finding in result.silenced if finding.location] == [2]
+    reported = {site.location.line for site in result.findings[0].sites}
+    assert {3, 4, 5, 6, 9, 10, 11, 12} <= reported

@@ -11,10 +11,10 @@ from enum import Flag
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar, cast
 
-from ftaudit.model import Finding, Location, SourceEdit, StrEnum
+from ftaudit.model import Finding, Location, Severity, SourceEdit, StrEnum
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.race_words import describe_type
-from ftaudit.source.shared_state import Access, by_cause, races
+from ftaudit.source.shared_state import Access, Effect, EntryKind, Race, by_cause, races
 from ftaudit.target import Target
 
 Survey = Mapping[str, Any]
@@ -310,10 +310,18 @@ class SharedStateRule(BuildRule):
             yield self.finding(
                 text.message,
                 location=cause[0].fault.location,
-                severity=cause[0].effect.severity,
+                severity=Severity.PEDANTIC if _is_only_exposed(cause) else cause[0].effect.severity,
                 interleaving=text.interleaving,
                 sites=text.sites,
             )
+
+
+def _is_only_exposed(cause: Iterable[Race]) -> bool:
+    """Return whether numbers race only because a binding exposes them: nothing but the caller's own code uses them."""
+    return all(
+        race.effect is Effect.LOST and all(site.entry_point.kind is EntryKind.PROPERTY for site in race.sites)
+        for race in cause
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

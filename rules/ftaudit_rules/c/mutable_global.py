@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.state import find_shared_writes, holds_objects
+from ftaudit.source.c.state import SharedWrite, find_shared_writes, holds_objects
 from ftaudit.source.c.write_sites import sites_of
+from ftaudit.source.shared_state import AccessKind
 
 
 class MutableGlobal(CRule):
@@ -107,6 +109,21 @@ static void enter(void) { depth++; }
     INVALID = (
         SourceExample(
             code="""\
+static double x0[100];
+static double x1[100];
+static double y0[100];
+static double y1[100];
+PyObject *clip(PyObject *self, PyObject *args) {
+    x0[0] = x1[0] = 0;
+    y0[0] = 1;
+    y1[0] = 1;
+    return area(self, args);
+}
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
 #include <Python.h>
 #include <vector>
 static std::vector<PyObject *> kept;
@@ -181,13 +198,53 @@ static int guarded(void) { return setjmp(env); }
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
-        """Yield what the rule finds in one file."""
-        for shared in find_shared_writes(unit, lambda one: one.function is None and not holds_objects(one)):
+        """Yield what the rule finds in one file: one finding for each variable, or one for all if there are many."""
+        found = list(find_shared_writes(unit, lambda one: one.function is None and not holds_objects(one)))
+        # A comment that silences one variable must not silence the others.
+        apart = [shared for shared in found if _is_marked(unit, shared)]
+        others = [shared for shared in found if shared not in apart]
+        groups = [others] if len(others) > _MOST_APART else [[shared] for shared in others]
+        for some in [*groups, *([shared] for shared in apart)]:
+            shared = some[0]
             use, function = shared.first
-            yield self.finding(
+            message = (
                 f"all threads share `{shared.variable.name}`, and `{function.short_name}` changes it without a lock "
-                f"(line {unit.line_at(use.at)})",
-                location=unit.place(shared.variable.start),
-                sites=sites_of(unit, shared),
-                confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
+                f"(line {unit.line_at(use.at)})"
             )
+            if len(some) > 1:
+                names = "`, `".join(each.variable.name for each in some[:_MOST_NAMES])
+                more = f" and {len(some) - _MOST_NAMES} more" if len(some) > _MOST_NAMES else ""
+                message = (
+                    f"all threads share {len(some)} variables of this file (`{names}`{more}), and functions change "
+                    f"them without a lock (`{function.short_name}`, line {unit.line_at(use.at)})"
+                )
+            yield self.finding(
+                message,
+                location=unit.place(shared.variable.start),
+                sites=_sites(unit, some),
+                confidence=Confidence.MEDIUM if any(each.variable.sure for each in some) else Confidence.LOW,
+            )
+
+
+_MOST_APART: Final = 3
+"""How many variables of one file have findings of their own."""
+_MOST_NAMES: Final = 4
+
+
+def _is_marked(unit: CUnit, shared: SharedWrite) -> bool:
+    """Return whether a comment at or above the declaration of a variable addresses ftaudit."""
+    line = unit.line_at(shared.variable.start)
+    above, own = ("", *unit.text.split("\n"))[line - 1 : line + 1]
+    return "ftaudit:" in own or ("ftaudit:" in above and above.lstrip().startswith(("/", "*")))
+
+
+def _sites(unit: CUnit, some: list[SharedWrite]) -> tuple[Site, ...]:
+    if len(some) == 1:
+        return sites_of(unit, some[0])
+    found: list[Site] = []
+    for each in some:
+        declared = unit.place(each.variable.start)
+        name = each.variable.name
+        found.append(Site(location=declared, access=AccessKind.WRITE.value, entry_point=name))
+        found += sites_of(unit, each)
+    return tuple(found)

@@ -91,7 +91,7 @@ static void dump(PyInterpreterState *interp) {
                 continue
             if not _is_stopped(unit, call.function):
                 yield self.finding(
-                    f"`{call.name}` reads the state of a thread that may still run, or end at any moment",
+                    f"`{call.name}` reads the state of another thread, which may be running or end at any moment",
                     location=unit.place(call.start),
                 )
         for found in _LIST.finditer(unit.code):

@@ -35,6 +35,10 @@ class PyclassMutMethod(RustRule):
     """PyO3 checks borrows at run time: while one thread is in a `&mut self` method, a call from any other thread raises
     `Already borrowed`. Under the GIL this did not happen, because only one thread ran at a time. Memory is not
     corrupted, but programs get exceptions that never occurred before.
+
+    By default, the rule reports classes that threads are meant to share: their names say so (a cache, a pool, a
+    client, a store), their fields are already behind `Arc`, locks or atomics, or methods that only read take
+    `&mut self`. It reports other classes with `--pedantic`.
     """
 
     info = RuleInfo(
@@ -50,10 +54,21 @@ class PyclassMutMethod(RustRule):
 
     summarised = True
     VALID = (
+        SourceExample(
+            code="#[pyclass(frozen)]\nstruct Store { inner: Arc<RwLock<Rows>> }\n#[pymethods]\nimpl Store {\n"
+            "    fn add(&self, row: u32) { self.inner.write().unwrap().push(row); }\n"
+            "    fn size(&self) -> usize { self.inner.read().unwrap().len() }\n}\n"
+        ),
         SourceExample(code="#[pymethods]\nimpl Counter {\n    fn get(&self) -> u32 { self.n.load(Relaxed) }\n}\n"),
         SourceExample(code="impl Counter {\n    fn add(&mut self) { self.n += 1; }\n}\n"),
     )
     INVALID = (
+        SourceExample(
+            code="#[pyclass]\nstruct Rows { inner: Arc<RwLock<Vec<u32>>> }\n#[pymethods]\nimpl Rows {\n"
+            "    fn add(&mut self, row: u32) { self.inner.write().unwrap().push(row); }\n"
+            "    fn size(&self) -> usize { self.inner.read().unwrap().len() }\n}\n",
+            lines=(5,),
+        ),
         SourceExample(code="#[pymethods]\nimpl Counter {\n    fn add(&mut self) { self.n += 1; }\n}\n", lines=(3,)),
         SourceExample(
             code="#[pymethods]\nimpl Counter {\n    fn get(&self) -> u32 { self.n }\n"
@@ -85,7 +100,11 @@ class PyclassMutMethod(RustRule):
             listed = ", ".join(names[:_MOST_NAMES]) + (
                 f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
             )
-            alone = len(borrowing) == 1 or _OF_ONE.search(owner) is not None
+            alone = (
+                len(borrowing) == 1
+                or _OF_ONE.search(owner) is not None
+                or not (any(_READS.match(name) for name in names) or _is_shared(unit, owner))
+            )
             yield self.finding(
                 f"{listed} of `{owner}` borrows the object mutably: meanwhile a call from another thread raises an "
                 "exception",
@@ -110,6 +129,28 @@ _MOST_NAMES: Final = 4
 _MOST_SITES: Final = 20
 _OF_ONE: Final = re.compile(r"(?i)iter|builder|cursor|reader|writer|parser|stream|encoder|decoder|guard|context|handle")
 """Names of classes whose objects belong to one thread."""
+
+
+_SHARED: Final = re.compile(
+    r"(?i)cache|pool|client|connection|stor(?:e|age)|regist|database|manager|counter|shared|engine|catalog|table|config|schema"
+)
+"""Names of classes whose objects threads share."""
+_READS: Final = re.compile(
+    r"(?:py_)?(?:get|is|has|len|contains|find|to|as|items|keys|values)(?:_|$)|__(?:repr|str|len|getitem|contains|eq)__$"
+)
+"""Names of methods that only read: two readers do not expect to exclude each other."""
+_SYNCHRONISED: Final = re.compile(r"\b(?:Arc|Mutex|RwLock|\w*OnceLock|Atomic\w+|DashMap|ArcSwap\w*|Sender|watch)\b")
+
+
+def _is_shared(unit: RustUnit, owner: str) -> bool:
+    """Return whether threads are meant to share a class: by its name, or because its fields can be shared."""
+    name = owner.partition("<")[0].rpartition("::")[2]
+    if _SHARED.search(name):
+        return True
+    for struct in unit.of("struct_item"):
+        if unit.text_of(struct.child_by_field_name("name")) == name:
+            return _SYNCHRONISED.search(unit.text_of(struct.child_by_field_name("body"))) is not None
+    return False
 
 
 def _receiver(unit: RustUnit, method: Node) -> str:

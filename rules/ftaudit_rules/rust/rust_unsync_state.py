@@ -420,7 +420,7 @@ def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None
     if "GILOnceCell" in declared:
         return (
             "`GILOnceCell` is deprecated, and may run its initialiser in several threads at the same time",
-            Severity.INFO,
+            Severity.PEDANTIC,
         )
     if "UnsafeCell" in declared or "SyncUnsafeCell" in declared:
         return "all threads share this static cell without a lock", None
