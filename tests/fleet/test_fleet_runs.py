@@ -9,79 +9,20 @@ import runpy
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fixture_wheels import GOOD, GUILTY, project_name, uv_lock, wheel_of
-from support.index_server import IndexServer
+from support.fixture_wheels import GOOD, GUILTY, project_name, wheel_of
+from support.fleet_runs import WHERE, Fleet, Run, digests_of
 
-from ftaudit.cli import main
 from ftaudit.fleet.dataset import DataSetWriter, read_rows, read_run
-from ftaudit.fleet.journal import Journal, is_running
+from ftaudit.fleet.journal import Journal
+from ftaudit.fleet.run_folder import is_running
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS
 
 pytest.importorskip("pyarrow")
-
-Run = Callable[..., tuple[int, str]]
-WHERE = ("--platform", "linux-x86_64", "--quiet", "--workers", "1")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str | Path) -> tuple[int, str]:
-        code = main(list(map(str, arguments)))
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
-
-
-@dataclass
-class Fleet:
-    """Repositories and an index, and the data set of one run over them."""
-
-    server: IndexServer
-    repositories: Path
-    cache: Path
-    data: Path
-    code: int
-
-    def rows(self, table: Any) -> list[dict[str, Any]]:
-        return list(read_rows(self.data, table))
-
-    def check(self, output: Path) -> tuple[str | Path, ...]:
-        index = ("--index-url", self.server.simple_url, "--cache-dir", self.cache)
-        return ("fleet", "check", self.repositories, "-o", output, *index, *WHERE)
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    base = tmp_path_factory.mktemp("fleet")
-    repositories = base / "repositories"
-    with IndexServer() as server:
-        places = {}
-        for module in (GOOD, GUILTY):
-            file = wheel_of(module)
-            server.add_project(project_name(module), [file])
-            places[module] = (server.file_url(file.filename), file.digest)
-        content = {
-            "team/first/uv.lock": uv_lock(places),
-            "team/second/uv.lock": uv_lock({GOOD: places[GOOD]}),
-            "third/requirements.txt": f"{project_name(GUILTY)}==1.0\n",
-            "empty/.git/HEAD": "",
-            "broken/uv.lock": "version = [",
-        }
-        for name, text in content.items():
-            path = repositories / name
-            path.parent.mkdir(parents=True)
-            path.write_text(text)
-        made = Fleet(server=server, repositories=repositories, cache=base / "cache", data=base / "data", code=0)
-        made.code = main(list(map(str, made.check(made.data))))
-        yield made
 
 
 def test_each_project_has_its_own_verdict_and_one_that_cannot_be_read_is_a_row(fleet: Fleet) -> None:
@@ -131,11 +72,6 @@ def test_the_files_have_the_columns_of_the_schema_and_the_counts_of_the_run(flee
         assert table == PINS or len(set(keys)) == len(keys), table.name
 
 
-def digests(folder: Path) -> dict[str, str]:
-    files = sorted(folder.rglob("*.parquet"))
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
 CLUSTER = """
 import json, sys
 from distributed import LocalCluster
@@ -156,7 +92,7 @@ def test_a_cluster_gives_the_same_bytes_and_a_missing_one_is_a_clear_error(fleet
     done = subprocess.run([sys.executable, "-c", CLUSTER, arguments], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "2 1", done.stderr
     assert "there is no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
-    assert digests(tmp_path / "data") == digests(fleet.data)
+    assert digests_of(tmp_path / "data") == digests_of(fleet.data)
 
 
 def test_an_interrupted_run_resumes_and_status_tells_how_far_it_is(
@@ -184,7 +120,7 @@ def test_an_interrupted_run_resumes_and_status_tells_how_far_it_is(
     )
     assert run(*fleet.check(data))[0] == 1
     assert len(written) == 4 + 2
-    assert digests(data) == digests(fleet.data)
+    assert digests_of(data) == digests_of(fleet.data)
     assert "finished at" in run("fleet", "status", data)[1]
 
 

@@ -61,6 +61,17 @@ def test_a_site_is_replaced_as_a_whole_and_other_folders_are_never_touched(run: 
     assert sorted(path.name for path in Path("deep/site").iterdir()) == before
 
 
+def test_a_site_never_replaces_the_folder_of_its_own_runs(run: Any) -> None:
+    write_fleet(Path("run"), (READY,))
+    assert run("run", "-o", "site")[0] == 0
+    for inside in ("site/now", "site/deep/before"):
+        write_fleet(Path(inside), (READY,))
+    for arguments in (("site/now", "-o", "site"), ("run", "--since", "site/deep/before", "-o", "site/../site")):
+        code, _, err = run(*arguments)
+        assert (code, "contains the run" in err) == (2, True)
+    assert Path("site/now/run.json").is_file() and Path("site/deep/before/run.json").is_file()
+
+
 def test_a_damaged_data_set_is_an_error(run: Any) -> None:
     for number, bad in enumerate((replace(READY, kind="splendid"), READY)):
         folder = write_fleet(Path(f"run{number}"), (bad,))

@@ -48,7 +48,7 @@ def run_report(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.report.fleet_site import INDEX, count_pages, pages
 
     site: Path = options.output
-    _check(site)
+    _check(site, options.run, options.since)
     summary = read_summary(options.run)
     history = None if options.since is None else find_history(read_summary(options.since), summary)
     with on_stderr(wanted=not options.quiet) as progress:
@@ -62,7 +62,10 @@ def run_report(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     return CommandAnswer(text=f"{site / INDEX}: {written:,} files\n")
 
 
-def _check(site: Path) -> None:
+def _check(site: Path, *runs: Path | None) -> None:
+    for run in runs:
+        if run is not None and run.resolve().is_relative_to(site.resolve()):
+            raise UsageError(f"{site} contains the run {run}, and would be replaced", hint="name another folder")
     if not site.exists():
         return
     if not site.is_dir():

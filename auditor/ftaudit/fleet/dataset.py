@@ -166,6 +166,9 @@ def _cell(column: Column, value: Any) -> Any:
             return value
 
 
+_TEXTS: Final = ("ftaudit", "analysis", "started", "ended")
+_LISTS: Final = ("targets", "platforms", "notes")
+_COUNTS: Final = ("rows", "stores")
 _ALWAYS: Final = frozenset(
     field.name for field in fields(RunInfo) if field.default is MISSING and field.default_factory is MISSING
 )
@@ -179,7 +182,7 @@ def read_run(folder: Path) -> RunInfo:
         found = json.loads((folder / RUN_FILE).read_bytes())
     except OSError as error:
         raise InputError(f"{folder} has no complete data set", hint=hint) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{folder / RUN_FILE} is not JSON", hint=hint) from error
     schema = found.get("schema") if isinstance(found, dict) else None
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
@@ -194,26 +197,58 @@ def read_run(folder: Path) -> RunInfo:
         # An older run has no field that was added since.
         known = {field.name: found[field.name] for field in fields(RunInfo) if field.name in {*found, *_ALWAYS}}
         lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        return RunInfo(**{**known, **lists, "mode": Mode(known["mode"])})
+        info = RunInfo(**{**known, **lists, "mode": Mode(known["mode"])})
+        _check_types(info)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / RUN_FILE} was not written by ftaudit", hint=hint) from error
+    return info
+
+
+def _check_types(info: RunInfo) -> None:
+    """Raise `TypeError` for a field with a value of another type."""
+    texts: list[object] = [getattr(info, name) for name in _TEXTS]
+    counts: list[object] = [info.schema, info.kept]
+    for name in _LISTS:
+        value = getattr(info, name)
+        texts += value if isinstance(value, tuple) else [None]
+    for name in _COUNTS:
+        value = getattr(info, name)
+        counts += value.values() if isinstance(value, dict) else [None]
+    if not all(isinstance(text, str) for text in texts) or not all(type(count) is int for count in counts):
+        raise TypeError("a field has another type")
 
 
 def read_rows(folder: Path, table: DataTable) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table, each with its `target`, target by target in the order of the table's key.
 
-    Columns that an older ftaudit did not write are missing. Raise `InputError` for a file that is not Parquet.
+    Columns that an older ftaudit did not write are missing. Raise `InputError` for a file that is not Parquet, or that
+    has a column of another type.
     """
     require_pyarrow()
     import pyarrow
     import pyarrow.parquet
 
+    schema = arrow_schema(table)
     for place in sorted((folder / table.name).glob("target=*")):
         target = place.name.partition("=")[2]
         for path in sorted(place.glob("part-*.parquet")):
             try:
                 with contextlib.closing(pyarrow.parquet.ParquetFile(path)) as file:
                     for batch in file.iter_batches(ROWS_IN_GROUP):
+                        _check_columns(batch, schema)
                         yield from ({"target": target, **row} for row in batch.to_pylist())
-            except (pyarrow.ArrowException, OSError) as error:
+            except (pyarrow.ArrowException, OSError, TypeError) as error:
                 raise InputError(f"{path} cannot be read: {error}", hint="create the data set again") from error
+
+
+def _check_columns(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> None:
+    """Raise `TypeError` for a column that has another type than its table's, or no value where one must be."""
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        place = schema.get_field_index(field.name)
+        if place < 0:
+            continue
+        wanted = schema.field(place)
+        if field.type != wanted.type:
+            raise TypeError(f"the column {field.name} has the type {field.type}, not {wanted.type}")
+        if column.null_count and not wanted.nullable:
+            raise TypeError(f"the column {field.name} has a row without a value")

@@ -17,6 +17,8 @@ from ftaudit.model import GapKind, GilDeclaration, Severity, Status, Verdict, Wh
 
 FREE_THREADED: Final = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T})
 """The kinds of the wheels that are made for free-threaded builds."""
+_EXIT_CODES: Final = {code: code for code in range(4)}
+"""Those that `ftaudit check` can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +238,7 @@ def read_summary(folder: Path) -> FleetSummary:
 
 def _targets(folder: Path, info: RunInfo) -> Iterable[FleetTarget]:
     packages, pins, projects, modules, findings = (
-        _by_target(folder, table) for table in (PACKAGES, PINS, PROJECTS, MODULES, FINDINGS)
+        _by_target(folder, table, info) for table in (PACKAGES, PINS, PROJECTS, MODULES, FINDINGS)
     )
     for target in info.targets:
         judged = [_judged(row) for row in packages[target]]
@@ -257,10 +259,15 @@ def _targets(folder: Path, info: RunInfo) -> Iterable[FleetTarget]:
         )
 
 
-def _by_target(folder: Path, table: DataTable) -> dict[str, list[dict[str, Any]]]:
+def _by_target(folder: Path, table: DataTable, info: RunInfo) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a table for each target; raise `InputError` if they are not as many as the run wrote."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in read_rows(folder, table):
         found[row["target"]].append(row)
+    count, written = sum(map(len, found.values())), info.rows.get(table.name)
+    if written is not None and count != written:
+        what = f"{folder / table.name} has {count} rows, and the run wrote {written}"
+        raise InputError(what, hint="create the data set again")
     return found
 
 
@@ -335,7 +342,7 @@ def _project(row: Mapping[str, Any], pins: tuple[FleetPin, ...]) -> FleetProject
         owner=row["owner"],
         input=row["input"],
         problem=row["problem"],
-        exit_code=row["exit_code"],
+        exit_code=_EXIT_CODES[row["exit_code"]],
         incomplete=tuple(row["incomplete"]),
         notes=tuple(row["notes"]),
         pins=pins,

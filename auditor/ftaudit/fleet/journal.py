@@ -19,17 +19,19 @@ from ftaudit.errors import FtauditError, InputError, UsageError
 from ftaudit.fleet.fleet_questions import Question, QuestionRow, parse_question, row_of_question
 from ftaudit.fleet.fleet_rows import TableRow, row_key
 from ftaudit.fleet.projects import FoundProject
-from ftaudit.fleet.schema import TABLES, DataTable
+from ftaudit.fleet.run_folder import JOURNAL, FolderLock
+from ftaudit.fleet.schema import PACKAGES, TABLES, DataTable
 
-JOURNAL: Final = "journal.sqlite3"
-_LOCK: Final = "lock.sqlite3"
-_FORMAT: Final = "2"
-_BUSY: Final = 5
-"""SQLite's result code for a lock that another process holds; an extended code has it in its lowest byte."""
+_FORMAT: Final = "3"
+_DAMAGED: Final = (zlib.error, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What a body that ftaudit did not write raises."""
+_MALFORMED: Final = 1
+"""SQLite's result code for a statement that the tables do not fit."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS projects (project TEXT PRIMARY KEY, name TEXT, owner TEXT, path TEXT, body BLOB);
-CREATE TABLE IF NOT EXISTS questions (key TEXT PRIMARY KEY, part TEXT, is_local INTEGER, done INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS questions (key TEXT PRIMARY KEY, part TEXT, is_local INTEGER, done INTEGER, body BLOB,
+    answers INTEGER DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_part ON questions (done, part, key);
 CREATE TABLE IF NOT EXISTS rows (name TEXT, target TEXT, key TEXT, body TEXT, PRIMARY KEY (name, target, key))
     WITHOUT ROWID;
@@ -52,22 +54,10 @@ class Journal:
     def __init__(self, folder: Path, *, told: dict[str, Any]) -> None:
         """Open or make the journal of a run that is described by `told`.
 
-        Raise `UsageError` if another process writes to the folder, or if the folder has another run.
+        Raise `UsageError` if another process writes to the folder, or if the folder has another run or other files.
         """
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = sqlite3.connect(folder / _LOCK, timeout=0)
-            self._lock.execute("BEGIN EXCLUSIVE")
-        except OSError as error:
-            raise UsageError(f"cannot write to {folder}: {error.strerror}", hint="specify another folder") from error
-        except sqlite3.Error as error:
-            self._lock.close()
-            if _is_locked(error):
-                hint = "wait for it, or specify another folder with --output"
-                raise UsageError(f"another run is writing to {folder} ({error})", hint=hint) from error
-            hint = "specify another folder with --output"
-            raise UsageError(f"cannot write to {folder / _LOCK}: {error}", hint=hint) from error
+        self._lock = FolderLock(folder)
         self._data = sqlite3.connect(folder / JOURNAL, isolation_level=None, check_same_thread=False)
         try:
             with self._telling():
@@ -100,16 +90,15 @@ class Journal:
     def close(self) -> None:
         """Close the journal, and let another process write to the folder."""
         self._data.close()
-        self._lock.close()
-        with contextlib.suppress(OSError):
-            (self.folder / _LOCK).unlink(missing_ok=True)
+        self._lock.release()
 
     def remove(self) -> None:
         """Close and remove the journal: the data set is complete."""
-        self.close()
+        self._data.close()
         for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"):
             with contextlib.suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)
+        self._lock.remove()
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -121,11 +110,16 @@ class Journal:
 
     def _problem(self, error: sqlite3.Error) -> FtauditError:
         path = self.folder / JOURNAL
-        if isinstance(error, sqlite3.OperationalError):
+        # Python 3.10 does not say the code.
+        malformed = getattr(error, "sqlite_errorcode", None) == _MALFORMED
+        if isinstance(error, sqlite3.OperationalError) and not malformed:
             hint = "free some space on the disk, then run the same command to resume"
             return FtauditError(f"cannot write to {path}: {error}", hint=hint)
+        return self._damage(error)
+
+    def _damage(self, why: object) -> FtauditError:
         hint = "remove it to start again, or specify another folder with --output"
-        return FtauditError(f"{path} is damaged: {error}", hint=hint)
+        return FtauditError(f"{self.folder / JOURNAL} is damaged: {why}", hint=hint)
 
     @contextlib.contextmanager
     def _at_once(self) -> Iterator[None]:
@@ -176,10 +170,11 @@ class Journal:
     def read_projects(self) -> Iterator[tuple[FoundProject, dict[str, Any]]]:
         """Yield each project with what it pins, in order."""
         for project, name, owner, path, body in self._data.execute("SELECT * FROM projects ORDER BY project"):
-            yield (
-                FoundProject(project=project, name=name, owner=owner, path=path),
-                json.loads(zlib.decompress(body)),
-            )
+            try:
+                read = json.loads(zlib.decompress(body))
+            except _DAMAGED as error:
+                raise self._damage(error) from error
+            yield FoundProject(project=project, name=name, owner=owner, path=path), read
 
     def add_questions(self, questions: Iterable[Question]) -> None:
         """Add questions; those that are known stay as they are."""
@@ -188,7 +183,7 @@ class Journal:
 
     def _add_questions(self, rows: Iterable[QuestionRow]) -> None:
         stored = ((key, group, is_local, zlib.compress(body.encode(), 1)) for key, group, is_local, body in rows)
-        self._data.executemany("INSERT OR IGNORE INTO questions VALUES (?, ?, ?, 0, ?)", stored)
+        self._data.executemany("INSERT OR IGNORE INTO questions VALUES (?, ?, ?, 0, ?, 0)", stored)
 
     def open_parts(self) -> list[tuple[str, bool, tuple[str, ...]]]:
         """Return the questions without an answer, by group: its name, whether it is local, and the keys."""
@@ -203,7 +198,10 @@ class Journal:
         found = []
         for key in keys:
             (body,) = self._data.execute("SELECT body FROM questions WHERE key = ?", (key,)).fetchone()
-            found.append(parse_question(key, zlib.decompress(body).decode()))
+            try:
+                found.append(parse_question(key, zlib.decompress(body).decode()))
+            except _DAMAGED as error:
+                raise self._damage(error) from error
         return tuple(found)
 
     def add_answers(
@@ -225,7 +223,8 @@ class Journal:
                     "INSERT INTO rows VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = min(body, excluded.body)",
                     ((name, target, row_key(tables[name], row), json.dumps(row, sort_keys=True)) for name, row in rows),
                 )
-                self._data.execute("UPDATE questions SET done = 1 WHERE key = ?", (key,))
+                judged = len({row_key(PACKAGES, row) for name, row in rows if name == PACKAGES.name})
+                self._data.execute("UPDATE questions SET done = 1, answers = ? WHERE key = ?", (judged, key))
             self._data.executemany("INSERT OR IGNORE INTO facts VALUES (?, '')", ((f"note {each}",) for each in notes))
             self._data.execute("INSERT OR REPLACE INTO facts VALUES ('kept', ?)", (str(self.kept() + kept),))
 
@@ -233,11 +232,28 @@ class Journal:
         """Yield the rows of a table for a target, in the order of the table's key."""
         asked = "SELECT body FROM rows WHERE name = ? AND target = ? ORDER BY key"
         for (body,) in self._data.execute(asked, (table.name, target)):
-            yield json.loads(body)
+            try:
+                yield json.loads(body)
+            except _DAMAGED as error:
+                raise self._damage(error) from error
+
+    def check_answers(self) -> None:
+        """Raise `FtauditError` if rows of the answers are missing."""
+        with self._telling():
+            (written,) = self._data.execute("SELECT count(*) FROM rows WHERE name = ?", (PACKAGES.name,)).fetchone()
+            (answered,) = self._data.execute("SELECT coalesce(sum(answers), 0) FROM questions").fetchone()
+        if written != answered:
+            raise self._damage(f"it has {written} answers, and {answered} were written")
 
     def kept(self) -> int:
         """Return how many questions were answered by earlier runs."""
-        return int(self.recall("kept") or 0)
+        return self._number(self.recall("kept") or 0)
+
+    def _number(self, value: object) -> int:
+        try:
+            return int(str(value))
+        except ValueError as error:
+            raise self._damage(error) from error
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes on the run, each once."""
@@ -265,22 +281,3 @@ def read_progress(folder: Path) -> tuple[Counts, dict[str, str]]:
             return _counts(data), dict(data.execute("SELECT name, value FROM facts"))
     except sqlite3.Error as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-
-
-def is_running(folder: Path) -> bool:
-    """Return whether a process writes to the folder."""
-    path = folder / _LOCK
-    if not path.is_file():
-        return False
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0)) as lock:
-            lock.execute("SELECT name FROM sqlite_master")
-    except sqlite3.Error as error:
-        return _is_locked(error)
-    return False
-
-
-def _is_locked(error: sqlite3.Error) -> bool:
-    """Return whether another process holds the lock; any other error is about the file."""
-    # Python 3.10 does not say the code.
-    return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", _BUSY) % 256 == _BUSY

@@ -6,16 +6,15 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ftaudit.errors import FtauditError
 from ftaudit.fleet.dataset import RUN_FILE, DataSetWriter
 from ftaudit.fleet.journal import Journal
 from ftaudit.fleet.projects import FoundProject
+from ftaudit.fleet.run_folder import UNFINISHED
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS, Mode, RunInfo
 from ftaudit.model import Verdict
-
-_UNFINISHED: Final = ".unfinished"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +30,11 @@ class _Verdicts:
 def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
     """Write all tables to a folder, then put them in place; return the run with the counts.
 
-    Raise `FtauditError` if the disk is full: the judgments stay in the journal.
+    Raise `FtauditError` if the disk is full, and then the judgments stay in the journal, or if the journal lacks an
+    answer.
     """
-    unfinished = folder / _UNFINISHED
+    unfinished = folder / UNFINISHED
+    journal.check_answers()
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()

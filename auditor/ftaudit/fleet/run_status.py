@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ftaudit.fleet.dataset import RUN_FILE, read_run
-from ftaudit.fleet.journal import is_running, read_progress
+from ftaudit.fleet.journal import read_progress
+from ftaudit.fleet.run_folder import is_running
 from ftaudit.fleet.schema import RunInfo
 
 
@@ -42,8 +43,11 @@ def _rate(facts: dict[str, str], *, done: int, left: int) -> list[str]:
     if "since" not in facts:
         return []
     now = datetime.now(timezone.utc)
-    seconds = (now - datetime.fromisoformat(facts["since"])).total_seconds()
-    recent = done - int(facts.get("before", "0"))
+    try:
+        seconds = (now - datetime.fromisoformat(facts["since"])).total_seconds()
+        recent = done - int(facts.get("before", "0"))
+    except (ValueError, TypeError):  # The journal is damaged, which the run itself reports.
+        return []
     if recent <= 0 or seconds <= 0:
         return []
     rate = recent / seconds

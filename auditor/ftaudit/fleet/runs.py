@@ -16,8 +16,8 @@ from ftaudit.__about__ import __version__
 from ftaudit.binary.facts_cache import analysis_version
 from ftaudit.engine.reproduce import present_time
 from ftaudit.engine.session import open_sessions_for_pins
-from ftaudit.errors import FtauditError, InputError, UsageError
-from ftaudit.fleet.dataset import RUN_FILE, require_pyarrow
+from ftaudit.errors import FtauditError, InputError
+from ftaudit.fleet.dataset import require_pyarrow
 from ftaudit.fleet.executors import Executor, LocalWorkers
 from ftaudit.fleet.fleet_questions import Question, question_of
 from ftaudit.fleet.fleet_rows import TableRow, row_of_the_dead
@@ -25,6 +25,7 @@ from ftaudit.fleet.fleet_tasks import JudgeTask, ReadTask, judge_task, read_proj
 from ftaudit.fleet.journal import Journal
 from ftaudit.fleet.project_rows import write_data_set
 from ftaudit.fleet.projects import FoundProject, find_projects
+from ftaudit.fleet.run_folder import check_folder
 from ftaudit.fleet.schema import Mode, RunInfo
 from ftaudit.index.index_settings import IndexOptions
 from ftaudit.model import Pin
@@ -94,10 +95,7 @@ def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int, since: dat
 
 def _open(run: FleetRun, mode: Mode, told: dict[str, Any]) -> Journal:
     require_pyarrow()
-    if (run.output / RUN_FILE).exists():
-        raise UsageError(
-            f"{run.output} has the data set of a finished run", hint="specify another folder with --output"
-        )
+    check_folder(run.output)
     _check_options(run)
     settings = run.settings
     asked = {
