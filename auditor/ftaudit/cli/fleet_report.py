@@ -65,7 +65,7 @@ def run_report(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 def _check(site: Path, *runs: Path | None) -> None:
     for run in runs:
         if run is not None and run.resolve().is_relative_to(site.resolve()):
-            raise UsageError(f"{site} contains the run {run}, and would be replaced", hint="name another folder")
+            raise UsageError(f"{site} contains the run {run}, and would be replaced", hint="specify another folder")
     if not site.exists():
         return
     if not site.is_dir():
