@@ -71,7 +71,7 @@ def _check(site: Path, *runs: Path | None) -> None:
     if not site.is_dir():
         raise UsageError(f"{site} is not a folder", hint="specify a new folder with --output")
     if any(site.iterdir()) and not (site / MARKER).is_file():
-        raise UsageError(f"{site} has files, and is not a site of ftaudit", hint="specify a new folder with --output")
+        raise UsageError(f"{site} is not empty, and ftaudit did not make it", hint="specify a new folder with --output")
 
 
 @contextlib.contextmanager

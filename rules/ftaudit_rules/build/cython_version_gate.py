@@ -11,8 +11,8 @@ from ftaudit.source.build import BuildContext, FactKind
 
 
 class CythonVersionGate(BuildRule):
-    """Strings compare character by character: "3.10.0" sorts before "3.2.0", so the build will omit the directive again
-    from Cython 3.10 on."""
+    """Strings compare character by character: "3.10.0" sorts before "3.2.0", so the build may omit the directive again
+    with Cython 3.10."""
 
     info = RuleInfo(
         code="FT406",

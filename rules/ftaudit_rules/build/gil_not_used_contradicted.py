@@ -18,7 +18,7 @@ _HAZARD = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); 
 
 class GilNotUsedContradicted(BuildRule):
     """The declaration is a promise: CPython leaves the GIL off because of it. If the code still relies on the GIL, the
-    module crashes instead of running slowly with the GIL."""
+    module can crash, although it would merely be slower with the GIL."""
 
     info = RuleInfo(
         code="FT304",

@@ -12,8 +12,9 @@ from ftaudit.source.build.build_declaration import add_nanobind_flag
 
 
 class NanobindMissingFreeThreaded(BuildRule):
-    """Only with `FREE_THREADED`, nanobind compiles its locks and declares that the module does not use the GIL. Without
-    the flag, importing the module turns the GIL on. The flag has no effect on GIL-enabled builds.
+    """nanobind compiles its locks, and declares that the module does not use the GIL, only with the flag
+    `FREE_THREADED`. Without the flag, importing the module turns the GIL on. The flag has no effect on GIL-enabled
+    builds.
     """
 
     info = RuleInfo(

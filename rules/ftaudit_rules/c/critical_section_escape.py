@@ -118,7 +118,6 @@ error:
             return
         for escape in find_escapes(unit):
             yield self.finding(
-                f"`{escape.how}` leaves the critical section that began on line {unit.line_at(escape.opened)}"
-                " without ending it",
+                f"`{escape.how}` leaves the critical section from line {unit.line_at(escape.opened)} without ending it",
                 location=unit.place(escape.at),
             )

@@ -12,12 +12,12 @@ from ftaudit.source.c.memory import holds_object
 
 
 class ObjectMallocNonobject(CRule):
-    """CPython's documentation requires that in the free-threaded build only Python objects come from this heap.
-    Lock-free reads of dicts and lists rely on that. Such a read may access, and increment, the reference count of an
-    object that was freed a moment ago, so "ob_tid and the refcount fields [...] must remain valid for a while after
-    deallocation" (`tstate_mimalloc_bind` in `Python/pystate.c`; `_Py_TryIncrefCompare` in `pycore_object.h`). If your
-    buffer reuses the block of that object, it overwrites these fields, and the read may change a word of your buffer.
-    This takes unlucky timing."""
+    """CPython's documentation requires that in the free-threaded build `PyObject_Malloc` is used only for Python
+    objects. Lock-free reads of dicts and lists rely on that. Such a read may access, and increment, the reference count
+    of an object that was freed a moment ago, so "ob_tid and the refcount fields [...] must remain valid for a while
+    after deallocation" (`tstate_mimalloc_bind` in `Python/pystate.c`; `_Py_TryIncrefCompare` in `pycore_object.h`). If
+    your buffer reuses the block of that object, it overwrites these fields, and the read may change a word of your
+    buffer. This takes unlucky timing."""
 
     info = RuleInfo(
         code="FT340",

@@ -33,7 +33,7 @@ class StaticPyobjectCache(CRule):
         code="FT320",
         name="static-pyobject-cache",
         summary=(
-            "A static variable that holds a Python object assigns it without a lock outside module initialisation."
+            "A static variable that holds a Python object is assigned without a lock outside module initialisation."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,

@@ -53,8 +53,8 @@ class CythonCdefClassUnlocked(CythonRule):
     thread makes in between. If one method changes a field under a lock and another method without it, the lock guards
     nothing.
 
-    The rule follows calls between the methods of a class: a `cdef` method is safe if every caller holds a lock. Only
-    with `--pedantic`, the rule reports counts that only Cython code changes, and objects that have one owner by design
+    The rule follows calls between the methods of a class: a `cdef` method is safe if every caller holds a lock. With
+    `--pedantic`, the rule also reports counts that only Cython code changes, and objects that have one owner by design
     (parsers, buffers, protocols, objects with an event loop) and do not free native memory.
     """
 

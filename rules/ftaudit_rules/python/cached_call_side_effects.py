@@ -14,9 +14,9 @@ from ftaudit.source.python.tree import inside, last_name
 
 
 class CachedCallSideEffects(PythonRule):
-    """A function with `lru_cache`, `cache` or `cached_property` changes globals, which two threads can both do, opens a
-    resource, or returns a list, dict or set. If several threads call it at the same time, the function may run more
-    than once for the same arguments. All callers get the same object."""
+    """A function with `lru_cache`, `cache` or `cached_property` changes globals, opens a resource, or returns a list,
+    dict or set. If several threads call it at the same time, the function may run more than once for the same
+    arguments. All callers get the same object."""
 
     info = RuleInfo(
         code="FT510",

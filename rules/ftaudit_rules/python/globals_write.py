@@ -13,7 +13,7 @@ from ftaudit.source.python.tree import dotted, targets_of
 
 
 class GlobalsWrite(PythonRule):
-    """A function writes to `globals()`, to a module with `setattr`, or to the code of a function or globals. Other
+    """A function writes to `globals()`, to a module with `setattr`, or to the code or the globals of a function. Other
     threads that run the code at that time see the names change one by one.
     """
 

@@ -16,8 +16,8 @@ class HalfMadeModule(PythonRule):
     """Code reads a module from `sys.modules` as a quick way to import it.
 
     The import system adds a module to `sys.modules` before it executes the module. A thread that reads it from there
-    can get a module that lacks half of its names, and rarely fails with an `AttributeError`. `importlib.import_module`
-    and the `import` statement wait until the module is complete.
+    can get a module that lacks half of its names. The result is a rare `AttributeError`. `importlib.import_module` and
+    the `import` statement wait until the module is complete.
     """
 
     info = RuleInfo(

@@ -13,7 +13,7 @@ from ftaudit.source.python import PythonModule
 
 class UnsafeTestFixture(PythonRule):
     """A test uses `monkeypatch`, `capsys`, `capfd` or `recwarn`. These fixtures change the whole process, so the test
-    cannot run in several threads at the same time, as with pytest-run-parallel."""
+    cannot run in several threads at the same time. pytest-run-parallel runs tests in this way to find races."""
 
     info = RuleInfo(
         code="FT531",

@@ -33,7 +33,7 @@ _PRIVATE: Final = frozenset(
 
 class PyclassMutMethod(RustRule):
     """PyO3 checks borrows at run time: while one thread is in a `&mut self` method, a call from any other thread raises
-    `Already borrowed`. Under the GIL this did not happen, because only one thread ran at a time. Memory is not
+    `Already borrowed`. Under the GIL this was rare, because only one thread ran at a time. Memory is not
     corrupted, but programs get exceptions that never occurred before.
 
     By default, the rule reports classes that threads are meant to share: their names say so (a cache, a pool, a

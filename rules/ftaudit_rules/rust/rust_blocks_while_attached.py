@@ -32,14 +32,13 @@ _MOST_SITES: Final = 20
 
 
 class RustBlocksWhileAttached(RustRule):
-    """A thread that is attached to the interpreter must come back to it soon: the garbage collector and other
-    stop-the-world pauses wait for every attached thread. A thread that waits for something else meanwhile stops all
-    of them. If the work that it waits for has to attach, or needs a lock that another waiting thread holds, nothing
-    goes on any more.
+    """The garbage collector and other stop-the-world pauses wait for every thread that is attached to the interpreter.
+    While an attached thread waits for something else, all other threads stop too. If that work has to attach, or needs
+    a lock that another waiting thread holds, the process deadlocks.
 
     The rule reports `block_on`, the `blocking_…` methods of Tokio, `recv()` and `join()` in functions that Python code
     calls, unless the wait is in a closure for `Python::detach` (`allow_threads` before PyO3 0.26). It also reports a
-    guard of a lock that is held while `block_on` runs.
+    lock that is held while `block_on` runs.
     """
 
     info = RuleInfo(
@@ -49,7 +48,7 @@ class RustBlocksWhileAttached(RustRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Wait in py.detach(|| …) (allow_threads before PyO3 0.26), and take locks within it.",
+        remedy="Wait in `py.detach(|| …)` (`allow_threads` before PyO3 0.26), and take locks inside it.",
         links=("https://pyo3.rs/latest/parallelism.html", "https://pyo3.rs/latest/free-threading.html"),
     )
     VALID = (
@@ -112,9 +111,9 @@ class RustBlocksWhileAttached(RustRule):
             return
         first, function_name, guarded = next((wait for wait in waits if wait[2]), waits[0])
         what = "holds a lock while the future runs" if guarded else "waits while it is attached to the interpreter"
-        more = f", and so do {len(waits) - 1} other places of this file" if len(waits) > 1 else ""
+        more = f" and {len(waits) - 1} more in this file" if len(waits) > 1 else ""
         yield self.finding(
-            f"{function_name} {what}: `{_method(unit, first)}`{more}",
+            f"`{function_name}` {what}: `{_method(unit, first)}`{more}",
             location=unit.at(_name_place(first)),
             sites=tuple(
                 Site(location=unit.at(_name_place(call)), access=AccessKind.READ.value, entry_point=name)

@@ -41,4 +41,4 @@ def _text(found: BlockerReach) -> str:
         case ReachClass.UNSURE:
             return f"{name}: {listed_sites(found.modules[0].open_sites) if found.modules else UNREAD}"
         case ReachClass.NONE:
-            return f"{name}: an upgrade changes nothing that your code is known to load"
+            return f"{name}: your code is not known to load it"
