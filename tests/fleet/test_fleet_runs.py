@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import runpy
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from support.fixture_wheels import GOOD, GUILTY, project_name, wheel_of
 from support.fleet_runs import WHERE, Fleet, Run, digests_of
 
+import ftaudit
 from ftaudit.fleet.dataset import DataSetWriter, read_rows, read_run
 from ftaudit.fleet.journal import Journal
 from ftaudit.fleet.run_folder import is_running
@@ -93,6 +95,61 @@ def test_a_cluster_gives_the_same_bytes_and_a_missing_one_is_a_clear_error(fleet
     assert done.stdout.splitlines()[-1] == "2 1", done.stderr
     assert "there is no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
     assert digests_of(tmp_path / "data") == digests_of(fleet.data)
+
+
+HOSTILE = """
+import json, os, socket, subprocess, sys
+from distributed import LocalCluster
+from ftaudit.cli import main
+from ftaudit.fleet import dask_cluster
+
+if __name__ == "__main__":
+    arguments, output, *rooms = json.loads(sys.argv[1])
+    run = lambda address, name: main([*arguments, "-o", f"{output}/{name}", "--dask", address])
+    dask_cluster.ABSENCE, dask_cluster.PATIENCE, dask_cluster._HANDSHAKE = 1.0, 0.0, 1.0
+    codes = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        listener = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        for number, address in enumerate((listener, "::::", "x", "http://127.0.0.1:1", "tls://127.0.0.1:1",
+                                          "inproc://x", "ucx://127.0.0.1:1")):
+            codes.append((run(address, number), os.path.exists(f"{output}/{number}")))
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as cluster:
+        address = cluster.scheduler_address
+        dask_cluster._HANDSHAKE = 60.0
+        codes.append(run(address, "none"))
+        dask_cluster.ABSENCE = 600.0
+        for room in rooms:
+            command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard"]
+            worker = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": room}, stderr=subprocess.DEVNULL)
+            try:
+                codes.append(run(address, "none"))
+            finally:
+                worker.kill()
+                worker.wait()
+    print(json.dumps(codes))
+"""
+
+
+def test_what_is_not_a_scheduler_or_not_a_worker_with_this_ftaudit_is_a_clear_error(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """One worker has another analysis, and another has no ftaudit that it can import."""
+    pytest.importorskip("distributed")
+    room = Path(ftaudit.__file__).parent
+    shutil.copytree(room, tmp_path / "other" / "ftaudit", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "other" / "ftaudit" / "binary" / "__init__.py").write_text("# another analysis\n")
+    (tmp_path / "broken" / "ftaudit").mkdir(parents=True)
+    (tmp_path / "broken" / "ftaudit" / "__init__.py").write_text("raise ImportError('nothing here')")
+    survey = ["fleet", "survey", project_name(GUILTY), "--index-url", fleet.server.simple_url, *WHERE]
+    told = [[*survey, "--cache-dir", str(tmp_path / "cache")], *map(str, (tmp_path, tmp_path / "other"))]
+    arguments = json.dumps([*told, str(tmp_path / "broken")])
+    done = subprocess.run([sys.executable, "-c", HOSTILE, arguments], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    assert json.loads(done.stdout) == [*[[2, False]] * 7, 2, 2, 2], done.stderr
+    assert done.stderr.count("there is no Dask scheduler at") == 7
+    for message in ("did not answer as Dask does", "has no workers", "has ftaudit", "cannot import ftaudit"):
+        assert message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_interrupted_run_resumes_and_status_tells_how_far_it_is(

@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ftaudit.cli.answer import CommandAnswer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen, say
 from ftaudit.cli.fleet_changes import add_changes
 from ftaudit.cli.fleet_report import add_report
 from ftaudit.cli.options import (
@@ -180,7 +180,7 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
         from ftaudit.fleet.dask_cluster import DaskWorkers
         from ftaudit.index.index_settings import options_of_environment
 
-        executor = DaskWorkers(address)
+        executor = DaskWorkers(address, say=say)
         # The workers have environments of their own.
         given = options_of_environment(os.environ)
         settings = replace(

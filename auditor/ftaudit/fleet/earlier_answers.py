@@ -15,15 +15,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import Any, Final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import ftaudit
 from ftaudit.cache.result_file import ResultFile
 from ftaudit.engine.session import AuditSession
+from ftaudit.fleet.worker_identity import code_digest
 from ftaudit.index.client import ProjectPages
 from ftaudit.registry import rules_identity
 from ftaudit.settings import Settings
@@ -112,11 +111,7 @@ def _counts(setting: str) -> bool:
 @functools.lru_cache(maxsize=1)
 def ftaudit_identity() -> str:
     """Return a digest of everything that judges: the code and data of ftaudit, and the versions of what it uses."""
-    digest = hashlib.sha256(sys.version.encode())
-    room = Path(ftaudit.__file__).parent
-    for path in sorted(room.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            digest.update(path.relative_to(room).as_posix().encode() + b"\0" + path.read_bytes())
+    digest = hashlib.sha256(f"{sys.version} {code_digest()}".encode())
     try:
         needed = requires("ftaudit") or []
     except PackageNotFoundError:

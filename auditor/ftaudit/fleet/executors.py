@@ -35,6 +35,10 @@ class Executor(Protocol):
     deaths: int
     """How many workers a task has ended if it is `Died`."""
 
+    def check(self) -> None:
+        """Raise `FtauditError` if tasks cannot run there. Nothing is left open."""
+        ...
+
     def __enter__(self) -> object: ...
 
     def __exit__(self, *_: object) -> None: ...
@@ -54,6 +58,9 @@ class LocalWorkers:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+
+    def check(self) -> None:
+        """Return: a process can always be started."""
 
     def __enter__(self) -> LocalWorkers:
         return self

@@ -97,6 +97,7 @@ def _open(run: FleetRun, mode: Mode, told: dict[str, Any]) -> Journal:
     require_pyarrow()
     check_folder(run.output)
     _check_options(run)
+    run.executor.check()
     settings = run.settings
     asked = {
         "mode": mode.value,
@@ -220,6 +221,8 @@ def _judge(journal: Journal, run: FleetRun, *, newest: int, since: datetime | No
     if others:
         with run.executor:
             _ask(run, run.executor, _Judging(journal, run, newest, since, deque(others)))
+    if journal.open_parts():
+        raise FtauditError("the workers left packages without an answer", hint="repeat the command: it resumes")
 
 
 def _ask(run: FleetRun, executor: Executor, tasks: _Judging) -> None:
