@@ -108,7 +108,7 @@ def survey(names: Path, output: Path, url: str, *more: str) -> float:
     started = time.monotonic()
     command = ["fleet", "survey", "--names", str(names), "-o", str(output), "--index-url", url, "--quiet"]
     done = subprocess.run(
-        [sys.executable, "-m", "ftaudit", *command, "--platform", "linux-x86_64", "--workers", "2", *more],
+        [sys.executable, "-m", "ftaudit", *command, "--platform", "linux-x86_64", *(more or ("--workers", "2"))],
         stdout=subprocess.DEVNULL,
     )
     if done.returncode not in (0, 1, 3):

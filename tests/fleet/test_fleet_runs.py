@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import runpy
 import shutil
@@ -90,7 +91,9 @@ if __name__ == "__main__":
 
 def test_a_cluster_gives_the_same_bytes_and_a_missing_one_is_a_clear_error(fleet: Fleet, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    arguments = json.dumps([*map(str, fleet.check(tmp_path / "data")), "--cache-dir", str(tmp_path / "cache")])
+    asked = [*map(str, fleet.check(tmp_path / "data")), "--cache-dir", str(tmp_path / "cache")]
+    where = asked.index("--workers")
+    arguments = json.dumps([*asked[:where], *asked[where + 2 :]])
     done = subprocess.run([sys.executable, "-c", CLUSTER, arguments], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "2 1", done.stderr
     assert "there is no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
@@ -215,7 +218,7 @@ def test_a_survey_of_names_has_a_row_for_a_name_that_does_not_exist_and_for_a_po
     names = tmp_path / "names.txt"
     names.write_text(f"# ours\n{project_name(GUILTY)}\n\nno-such-name  # gone\npoisoned\n")
     index = ("--index-url", fleet.server.simple_url, "--cache-dir", fleet.cache)
-    code, _ = run("fleet", "survey", project_name(GOOD), "--names", names, "-o", tmp_path / "data", *index, *WHERE)
+    code, said = run("fleet", "survey", project_name(GOOD), "--names", names, "-o", tmp_path / "data", *index, *WHERE)
     assert code == 1
     found = {row["package"]: row for row in read_rows(tmp_path / "data", PACKAGES)}
     assert {name: (row["version"], row["verdict"], row["newest"]) for name, row in found.items()} == {
@@ -225,6 +228,47 @@ def test_a_survey_of_names_has_a_row_for_a_name_that_does_not_exist_and_for_a_po
         "poisoned": (None, "unknown", False),
     }
     assert "has no project no-such-name" in found["no-such-name"]["reasons"][0]
+    assert "unknown: no-such-name: " in said and "unknown: poisoned: " in said
+
+
+@pytest.mark.parametrize("name", ["six==1.17", "../etc", "Bad Name!!", "-", "x" * 9 + "\u00e9"])
+def test_what_is_no_name_of_a_package_is_an_error_before_any_request(
+    fleet: Fleet, run: Run, tmp_path: Path, name: str
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text(f"{name}\n")
+    asked = len(fleet.server.requests)
+    where = ("--index-url", fleet.server.simple_url, "--cache-dir", tmp_path / "cache", *WHERE)
+    code, said = run("fleet", "survey", "--names", names, "-o", tmp_path / "data", *where)
+    assert (code, "is not the name of a package" in said, len(fleet.server.requests)) == (2, True, asked)
+    assert ("name only the package, six" in said) == name.startswith("six")
+
+
+def test_the_weekly_script_of_the_documentation_is_quiet_without_news(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text("utf-8")
+    (script,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "repositories").mkdir()
+    (tmp_path / "bin").mkdir()
+    date = tmp_path / "bin" / "date"
+    monkeypatch.setenv("PATH", f"{date.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("FTAUDIT_CACHE_DIR", str(fleet.cache))
+
+    def weekly(day: str, requirements: str) -> tuple[str, str]:
+        (tmp_path / "repositories" / "requirements.txt").write_text(requirements)
+        date.write_text(f"#!/bin/sh\necho {day}\n")
+        date.chmod(0o755)
+        command = script.replace("/srv/fleet", str(tmp_path))
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        return done.stdout, done.stderr
+
+    out, err = weekly("2026-11-23", "# nothing yet\n")
+    assert ("projects: 1 nothing blocks" in out, err) == (True, "")
+    assert weekly("2026-11-30", "# nothing yet\n") == ("", ""), "no news"
+    out, err = weekly("2026-12-07", "-r missing.txt\n")
+    assert (out.startswith("NOT SURE"), "could not be read" in out, err) == (True, True, "")
+    assert "changes.html" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_a_manifest_names_inputs_names_and_owners_and_a_repeated_input_is_a_note(
@@ -240,6 +284,7 @@ def test_a_manifest_names_inputs_names_and_owners_and_a_repeated_input_is_a_note
     assert code == 3
     found = {(row["name"], row["owner"], row["exit_code"]) for row in read_rows(tmp_path / "data", PROJECTS)}
     assert found == {(tmp_path.name, None, 2), ("Shop", "Web, north", 0)}
+    assert "missing.lock does not exist (correct its path in the manifest, or remove the line)" in said
     (note,) = read_run(tmp_path / "data").notes
     assert "line 5" in note and "(Other, South) is not used: line 3" in note and note in said
     for text, message in (
@@ -317,6 +362,7 @@ def test_what_no_task_can_use_is_an_error_and_the_corrected_command_runs_in_the_
         ((lock, "--index-url", "nonsense"), "not a URL"),
         ((lock, "--select", "no-such-rule"), "no-such-rule"),
         ((lock, "--facts", tmp_path / "no.ftfacts"), "no.ftfacts cannot be read"),
+        ((lock, "--dask", "tcp://127.0.0.1:9"), "--dask and --workers exclude each other"),
     ):
         code, said = run("fleet", "check", *wrong, *where)
         assert (code, message in said) == (2, True), said

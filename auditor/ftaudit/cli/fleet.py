@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time, timezone
 from pathlib import Path
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = 32
 MOST_NOTES: Final = 20
+MOST_GAPS: Final = 10
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 CHECK: Final = """\
 examples:
@@ -129,7 +132,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.fleet.runs import check_fleet
     from ftaudit.progress import on_stderr
 
-    with on_stderr(wanted=not options.quiet, estimate=True) as progress:
+    with _resumable(), on_stderr(wanted=not options.quiet, estimate=True) as progress:
         info = check_fleet(options.paths, options.manifest, _run(options, progress))
     return _answer(options, info)
 
@@ -150,7 +153,7 @@ def run_survey(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     except ValueError as error:
         raise UsageError(f"--since {options.since} is not a date", hint="write it as 2026-01-31") from error
     names = [*options.package_names, *(name for path in options.names for name in _names(path))]
-    with on_stderr(wanted=not options.quiet, estimate=True) as progress:
+    with _resumable(), on_stderr(wanted=not options.quiet, estimate=True) as progress:
         info = survey_fleet(names, _run(options, progress), newest=options.newest, since=since)
     return _answer(options, info)
 
@@ -170,11 +173,14 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
     for name in ("workers", "rate", "connections"):
         if (value := getattr(options, name)) is not None and value <= 0:
             raise UsageError(f"--{name} takes a positive number")
+    if options.dask and options.workers:
+        hint = "leave out --workers: the cluster decides how many workers it has"
+        raise UsageError("--dask and --workers exclude each other", hint=hint)
     workers = options.workers or count_cores()
     # Each worker gets its share of the connections; the rate is shared through a file in the cache.
     share = max(1, options.connections // workers)
     settings = replace(settings_of(options), static=True, jobs=1, connections=share)
-    address = options.dask or os.environ.get(SCHEDULER)
+    address = options.dask or (None if options.workers else os.environ.get(SCHEDULER))
     executor: Executor = LocalWorkers(workers)
     if address:
         from ftaudit.fleet.dask_cluster import DaskWorkers
@@ -199,6 +205,16 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
     )
 
 
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Say how to go on if the user interrupts the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("to resume the run, repeat the command")
+        raise
+
+
 def _wheels(number: int) -> str:
     return "1 wheel" if number == 1 else f"{number} wheels"
 
@@ -220,7 +236,11 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
 
     verdicts: Counter[tuple[str, str]] = Counter()
     blocks = unsure = False
+    gaps: dict[str, None] = {}
     for row in read_rows(options.output, PACKAGES):
+        if row["verdict"] == "unknown":
+            what = " ".join(filter(None, (row["package"], row["version"])))
+            gaps[f"unknown: {what}: {row['reasons'][0] if row['reasons'] else 'no reason is known'}"] = None
         verdicts[row["target"], row["verdict"]] += 1
         blocks = blocks or row["blocks"]
         unsure = unsure or row["verdict"] == "unknown"
@@ -232,12 +252,18 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
         of_projects: dict[str, list[int]] = {}
         for row in read_rows(options.output, PROJECTS):
             of_projects.setdefault(row["project"], []).append(row["exit_code"])
+            why = [f"could not be read: {row['project']}: {row['problem']}"] if row["problem"] else []
+            why += [f"not checked in {row['project']}: {each}" for each in row["incomplete"]]
+            gaps = {**dict.fromkeys(why), **gaps}
         codes = Counter(2 if 2 in each else worst_exit_code(each) for each in of_projects.values())
         blocks, unsure = codes[1] > 0, codes[2] + codes[3] > 0
         meanings = {0: "nothing blocks", 1: "something blocks", 2: "could not be read", 3: "not everything was checked"}
         lines.append(
             "projects: " + ", ".join(f"{codes[code]} {what}" for code, what in meanings.items() if codes[code])
         )
+    lines += list(gaps)[:MOST_GAPS]
+    if len(gaps) > MOST_GAPS:
+        lines.append(f"and {len(gaps) - MOST_GAPS} more that could not be checked (`ftaudit fleet report` lists them)")
     if info.kept:
         kept = "1 package is unchanged" if info.kept == 1 else f"{info.kept} packages are unchanged"
         lines.append(f"{kept} since an earlier run; ftaudit reuses the earlier answers")

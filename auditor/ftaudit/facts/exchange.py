@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
@@ -34,9 +35,9 @@ def export_facts(cache: Path, output: Path, *, by: str | None = None) -> Provena
     try:
         return write_store(output, answers, by=by or _login(), created=created)
     except OSError as error:
-        raise UsageError(
-            f"cannot write {output}: {error.strerror}", hint="specify a file in a folder that exists"
-        ) from error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "make room on the disk, then repeat the command" if is_full else "specify a file in a folder that exists"
+        raise UsageError(f"cannot write {output}: {error.strerror}", hint=hint) from error
 
 
 def compare_with_wheels(store: FactsStore, places: Iterable[Path]) -> tuple[int, int]:

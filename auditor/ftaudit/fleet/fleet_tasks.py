@@ -84,6 +84,8 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
             apart = _left_out(Path(task.path), read, selected.values())
             found = {session.target.name: _pins(session, selected[session.target.name], apart) for session in sessions}
     except FtauditError as error:
+        if not Path(task.path).exists():
+            return {"problem": f"{error.problem} (correct its path in the manifest, or remove the line)"}
         problem = f"{error.problem}{f' ({error.hint})' if error.hint else ''}"
         below = find_inputs_below(Path(task.path)).paths if _lacks_input(Path(task.path)) else ()
         return {"problem": f"{problem}; its subfolders have {_named(below)}: name them instead" if below else problem}

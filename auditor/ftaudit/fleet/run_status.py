@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Final
 
 from ftaudit.fleet.dataset import RUN_FILE, read_run
 from ftaudit.fleet.journal import read_progress
 from ftaudit.fleet.run_folder import is_running
 from ftaudit.fleet.schema import RunInfo
+
+_FEWEST: Final = 10
+"""The first results of a stage come after its workers have started, so their rate says little."""
 
 
 def describe(folder: Path) -> str:
@@ -48,8 +52,8 @@ def _rate(facts: dict[str, str], *, done: int, left: int) -> list[str]:
         recent = done - int(facts.get("before", "0"))
     except (ValueError, TypeError):  # The journal is damaged, which the run itself reports.
         return []
-    if recent <= 0 or seconds <= 0:
-        return []
+    if recent < _FEWEST or seconds <= 0:
+        return ["  rate      not known yet"] if left else []
     rate = recent / seconds
     estimate = timedelta(seconds=round(left / rate))
     return [f"  rate      {rate:.1f} per second; this stage ends in about {estimate}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from packaging.utils import canonicalize_name
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidName, canonicalize_name
 
 from ftaudit.__about__ import __version__
 from ftaudit.binary.facts_cache import analysis_version
@@ -79,6 +81,8 @@ def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int, since: dat
 
     A package without a release since then has its newest one. Errors as in `check_fleet`.
     """
+    for name in names:
+        _check_name(name)
     wanted = sorted({canonicalize_name(name) for name in names})
     if not wanted:
         raise InputError("no package name given", hint="specify packages, or a file of names with --names")
@@ -91,6 +95,20 @@ def survey_fleet(names: Sequence[str], run: FleetRun, *, newest: int, since: dat
         )
         _judge(journal, run, newest=newest, since=since)
         return _finish(journal, run, Mode.SURVEY)
+
+
+def _check_name(name: str) -> None:
+    """Raise `UsageError` for what is not a name of a package: no index is asked about it."""
+    try:
+        canonicalize_name(name, validate=True)
+    except InvalidName as error:
+        hint = "use letters, digits, `-`, `_` and `.`"
+        with contextlib.suppress(InvalidRequirement):
+            known = Requirement(name)
+            hint = (
+                f"name only the package, {known.name}; to audit a version, list it in an input of `ftaudit fleet check`"
+            )
+        raise UsageError(f"{name!r} is not the name of a package", hint=hint) from error
 
 
 def _open(run: FleetRun, mode: Mode, told: dict[str, Any]) -> Journal:
