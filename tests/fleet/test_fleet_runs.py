@@ -248,7 +248,7 @@ def test_the_weekly_script_of_the_documentation_is_quiet_without_news(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text("utf-8")
-    (script,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (script,) = re.findall(r"```text\n(#!/bin/sh\n.*?)```", page, re.DOTALL)
     (tmp_path / "repositories").mkdir()
     (tmp_path / "bin").mkdir()
     date = tmp_path / "bin" / "date"
