@@ -18,7 +18,7 @@ from ftaudit.__about__ import __version__
 from ftaudit.binary.facts_cache import analysis_version
 from ftaudit.engine.reproduce import present_time
 from ftaudit.engine.session import open_sessions_for_pins
-from ftaudit.errors import FtauditError, InputError
+from ftaudit.errors import FtauditError, InputError, UsageError
 from ftaudit.fleet.dataset import require_pyarrow
 from ftaudit.fleet.executors import Executor, LocalWorkers
 from ftaudit.fleet.fleet_questions import Question, question_of
@@ -105,9 +105,7 @@ def _check_name(name: str) -> None:
         hint = "use letters, digits, `-`, `_` and `.`"
         with contextlib.suppress(InvalidRequirement):
             known = Requirement(name)
-            hint = (
-                f"name only the package, {known.name}; to audit a version, list it in an input of `ftaudit fleet check`"
-            )
+            hint = f"name only the package, {known.name}; for a version, use an input of `ftaudit fleet check`"
         raise UsageError(f"{name!r} is not the name of a package", hint=hint) from error
 
 
