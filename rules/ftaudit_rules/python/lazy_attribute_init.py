@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
@@ -14,6 +14,7 @@ from ftaudit.source.python.kinds import CONTAINERS, Kind, has_identity, kind_of
 from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded, is_harmless
 from ftaudit.source.python.object_states import find_states
 from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
+from ftaudit.source.shared_state import AccessKind
 
 
 class LazyAttributeInit(PythonRule):
@@ -231,6 +232,13 @@ class D:
                 f"`{lazy.key}` is initialised on first use without a lock" + (f": {harm}" if harm else ""),
                 location=module.place(lazy.test),
                 severity=Severity.WARNING if harm else Severity.PEDANTIC,
+                sites=tuple(
+                    Site(location=module.place(node), access=access.value, entry_point=name)
+                    for node, access in (
+                        (lazy.test, AccessKind.READ),
+                        *((one, AccessKind.WRITE) for one in lazy.assignments),
+                    )
+                ),
             )
         yield from self._asserted(module)
         yield from self._deleted_class_attributes(module)
