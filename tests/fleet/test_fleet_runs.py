@@ -22,6 +22,7 @@ from support.fleet_runs import WHERE, Fleet, Run, digests_of
 import ftaudit
 from ftaudit.fleet.dataset import DataSetWriter, read_rows, read_run
 from ftaudit.fleet.journal import Journal
+from ftaudit.fleet.projects import find_projects
 from ftaudit.fleet.run_folder import is_running
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS
 
@@ -298,6 +299,59 @@ def test_a_manifest_names_inputs_names_and_owners_and_a_repeated_input_is_a_note
         manifest.write_text(text)
         code, said = run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "other", *where)
         assert (code, message in said) == (2, True), said
+
+
+def test_paths_that_no_file_can_have_are_rows_of_a_manifest_and_errors_of_a_command(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "teams.csv"
+    (tmp_path / "loop").symlink_to("loop")
+    paths = {"loop/uv.lock": "Loop", "a" * 5_000: "Long", "x/" * 20_000 + "y": "Deep"}
+    manifest.write_text("\n".join(f"{path},{name}" for path, name in paths.items()))
+    where = ("--cache-dir", fleet.cache, "--offline", *WHERE)
+    run("fleet", "check", "--manifest", manifest, "-o", tmp_path / "data", *where)
+    found = {row["name"]: row["exit_code"] for row in read_rows(tmp_path / "data", PROJECTS)}
+    assert found == dict.fromkeys(paths.values(), 2)
+    for path in (tmp_path / "loop" / "uv.lock", *paths, "a" * 300):
+        for command in (("fleet", "check", "-o", tmp_path / "other", *where), ("check", "--static", "--offline")):
+            code, said = run(*command, path)
+            assert (code, said.count("ftaudit: error:")) == (2, 1), said
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes only on Linux")
+def test_names_that_are_not_utf8_are_escaped_rows_and_an_output_folder_with_one_is_an_error(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
+    project = tmp_path / "repositories" / os.fsdecode(b"caf\xe9")
+    project.mkdir(parents=True)
+    (project / "uv.lock").write_text((fleet.repositories / "team" / "second" / "uv.lock").read_text())
+    where = ("--cache-dir", fleet.cache, "--offline", *WHERE)
+    command = ("fleet", "check", project.parent, *where, "-o")
+    assert run(*command, tmp_path / "data")[0] == 0
+    (row,) = read_rows(tmp_path / "data", PROJECTS)
+    assert (row["name"], row["exit_code"]) == ("caf\\udce9", 0)
+    output = tmp_path / os.fsdecode(b"data\xff")
+    code, said = run(*command, output)
+    assert (code, "its path is not UTF-8" in said, output.exists()) == (2, True, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it changes modes and the user")
+def test_a_folder_that_cannot_be_read_is_a_project_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base" / "closed").mkdir(parents=True)
+    (tmp_path / "base" / "open" / ".git").mkdir(parents=True)
+    (tmp_path / "base" / "closed").chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        found = find_projects([Path("base")], [])
+    finally:
+        os.seteuid(user)
+        (tmp_path / "base" / "closed").chmod(0o755)
+    assert [project.name for project in found.projects] == ["closed", "open"]
 
 
 def test_inputs_in_subfolders_that_are_not_read_are_named(fleet: Fleet, run: Run, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.errors import InputError, UsageError
+from ftaudit.fleet.plain_names import escape
 from ftaudit.fleet.schema import SCHEMA_VERSION, TABLES, Column, ColumnType, DataTable, Mode, RunInfo
 from ftaudit.whole_files import write_whole
 
@@ -159,7 +160,7 @@ def _cell(column: Column, value: Any) -> Any:
         case str() if column.type is ColumnType.TIME:
             return datetime.fromisoformat(value)
         case str():  # A name of a file is not always valid text.
-            return value.encode("utf-8", "backslashreplace").decode()
+            return escape(value)
         case list() | tuple():
             return [_cell(column, each) for each in value]
         case _:

@@ -89,6 +89,9 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
         problem = f"{error.problem}{f' ({error.hint})' if error.hint else ''}"
         below = find_inputs_below(Path(task.path)).paths if _lacks_input(Path(task.path)) else ()
         return {"problem": f"{problem}; its subfolders have {_named(below)}: name them instead" if below else problem}
+    except (OSError, RuntimeError, ValueError) as error:  # Its path, or one in it, is too long, forbidden, or a loop.
+        why = error.strerror if isinstance(error, OSError) else error
+        return {"problem": f"it cannot be read: {why}"}
     questions = {}
     for _, asked in found.values():
         questions.update({question.key: question for question in asked})
@@ -102,10 +105,9 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
 
 def _lacks_input(path: Path) -> bool:
     """Return whether it is a folder without an input of its own."""
-    if not path.is_dir():
-        return False
     try:
-        lockfiles.find_input(path)
+        if path.is_dir():
+            lockfiles.find_input(path)
     except FtauditError:
         return True
     return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, Final
 from ftaudit.errors import FtauditError, InputError, UsageError
 from ftaudit.fleet.fleet_questions import Question, QuestionRow, parse_question, row_of_question
 from ftaudit.fleet.fleet_rows import TableRow, row_key
+from ftaudit.fleet.plain_names import escape
 from ftaudit.fleet.projects import FoundProject
 from ftaudit.fleet.run_folder import JOURNAL, FolderLock
 from ftaudit.fleet.schema import PACKAGES, TABLES, DataTable
@@ -146,7 +148,7 @@ class Journal:
 
     def add_projects(self, projects: Iterable[FoundProject]) -> None:
         """Add projects to read; those that are known stay as they are."""
-        rows = ((each.project, each.name, each.owner, each.path) for each in projects)
+        rows = ((each.project, each.name, each.owner, os.fsencode(each.path)) for each in projects)
         with self._at_once():
             self._data.executemany("INSERT OR IGNORE INTO projects VALUES (?, ?, ?, ?, NULL)", rows)
 
@@ -156,7 +158,8 @@ class Journal:
             "SELECT project, name, owner, path FROM projects WHERE body IS NULL ORDER BY project"
         )
         return [
-            FoundProject(project=project, name=name, owner=owner, path=path) for project, name, owner, path in found
+            FoundProject(project=project, name=name, owner=owner, path=os.fsdecode(path))
+            for project, name, owner, path in found
         ]
 
     def add_read(self, project: str, read: dict[str, Any]) -> None:
@@ -174,7 +177,7 @@ class Journal:
                 read = json.loads(zlib.decompress(body))
             except _DAMAGED as error:
                 raise self._damage(error) from error
-            yield FoundProject(project=project, name=name, owner=owner, path=path), read
+            yield FoundProject(project=project, name=name, owner=owner, path=os.fsdecode(path)), read
 
     def add_questions(self, questions: Iterable[Question]) -> None:
         """Add questions; those that are known stay as they are."""
@@ -221,11 +224,16 @@ class Journal:
                 self._data.executemany(
                     # Two questions can read one wheel: whatever comes first, the same row stays.
                     "INSERT INTO rows VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = min(body, excluded.body)",
-                    ((name, target, row_key(tables[name], row), json.dumps(row, sort_keys=True)) for name, row in rows),
+                    (
+                        (name, target, escape(row_key(tables[name], row)), json.dumps(row, sort_keys=True))
+                        for name, row in rows
+                    ),
                 )
                 judged = len({row_key(PACKAGES, row) for name, row in rows if name == PACKAGES.name})
                 self._data.execute("UPDATE questions SET done = 1, answers = ? WHERE key = ?", (judged, key))
-            self._data.executemany("INSERT OR IGNORE INTO facts VALUES (?, '')", ((f"note {each}",) for each in notes))
+            self._data.executemany(
+                "INSERT OR IGNORE INTO facts VALUES (?, '')", ((f"note {escape(each)}",) for each in notes)
+            )
             self._data.execute("INSERT OR REPLACE INTO facts VALUES ('kept', ?)", (str(self.kept() + kept),))
 
     def rows(self, table: DataTable, target: str) -> Iterator[dict[str, Any]]:

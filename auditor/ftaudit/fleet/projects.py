@@ -7,17 +7,20 @@ import csv
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from ftaudit import lockfiles
 from ftaudit.errors import InputError
+from ftaudit.fleet.plain_names import escape
 
 DEEPEST: Final = 4
 """How many folders below the named one a repository can be: `host/organization/team/repository`."""
 MOST_FOLDERS: Final = 2_000
 """How many subfolders of one project are searched for further inputs."""
+_LONGEST: Final = 200
+"""Characters of a path in a message."""
 _SUFFIXES: Final = (".lock", ".txt", ".in", ".toml", ".json", ".yml", ".yaml", ".cfg")
 _HEADER: Final = ("input", "name", "owner")
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "site-packages", "venv"})
@@ -63,9 +66,9 @@ def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> FoundProj
             found.setdefault(place, project)
             lines.setdefault(place, line)
     for path in paths:
-        if not path.exists():
+        if not _exists(path):
             raise InputError(f"{path} does not exist", hint="specify a folder of repositories, or an input")
-        for repository in _repositories(path) if path.is_dir() else (path,):
+        for repository in _repositories(path) if _is_folder(path) else (path,):
             project = _project(repository)
             found.setdefault(_identity(project), project)
     if not found:
@@ -119,12 +122,46 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _identity(project: FoundProject) -> str:
     """Return where a project is, in whatever way its path is written."""
-    return str(Path(project.path).resolve())
+    return str(_resolved(Path(project.path)))
 
 
 def _project(place: Path) -> FoundProject:
-    named = place if place.is_dir() else place.parent
-    return FoundProject(project=str(place), name=named.resolve().name or str(place), path=str(place))
+    named = place if _is_folder(place) else place.parent
+    return FoundProject(
+        project=escape(str(place)), name=escape(_resolved(named).name or str(place)), path=os.fspath(place)
+    )
+
+
+def _exists(path: Path) -> bool:
+    """Return whether a path exists; raise `InputError` for one that no file can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{_shortened(path)} cannot be read: {why}") from error
+
+
+def _shortened(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; one that cannot be looked up is not."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _resolved(path: Path) -> Path:
+    """Return a path without links, or the path itself if it cannot be followed: its links have no end, or it is too
+    long.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path.absolute()
 
 
 def _repositories(folder: Path) -> Iterator[Path]:
@@ -144,13 +181,16 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _is_project(folder: Path) -> bool:
-    """Return whether a folder is a repository, or has an input."""
-    if (folder / ".git").exists():
-        return True
+    """Return whether a folder is a repository, has an input, or cannot be read: then its reading fails."""
     try:
-        lockfiles.find_input(folder)
-    except (InputError, OSError):
+        with os.scandir(folder):
+            pass
+        if not (folder / ".git").exists():
+            lockfiles.find_input(folder)
+    except InputError:
         return False
+    except OSError:
+        return True
     return True
 
 
@@ -177,7 +217,7 @@ def _in_manifest(path: Path) -> Iterator[tuple[int, FoundProject]]:
         place, name, owner = (*cells, "", "")[:3]
         whole = path.parent / place
         known = _project(whole)
-        project = FoundProject(project=str(whole), name=name or known.name, owner=owner or None, path=str(whole))
+        project = replace(known, name=name or known.name, owner=owner or None)
         yield number, project
 
 

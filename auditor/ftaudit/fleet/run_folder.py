@@ -77,7 +77,14 @@ def is_running(folder: Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `UsageError` for a folder that a run must not use: it has a finished run, or files that no run wrote."""
+    """Raise `UsageError` for a folder that a run must not use.
+
+    It has a finished run, or files that no run wrote, or a path that is not UTF-8, which Parquet cannot write to.
+    """
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"cannot write to {folder}: its path is not UTF-8", hint=_OTHER) from error
     try:
         names = {path.name for path in folder.iterdir()}
     except FileNotFoundError:

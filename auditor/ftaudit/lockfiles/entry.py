@@ -157,7 +157,14 @@ def read(
     be a requirement itself (`is_requirement`). Raise `InputError`, naming the place, for a malformed input,
     `UsageError` for an unknown extra or group.
     """
-    if not path.exists() and not is_stream(path):
+    try:
+        is_missing = not path.exists() and not is_stream(path)
+    except (OSError, ValueError) as error:  # No file can have this path.
+        is_missing = True
+        if not is_requirement(str(path)):
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"{path} cannot be read: {why}", hint="check the path") from error
+    if is_missing:
         if not is_requirement(str(path)):
             raise InputError(f"{path} does not exist", hint=_instead_of(str(path)))
         from ftaudit.lockfiles.formats import requirements_txt
