@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,6 +71,31 @@ def test_a_server_that_refuses_is_named_with_its_status(server: IndexServer, tmp
 
 def test_a_server_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
     assert "cannot be fetched" in refused("http://127.0.0.1:9/demo.whl", tmp_path)
+
+
+def test_a_body_that_drips_is_given_up(tmp_path: Path) -> None:
+    """The body would take hours, and each of its bytes comes in time."""
+    done = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            for _ in range(600):
+                connection.sendall(b"x")
+                if done.wait(0.02):
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        dripping = pool.submit(drip, listener)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/{NAME}"
+        try:
+            said = refused(url, tmp_path, limits=Limits(timeout=0.3))
+            assert not dripping.done(), "the server ended the answer"
+        finally:
+            done.set()
+    assert "too slowly" in said or "ReadTimeout" in said
 
 
 @pytest.mark.parametrize("url", ["http://", "https://[::1/demo.whl", "http://\udcff/x.whl"])

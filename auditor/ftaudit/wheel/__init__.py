@@ -24,7 +24,7 @@ from ftaudit.wheel.module_members import (
     modules_size,
     other_member,
 )
-from ftaudit.wheel.source import LocalSource, RemoteSource, WheelSource, check_digest, file_digest, shown
+from ftaudit.wheel.source import LocalSource, RemoteSource, WheelSource, check_digest, file_digest, read_body, shown
 from ftaudit.wheel.startup import holds_code, installed_path, is_startup, parse_pth
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ __all__ = [
     "other_member",
     "parse_headers",
     "parse_pth",
+    "read_body",
     "read_metadata",
 ]
 

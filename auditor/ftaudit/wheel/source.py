@@ -169,14 +169,10 @@ class RemoteSource:
         return (start, last + 1, size) if start <= last < size else None
 
     def _chunks(self, answer: requests.Response) -> Iterator[bytes]:
-        started, length = time.monotonic(), 0
         try:
-            for chunk in answer.iter_content(CHUNK):
+            for chunk in read_body(answer, seconds=self._limits.timeout, name=self.name):
                 with self._lock:
                     self.fetched += len(chunk)
-                length += len(chunk)
-                if time.monotonic() - started > self._limits.timeout + length / SLOWEST:
-                    raise ArchiveError("the server sends too slowly", about=self.name)
                 yield chunk
         except _failures() as error:
             raise ArchiveError(f"the connection broke off: {type(error).__name__}", about=self.name) from error
@@ -240,6 +236,21 @@ class RemoteSource:
         self.whole = path
         self.size = self._local.size
         self._tail = b""
+
+
+def read_body(answer: requests.Response, *, seconds: float, name: str) -> Iterator[bytes]:
+    """Yield the body of an answer as it comes.
+
+    Raise `ArchiveError`, about `name`, for a server that is slower than `SLOWEST` after the first `seconds`, and what
+    requests and urllib3 raise. A body of a request with `Accept-Encoding: identity` is complete, or an error.
+    """
+    started, length = time.monotonic(), 0
+    # `iter_content` waits until a chunk is full, so a body that drips would have no limit.
+    while chunk := answer.raw.read1(CHUNK, decode_content=True):
+        length += len(chunk)
+        if time.monotonic() - started > seconds + length / SLOWEST:
+            raise ArchiveError("the server sends too slowly", about=name)
+        yield chunk
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -19,12 +19,11 @@ from ftaudit.index.release import Query, ReleaseFiles
 from ftaudit.model import DistributionFile, GapKind, Status
 from ftaudit.model.sentences import gap_phrase
 from ftaudit.once import Once
-from ftaudit.wheel import local_path
+from ftaudit.wheel import local_path, read_body
 from ftaudit.whole_files import digest_of, unfinished
 
 MAX_BYTES: Final = 500_000_000
 """A larger sdist is not fetched."""
-_CHUNK: Final = 1 << 20
 SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 
 
@@ -123,13 +122,14 @@ def _download(index: Index, sdist: DistributionFile, target: Path) -> None:
     if index.settings.offline:
         raise IndexUnreachable(f"{sdist.filename} is not in the cache", hint="leave out --offline")
     import requests
+    import urllib3
 
     digest, size = hashlib.sha256(), 0
     try:
         with unfinished(target.parent) as (file, part):
             with index.session().get(sdist.url or "", stream=True) as answer:
                 answer.raise_for_status()
-                for chunk in answer.iter_content(_CHUNK):
+                for chunk in read_body(answer, seconds=index.settings.timeout, name=sdist.filename):
                     size += len(chunk)
                     if size > MAX_BYTES:
                         raise ArchiveError(f"{sdist.filename} is larger than {MAX_BYTES // 1_000_000} MB")
@@ -139,7 +139,7 @@ def _download(index: Index, sdist: DistributionFile, target: Path) -> None:
             if sdist.sha256 is not None and digest.hexdigest() != sdist.sha256:
                 raise ArchiveError(f"{sdist.filename} has a different SHA-256 than the index says")
             part.replace(target)
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise IndexUnreachable(f"{sdist.filename} cannot be fetched: {type(error).__name__}") from error
 
 
