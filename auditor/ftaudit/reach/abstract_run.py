@@ -119,6 +119,12 @@ class AbstractRun:
     """Which functions are generators."""
     yields: dict[str, MarkedLines] = field(default_factory=dict)
     """The lines with `yield`, by the text of the module."""
+    ran: set[ast.AST] = field(default_factory=set)
+    """The import statements and calls that ran."""
+    surprises: set[ast.AST] = field(default_factory=set)
+    """The `try` statements where another exception than that of an absent module may be raised."""
+    scripts: frozenset[str] = frozenset()
+    """Modules that run as files: they have no package."""
     times: dict[object, int] = field(default_factory=dict)
     """The number of calls of each function."""
 
@@ -182,6 +188,15 @@ class AbstractRun:
         if self.is_caught(kind):
             raise Failed(kind, name)
 
+    def note_own(self, kind: OpenKind, scope: Scope, line: int, prefix: str = "") -> None:
+        """Record a place that cannot be followed, if it is in the user's own code.
+
+        What third-party functions import is found when they run separately.
+        """
+        tree = scope.module.found.tree
+        if tree is not None and tree.own:
+            self.note(kind, scope, line, prefix)
+
     def note(self, kind: OpenKind, scope: Scope, line: int, prefix: str = "") -> None:
         """Record a place that cannot be followed."""
         site = self.site(scope, line)
@@ -223,7 +238,7 @@ class AbstractRun:
         if module is None:
             found = self.finder.find(name)
             if found.kind is FoundKind.ABSENT:
-                return self._absent(name)
+                return self._absent(name, scope, line)
             if found.kind is FoundKind.UNSURE:
                 self._add_load(name, scope, line)
                 self.may_fail("ModuleNotFoundError", name)
@@ -252,12 +267,13 @@ class AbstractRun:
             )
         )
 
-    def _absent(self, name: str) -> Value:
+    def _absent(self, name: str, scope: Scope, line: int) -> Value:
         parent = self.modules.get(name.rpartition(".")[0])
         if parent is not None and (parent.is_open or parent.replacement is not None):
             self.may_fail("ModuleNotFoundError", name)
             return UNKNOWN
         self.fail("ModuleNotFoundError", name)
+        self.note_own(OpenKind.COMPUTED, scope, line, name)
         return UNKNOWN
 
     def _new(self, name: str, found: Found) -> Module:

@@ -18,6 +18,7 @@ from ftaudit.reach.finder import Found, FoundKind
 from ftaudit.reach.load_graph import RunUnit
 from ftaudit.reach.marked_lines import MarkedLines
 from ftaudit.reach.statements import run_block, run_body
+from ftaudit.reach.unfollowed import note_unfollowed
 
 LANGUAGE: Final = PythonLanguage(
     run_body=run_body, run_block=run_block, evaluate=evaluate, call=call, attribute=attribute
@@ -26,9 +27,15 @@ MOST_FUNCTION: Final = 20_000
 """Step limit for the calls of one function that is run separately."""
 _RECURSION: Final = 200_000
 _IMPORTS: Final = re.compile(
-    r"^[ \t]+(?:lazy[ \t]+)?(?:import|from)[ \t.]|import_module|__import__|[ \t=(]exec\(|entry_points|\.load\(",
+    r"(?:^[ \t]+|[:;][ \t]*|\\\n[ \t]*)(?:lazy[ \t]+)?(?:import|from)[ \t.]|import_module|__import__|"
+    r"[ \t=(](?:exec|eval)\(|run_module|run_path|resolve_name|entry_points|\.load\(|import\\\n",
     re.MULTILINE,
 )
+_BLOCKS: Final = (
+    ast.If, ast.Try, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.Match,
+    ast.match_case, *((ast.TryStar,) if hasattr(ast, "TryStar") else ()),
+)  # fmt: skip
+"""Nodes whose children are statements."""
 
 
 def start(machine: AbstractRun, name: str, function: str | None = None) -> bool:
@@ -99,9 +106,9 @@ def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
                     yield from visit(each.body, name)
             elif isinstance(each, ast.ClassDef):
                 yield from visit(each.body, f"{label}.{each.name}" if label else each.name)
-            elif isinstance(each, (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler)):
+            elif isinstance(each, _BLOCKS):
                 yield from visit(list(ast.iter_child_nodes(each)), label)
-            elif isinstance(each, (ast.Assign, ast.Expr, ast.AnnAssign, ast.Return)):
+            elif isinstance(each, (ast.Assign, ast.Expr, ast.AnnAssign, ast.AugAssign, ast.Return)):
                 first, last = each.lineno, each.end_lineno or each.lineno
                 if marked.any_within(first, last):
                     for inner in ast.walk(each):
@@ -149,11 +156,13 @@ def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoi
             missing.extend(each for each in starts if not start(machine, each.module, each.function))
             machine.unit = root
             run_functions(machine)
+            note_unfollowed(machine)
         except (Ended, RecursionError):  # Nothing that a package does may end the answer for the rest.
             leave_open(OpenKind.BUDGET)
         except Exception:
             leave_open(OpenKind.ERROR)
 
+    machine.scripts = frozenset(each.module for each in starts if each.text.endswith(".py"))
     machine.mains = frozenset(each.module for each in starts if each.is_main)
     with_deep_stack(work, recursion=_RECURSION)
     return missing

@@ -122,9 +122,9 @@ def call_function(
         or count >= MOST_CALLS
         or sum(each is function.node for each in machine.active) >= WITHIN_ITSELF
         or (machine.calls > UNSURE_CALLS and len(machine.conditions) > MOST_CONDITIONS)
+        or machine.spent.get(function.node, 0) > MOST_OWN_STEPS
     ):
-        return UNKNOWN
-    if machine.spent.get(function.node, 0) > MOST_OWN_STEPS:
+        machine.note_own(OpenKind.BUDGET, function.scope, function.node.lineno)
         return UNKNOWN
     if not machine.calls:
         machine.allowed = machine.steps + MOST_STEPS

@@ -109,7 +109,12 @@ def _global_name(machine: AbstractRun, name: str, scope: Scope) -> Value:
 
 def resolve(machine: AbstractRun, lazy: Lazy, scope: Scope, line: int) -> Value:
     """Load the target of a lazy import on its first use."""
+    names: list[str] = []
     (where, _), whole = lazy.site
+    for name, known in list(where.names.items()):
+        if known is lazy:  # Its own load may read the name again.
+            where.names[name] = UNKNOWN
+            names.append(name)
     module = machine.import_name(lazy.module, scope, line)
     value: Value = module
     if lazy.attribute is not None:
@@ -118,9 +123,8 @@ def resolve(machine: AbstractRun, lazy: Lazy, scope: Scope, line: int) -> Value:
     elif not whole:
         top = machine.modules.get(lazy.module.partition(".")[0])
         value = UNKNOWN if top is None else top
-    for name, known in list(where.names.items()):
-        if known is lazy:
-            where.names[name] = value
+    for name in names:
+        where.names[name] = value
     return value
 
 
@@ -396,6 +400,7 @@ def _clauses(machine: AbstractRun, node: Any, number: int, scope: Scope, results
 
 
 def _call(machine: AbstractRun, node: ast.Call, scope: Scope) -> Value:
+    machine.ran.add(node)
     function = evaluate(machine, node.func, scope)
     arguments: list[Value] = []
     keywords: dict[str, Value] = {}

@@ -26,6 +26,7 @@ from ftaudit.reach.finder import FoundKind
 
 def run_import(machine: AbstractRun, node: ast.Import, scope: Scope) -> None:
     """Run `import a.b as c`."""
+    machine.ran.add(node)
     for alias in node.names:
         if _is_lazy(machine, node.lineno, alias.name, scope):
             site = (scope, node.lineno)
@@ -48,8 +49,9 @@ def bind_import(machine: AbstractRun, name: str, asname: str | None, scope: Scop
 
 def run_import_from(machine: AbstractRun, node: ast.ImportFrom, scope: Scope) -> None:
     """Run `from a import b`, also with `*`; a lazy import loads nothing yet."""
+    machine.ran.add(node)
     base = absolute_name(node.module or "", node.level, scope)
-    if base is None:
+    if base is None or (node.level and scope.module.name in machine.scripts):
         machine.fail("ImportError", node.module or ".")
         return
     if base == "__future__":
@@ -89,9 +91,13 @@ def attribute_for_import(
     if not isinstance(module, Module):
         if module is UNKNOWN:
             return UNKNOWN
-        return machine.language.attribute(machine, module, name, scope, node)
+        value = machine.language.attribute(machine, module, name, scope, node)
+        _may_miss(machine, value, f"{base}.{name}", scope)
+        return value
     if module.found.kind is FoundKind.STDLIB:
-        return machine.language.attribute(machine, LibraryObject(base), name, scope, node)
+        value = machine.language.attribute(machine, LibraryObject(base), name, scope, node)
+        _may_miss(machine, value, f"{base}.{name}", scope)
+        return value
     names = module.scope.names
     if name in names:
         value = machine.language.attribute(machine, module, name, scope, node)
@@ -120,7 +126,15 @@ def attribute_for_import(
             condition = machine.condition(ConditionKind.BODY, scope, node.lineno, f"{base}.{name}")
             machine.conditions.append(condition)
         return UNKNOWN
+    _may_miss(machine, UNKNOWN, f"{base}.{name}", scope)
     return UNKNOWN
+
+
+def _may_miss(machine: AbstractRun, value: Value, name: str, scope: Scope) -> None:
+    """Count both branches in the user's code for a name of a module whose names are not known."""
+    tree = scope.module.found.tree
+    if tree is not None and tree.own and (value is UNKNOWN or isinstance(value, LibraryObject)):
+        machine.may_fail("ImportError", name)
 
 
 def _import_star(machine: AbstractRun, module: Value, scope: Scope, node: ast.ImportFrom) -> None:

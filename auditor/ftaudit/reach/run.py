@@ -35,7 +35,7 @@ def find_reach(question: ReachQuestion, language: PythonLanguage = LANGUAGE) -> 
     """
     finder = question.finder
     known = module_names(finder)
-    digest = hashlib.sha256("\n".join(sorted(known)).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("\n".join(sorted(known)).encode(errors="surrogateescape")).hexdigest()[:16]
 
     def find_names(found: Found) -> Sequence[str] | None:
         tree = found.tree

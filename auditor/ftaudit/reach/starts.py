@@ -39,7 +39,11 @@ def parse_start(text: str, roots: Sequence[Path]) -> StartPoint:
 
 def _parse_file(text: str, roots: Sequence[Path]) -> StartPoint:
     path = Path(text).absolute()
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError:  # The name is too long.
+        is_file = False
+    if not is_file:
         raise UsageError(f"--reach {text}: no such file", hint="specify a module, or a Python file that exists")
     for root in roots:
         try:

@@ -170,6 +170,8 @@ def _while(machine: AbstractRun, node: ast.While, scope: Scope) -> BlockEnd:
             return flow
         if flow is BlockEnd.BREAK:
             break
+    else:
+        machine.note_own(OpenKind.BUDGET, scope, node.lineno)
     machine.leave(mark)
     return BlockEnd.GO
 
@@ -192,6 +194,8 @@ def _try(machine: AbstractRun, node: ast.Try, scope: Scope) -> BlockEnd:
     finally:
         machine.handlers.pop()
     machine.leave(mark)
+    if caught.maybe or (raised is not None and raised.kind not in IMPORT_KINDS):
+        machine.surprises.add(node)
     if raised is not None:
         handler = next((h for h, n in zip(node.handlers, names, strict=True) if Handlers(n).catch(raised.kind)), None)
         try:
