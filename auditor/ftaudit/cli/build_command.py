@@ -59,7 +59,7 @@ def add_build(parser: argparse.ArgumentParser) -> None:
 def add_build_options(group: Any) -> None:
     """Add the limits of a build, and the folder for its wheel."""
     group.add_argument("--wheel-dir", type=Path, metavar="PATH", help="copy the built wheels to this folder")
-    seconds = f"time limit of one build in seconds (default {BUILD_SECONDS:g})"
+    seconds = f"time limit for each build, in seconds (default {BUILD_SECONDS:g})"
     group.add_argument("--build-timeout", type=float, default=BUILD_SECONDS, metavar="S", help=seconds)
 
 

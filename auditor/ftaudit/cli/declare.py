@@ -154,4 +154,4 @@ def _add_opposite(leaf: Parser, key: Key) -> None:
 def _add_config(leaf: Parser) -> None:
     group = leaf.add_argument_group("configuration")
     group.add_argument("--config", type=Path, metavar="FILE", help="read only this TOML file")
-    group.add_argument("--no-config", action="store_true", help="read no configuration file")
+    group.add_argument("--no-config", action="store_true", help="ignore all configuration files")

@@ -140,7 +140,9 @@ def replay(path: Path, settings: Settings, *, progress: ProgressListener | None 
     except OSError as error:
         raise InputError(f"--replay {path}: {error.strerror}", hint=_REPLAY_HINT) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"--replay {path}: not a script, because it is not UTF-8 text", hint=_REPLAY_HINT) from error
+        raise InputError(
+            f"--replay {path}: the file is not UTF-8 text, so it is not a script", hint=_REPLAY_HINT
+        ) from error
     with open_session([str(path)], settings, progress) as session:
         platform = host_platform()
         keys = [(pin, platform) for pin in session.select(0, platform).pins]

@@ -79,7 +79,7 @@ PROJECTS: Final = DataTable(
         ),
         _maybe("owner", _S, "the owner in the manifest"),
         _maybe("input", _S, "the file that ftaudit read; null if there was none"),
-        _column("status", _S, "`judged`, or `failed`: the input could not be read"),
+        _column("status", _S, "`judged`, or `failed` if the input could not be read"),
         _maybe("problem", _S, "why it failed, in one sentence"),
         _column(
             "exit_code",

@@ -12,9 +12,9 @@ from ftaudit.source.build.build_declaration import add_f2py_option
 
 
 class F2pyMissingFreethreadingCompatible(BuildRule):
-    """F2PY declares that the module uses the GIL unless you pass the option, because Fortran code often keeps state in
-    `COMMON` blocks and `SAVE` variables. If the project has a wrapper script for F2PY, the option may have a different
-    name there.
+    """By default, F2PY marks the module as one that needs the GIL, because Fortran code often keeps state in `COMMON`
+    blocks and `SAVE` variables. If the project has a wrapper script for F2PY, the option may have a different name
+    there.
     """
 
     info = RuleInfo(

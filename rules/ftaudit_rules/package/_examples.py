@@ -92,7 +92,7 @@ def extension(
         how="emulated",
         framework=framework,
         free_threaded_build=free_threaded_build,
-        free_threaded_evidence="imports _Py_DecRefShared" if free_threaded_build else "imports _Py_Dealloc alone",
+        free_threaded_evidence="imports _Py_DecRefShared" if free_threaded_build else "imports _Py_Dealloc",
     )
     return ExtensionModule(name=name, path=path, binary=binary, runtime=runtime)
 

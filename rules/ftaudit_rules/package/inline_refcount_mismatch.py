@@ -39,7 +39,7 @@ class InlineRefcountMismatch(PackageRule):
     )
     INVALID = (
         PackageExample(
-            title="compiled with the GIL",
+            title="compiled for the GIL-enabled build",
             facts=installed(modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=False),)),
             findings=1,
         ),

@@ -13,7 +13,7 @@ from ftaudit.source.python.tree import dotted, inside, last_name
 
 
 class HalfMadeModule(PythonRule):
-    """Code reads a module from `sys.modules` as a quick way to import it.
+    """Code looks up a module in `sys.modules` instead of importing it.
 
     The import system adds a module to `sys.modules` before it executes the module. A thread that reads it from there
     can get a module that lacks half of its names. The result is a rare `AttributeError`. `importlib.import_module` and
