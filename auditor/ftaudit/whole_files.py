@@ -47,6 +47,17 @@ def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
         part.replace(path)
 
 
+def replace_content(path: Path, data: bytes, *, mode: int) -> None:
+    """Replace the file that a path names, behind any links, in one step; raise `OSError` if that is not possible.
+
+    Write into anything that is not a regular file: replacing `/dev/null` would remove it from the whole machine.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        write_whole(path.resolve(), data, mode=mode)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rewrite:
     """New content for an existing file."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,6 +164,64 @@ def test_a_store_that_was_changed_or_is_newer_is_a_clear_error_and_answers_nothi
     assert (code, report, message in said) == (2, {}, True)
     commands = ("import", "verify", "info")
     assert [run("facts", command, bad, "--cache-dir", tmp_path)[0] for command in commands] == [2, 2, 2]
+
+
+def claim(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> Callable[[dict[str, bytes]], None]:
+    """Change the head and the facts of the first wheel, and give the store the digests that fit."""
+
+    def forge(members: dict[str, bytes]) -> None:
+        head = json.loads(members["store.json"])
+        (part,) = [name for name in members if name != "store.json"]
+        wheels = json.loads(members[part])
+        change(head, next(iter(wheels.values())))
+        members[part] = json.dumps(wheels).encode()
+        head["parts"] = {name: hashlib.sha256(members[part]).hexdigest() for name in head["parts"]}
+        head["checksum"] = facts_store._checksum(head)
+        members["store.json"] = json.dumps(head).encode()
+
+    return forge
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            claim(lambda _, facts, name=name, value=value: facts["modules"][0]["binary"].update({name: value}))
+            for name, value in {"format": ["x"], "how": 5, "python_symbols": [1], "hook": [], "more": 1}.items()
+        ),
+        *(
+            claim(lambda _, facts, name=name, value=value: facts.update({name: value}))
+            for name, value in {"refused": "abc", "total": -5, "startup": [None], "modules": {}}.items()
+        ),
+        *(
+            claim(lambda head, _, name=name, value=value: head.update({name: value}))
+            for name, value in {"format": -1, "digits": 3, "provenance": {}}.items()
+        ),
+        claim(lambda head, _: head.update(format="1")),
+        claim(lambda head, _: head.update(digits="0")),
+        claim(lambda head, _: head["provenance"].update(wheels=-1)),
+    ],
+)
+def test_a_store_with_values_of_other_types_is_a_clear_error_everywhere(
+    run: Run, team: Team, tmp_path: Path, change: Callable[[dict[str, bytes]], object]
+) -> None:
+    bad = rewritten(team, tmp_path / "bad.ftfacts", change)
+    code, report, said = check(run, team, tmp_path / "cache", "--facts", bad, "--offline")
+    assert (code, report, "is damaged or was modified" in said) == (2, {}, True), said
+    assert [run("facts", command, bad, "--cache-dir", tmp_path)[0] for command in ("import", "verify")] == [2, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_a_store_is_a_regular_file_and_is_written_behind_links(run: Run, team: Team, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, Path("a" * 300)):
+        for command in ("info", "verify", "import"):
+            code, said = run("facts", command, path, "--cache-dir", tmp_path / "cache")
+            assert (code, said.count("ftaudit: error:")) == (2, 1), said
+    (tmp_path / "link").symlink_to("real")
+    assert run("facts", "export", "-o", tmp_path / "link", "--cache-dir", team.learned)[0] == 0
+    assert (tmp_path / "link").is_symlink()
+    assert answers_of(tmp_path / "real") == answers_of(team.store)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04" + bytes(100)])

@@ -13,15 +13,10 @@ from typing import Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.model import (
-    AbiInfo,
     BinaryFacts,
     ExtensionModule,
     Gap,
-    GilDeclaration,
-    Hook,
     ModuleBinary,
-    Refusal,
-    RefusalKind,
     Status,
 )
 from ftaudit.model.plain import from_plain, to_plain
@@ -29,6 +24,7 @@ from ftaudit.whole_files import write_whole
 
 READ_BY: Final = ("wheel", "cpython")
 """The other folders whose code and data decide what is read of a wheel."""
+_TEXTS: Final = tuple[str, ...]
 _DIGEST: Final = frozenset("0123456789abcdef")
 
 
@@ -121,47 +117,37 @@ def parse_facts(kept: dict[str, Any]) -> BinaryFacts:
     return BinaryFacts(
         status=Status(kept["status"]),
         reason=None if kept["reason"] is None else from_plain(Gap, kept["reason"]),
-        bytes_total=int(kept["total"]),
-        classifiers=tuple(kept["classifiers"]),
-        problems=tuple(kept["problems"]),
-        refused=tuple(kept["refused"]),
-        startup=tuple(map(str, kept["startup"])),
+        bytes_total=_size(kept["total"]),
+        classifiers=from_plain(_TEXTS, kept["classifiers"]),
+        problems=from_plain(_TEXTS, kept["problems"]),
+        refused=from_plain(_TEXTS, kept["refused"]),
+        startup=from_plain(_TEXTS, kept["startup"]),
         modules=tuple(
             ExtensionModule(
-                name=str(module["name"]),
-                path=str(module["path"]),
+                name=from_plain(str, module["name"]),
+                path=from_plain(str, module["path"]),
                 binary=parse_binary(module["binary"]),
                 would_declare=parse_binary(module["would_declare"]),
             )
-            for module in kept["modules"]
+            for module in _list(kept["modules"])
         ),
     )
 
 
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("not a list")  # noqa: TRY004 - it is the file's fault.
+    return value
+
+
+def _size(value: Any) -> int:
+    size = from_plain(int, value)
+    if size < 0:
+        raise ValueError("a negative size")
+    return int(size)
+
+
 def parse_binary(kept: dict[str, Any] | None) -> ModuleBinary | None:
-    """Return the facts about a module from their plain form; raise `ValueError`, `TypeError` or `KeyError`."""
-    if kept is None:
-        return None
-    hook, refusal, abi_info = kept["hook"], kept["refusal"], kept["abi_info"]
-    return ModuleBinary(
-        **{
-            **kept,
-            "declaration": GilDeclaration(kept["declaration"]),
-            "hook": None if hook is None else Hook(hook),
-            "refusal": None if refusal is None else _parse_refusal(refusal),
-            "abi_info": None if abi_info is None else AbiInfo(**abi_info),
-            "python_symbols": tuple(kept["python_symbols"]),
-            "python_libraries": tuple(kept["python_libraries"]),
-        }
-    )
-
-
-def _parse_refusal(kept: dict[str, Any]) -> Refusal:
-    version = kept["version"]
-    return Refusal(
-        kind=RefusalKind(kept["kind"]),
-        slot=kept["slot"],
-        slot_name=kept["slot_name"],
-        version=None if version is None else (int(version[0]), int(version[1])),
-        symbols=tuple(kept["symbols"]),
-    )
+    """Return the facts about a module from their plain form; raise `ValueError` for any other form."""
+    found: ModuleBinary | None = from_plain(ModuleBinary | None, kept, named=False)
+    return found

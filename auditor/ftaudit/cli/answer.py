@@ -63,7 +63,7 @@ def find_screen(options: argparse.Namespace) -> Screen:
         case _ if getattr(options, "output", None) or os.environ.get("NO_COLOR"):
             color = False
         case _:
-            color = bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+            color = bool(os.environ.get("FORCE_COLOR")) or (sys.stdout is not None and sys.stdout.isatty())
     return Screen(width=width, color=color)
 
 
@@ -80,6 +80,8 @@ def _write_answer(answer: CommandAnswer) -> None:
     for path, text in answer.also:
         replace_file(path, text)
     if answer.output is None:
+        if sys.stdout is None:  # The shell closed it (`>&-`).
+            raise UsageError("cannot write to standard output: it is closed", hint="redirect it to /dev/null")
         try:
             sys.stdout.flush()
             sys.stdout.buffer.write(_encoded(answer.text) if answer.data is None else answer.data)
@@ -97,17 +99,11 @@ def _encoded(text: str | bytes) -> bytes:
 
 
 def replace_file(path: Path, text: str | bytes) -> None:
-    """Replace the file in one step; raise `UsageError` if that is not possible.
-
-    Write into anything that is not a regular file: replacing `/dev/null` would remove it from the whole machine.
-    """
-    from ftaudit.whole_files import write_whole
+    """Replace the file in one step (`replace_content`); raise `UsageError` if that is not possible."""
+    from ftaudit.whole_files import replace_content
 
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(_encoded(text))
-            return
-        write_whole(path.resolve(), _encoded(text), mode=0o666 & ~_umask())
+        replace_content(path, _encoded(text), mode=0o666 & ~_umask())
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}", hint="specify a file in a folder that exists"

@@ -9,6 +9,7 @@ small one.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 import zipfile
@@ -23,7 +24,8 @@ from ftaudit.__about__ import __version__
 from ftaudit.binary.facts_cache import analysis_version, parse_facts
 from ftaudit.errors import InputError
 from ftaudit.model import BinaryFacts
-from ftaudit.whole_files import unfinished
+from ftaudit.model.plain import from_plain
+from ftaudit.whole_files import replace_content
 
 FORMAT: Final = 1
 """Raised if an older ftaudit cannot read what a newer one writes."""
@@ -68,6 +70,8 @@ class FactsStore:
         self._lock = threading.Lock()
         self._read: OrderedDict[str, dict[str, Any]] = OrderedDict()
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError("a pipe or a device, which may have no end")
             self._archive = zipfile.ZipFile(path)
             head = _parse(self._member(HEAD, _LARGEST_HEAD))
         except OSError as error:
@@ -81,20 +85,16 @@ class FactsStore:
                 hint="upgrade ftaudit, or use a store that this version can read",
             )
         try:
-            self._parts: dict[str, str] = {str(part): str(digest) for part, digest in head["parts"].items()}
-            self._digits = int(head["digits"])
-            said = head["provenance"]
-            self.provenance = Provenance(
-                ftaudit=str(said["ftaudit"]),
-                analysis=str(said["analysis"]),
-                created=str(said["created"]),
-                by=str(said["by"]),
-                wheels=int(said["wheels"]),
-                answers=int(said["answers"]),
-            )
+            self._parts: dict[str, str] = {
+                from_plain(str, part): from_plain(str, digest) for part, digest in head["parts"].items()
+            }
+            self._digits: int = from_plain(int, head["digits"])
+            self.provenance: Provenance = from_plain(Provenance, head["provenance"], named=False)
+            least = min(from_plain(int, form) - 1, self.provenance.wheels, self.provenance.answers)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._damaged(HEAD) from error
-        if head.get("checksum") != _checksum(head):
+        is_found = all(len(part) == self._digits for part in self._parts)  # A lookup reads no other part.
+        if least < 0 or not is_found or head.get("checksum") != _checksum(head):
             raise self._damaged(HEAD)
 
     @property
@@ -186,28 +186,26 @@ def write_store(
         wheels=len(answers),
         answers=sum(map(len, answers.values())),
     )
-    with unfinished(path.parent) as (file, part):
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            digests = {}
-            for name, wheels in _parts(sorted(answers), digits):
-                data = b",".join(
-                    json.dumps(f"{sha256}-{key}").encode() + b":" + answers[sha256][key]
-                    for sha256 in wheels
-                    for key in sorted(answers[sha256])
-                )
-                digests[name] = hashlib.sha256(b"{" + data + b"}").hexdigest()
-                archive.writestr(_entry(f"{name}.json"), b"{" + data + b"}")
-            head: dict[str, Any] = {
-                "format": FORMAT,
-                "provenance": {slot: getattr(provenance, slot) for slot in Provenance.__dataclass_fields__},
-                "digits": digits,
-                "parts": digests,
-            }
-            head["checksum"] = _checksum(head)
-            archive.writestr(_entry(HEAD), json.dumps(head, indent=1))
-        file.close()
-        part.chmod(0o644)
-        part.replace(path)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        digests = {}
+        for name, wheels in _parts(sorted(answers), digits):
+            data = b",".join(
+                json.dumps(f"{sha256}-{key}").encode() + b":" + answers[sha256][key]
+                for sha256 in wheels
+                for key in sorted(answers[sha256])
+            )
+            digests[name] = hashlib.sha256(b"{" + data + b"}").hexdigest()
+            archive.writestr(_entry(f"{name}.json"), b"{" + data + b"}")
+        head: dict[str, Any] = {
+            "format": FORMAT,
+            "provenance": {slot: getattr(provenance, slot) for slot in Provenance.__dataclass_fields__},
+            "digits": digits,
+            "parts": digests,
+        }
+        head["checksum"] = _checksum(head)
+        archive.writestr(_entry(HEAD), json.dumps(head, indent=1))
+    replace_content(path, file.getvalue(), mode=0o644)
     return provenance
 
 

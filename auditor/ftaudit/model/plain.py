@@ -25,22 +25,25 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(kind: Any, value: Any) -> Any:
-    """Return a value of a type or closed union from its plain form; raise `ValueError` for any other form."""
+def from_plain(kind: Any, value: Any, *, named: bool = True) -> Any:
+    """Return a value of a type or closed union from its plain form; raise `ValueError` for any other form.
+
+    Without `named`, a dataclass has only its fields (`dataclasses.asdict`).
+    """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         for each in arguments:
             try:
-                return from_plain(each, value)
+                return from_plain(each, value, named=named)
             except ValueError:
                 continue
     elif origin is tuple and isinstance(value, list):
         if len(arguments) == 2 and arguments[1] is ...:
-            return tuple(from_plain(arguments[0], each) for each in value)
+            return tuple(from_plain(arguments[0], each, named=named) for each in value)
         if len(arguments) == len(value):
-            return tuple(from_plain(each, item) for each, item in zip(arguments, value, strict=True))
+            return tuple(from_plain(each, item, named=named) for each, item in zip(arguments, value, strict=True))
     elif is_dataclass(kind) and isinstance(kind, type):
-        return _dataclass(kind, value)
+        return _dataclass(kind, value, named)
     elif kind is Version and isinstance(value, str):
         return Version(value)
     elif isinstance(kind, type) and issubclass(kind, Enum):
@@ -55,10 +58,10 @@ def _hints(kind: Any) -> dict[str, Any]:
     return {name: hint for name, hint in get_type_hints(kind).items() if get_origin(hint) is not ClassVar}
 
 
-def _dataclass(kind: Any, value: Any) -> Any:
-    if not isinstance(value, dict) or value.get("") != kind.__name__:
+def _dataclass(kind: Any, value: Any, named: bool) -> Any:
+    if not isinstance(value, dict) or (named and value.get("") != kind.__name__):
         raise ValueError(f"not a value of {kind.__name__}")
     hints = _hints(kind)
     if value.keys() - {""} != hints.keys():
         raise ValueError(f"not the fields of {kind.__name__}")
-    return kind(**{name: from_plain(hint, value[name]) for name, hint in hints.items()})
+    return kind(**{name: from_plain(hint, value[name], named=named) for name, hint in hints.items()})
