@@ -169,6 +169,7 @@ def test_a_further_target_and_platform_start_again_and_an_answer_that_is_not_wri
         (lambda text: text.replace('"targets":[', '"targets":[7,'), "is damaged"),
         (lambda text: text.replace('"fix":null', '"fix":[]'), "is damaged"),
         (lambda text: text.replace('"inputs":["r.txt"]', '"inputs":7'), "is damaged"),
+        (lambda text: text.replace('"recorded":"', '"recorded":null,"then":"'), "is damaged"),
         (lambda text: text.replace('"inputs":["r.txt"]', '"inputs":["sub/r.txt"]'), "is the last run of sub/r.txt"),
     ],
 )

@@ -211,6 +211,15 @@ def test_a_store_with_values_of_other_types_is_a_clear_error_everywhere(
     assert [run("facts", command, bad, "--cache-dir", tmp_path)[0] for command in ("import", "verify")] == [2, 2]
 
 
+def test_the_words_of_the_maker_never_control_the_terminal(run: Run, team: Team, tmp_path: Path) -> None:
+    bad = rewritten(
+        team, tmp_path / "bad\x1b[2J.ftfacts", claim(lambda head, _: head["provenance"].update(by="a\x1b]0;\nb"))
+    )
+    for command in ("info", "import"):
+        code, said = run("facts", command, bad, "--cache-dir", tmp_path / "cache")
+        assert (code, "\x1b" in said) == (0, False)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
 def test_a_store_is_a_regular_file_and_is_written_behind_links(run: Run, team: Team, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")

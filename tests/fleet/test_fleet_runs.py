@@ -415,6 +415,7 @@ def test_what_no_task_can_use_is_an_error_and_the_corrected_command_runs_in_the_
         (("nowhere",), "nowhere does not exist"),
         ((lock, "--index-url", "nonsense"), "not a URL"),
         ((lock, "--select", "no-such-rule"), "no-such-rule"),
+        *(((lock, "--rate", rate), "--rate takes a ") for rate in ("nan", "inf", "1e-9", "0", "-1")),
         ((lock, "--facts", tmp_path / "no.ftfacts"), "no.ftfacts cannot be read"),
         ((lock, "--dask", "tcp://127.0.0.1:9"), "--dask and --workers exclude each other"),
     ):

@@ -82,9 +82,10 @@ def run_export(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 def run_import(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Import the stores. Raise `InputError` for one that is damaged or cannot be used."""
     from ftaudit.facts.known_stores import import_store
+    from ftaudit.report.console import clean
 
     cache = settings_of(options).cache
-    return CommandAnswer(text="".join(f"{import_store(path, cache)}\n" for path in options.stores))
+    return CommandAnswer(text="".join(f"{clean(str(import_store(path, cache)))}\n" for path in options.stores))
 
 
 def run_info(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
@@ -135,15 +136,17 @@ def run_verify(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
 
 def _about(store: FactsStore) -> str:
+    from ftaudit.report.console import clean
+
     made = store.provenance
     size = store.path.stat().st_size
     used = "" if store.is_usable else " (another analysis than this ftaudit's: not used)"
     return (
-        f"{store.name}\n"
-        f"  file      {store.path}\n"
-        f"  made by   {made.by}\n"
-        f"  on        {made.created}\n"
-        f"  with      ftaudit {made.ftaudit}, analysis {made.analysis}{used}\n"
+        f"{clean(store.name)}\n"
+        f"  file      {clean(str(store.path))}\n"
+        f"  made by   {clean(made.by)}\n"
+        f"  on        {clean(made.created)}\n"
+        f"  with      ftaudit {clean(made.ftaudit)}, analysis {clean(made.analysis)}{used}\n"
         f"  wheels    {made.wheels}, with {made.answers} answers\n"
         f"  size      {size / 1e3:.1f} kB, {size / max(1, made.wheels):.0f} bytes per wheel\n"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = 32
 MOST_NOTES: Final = 20
+SLOWEST_RATE: Final = 0.01
+"""Requests per second: with fewer, a run waits minutes for each one."""
 MOST_GAPS: Final = 10
 SCHEDULER: Final = "DASK_SCHEDULER_ADDRESS"
 CHECK: Final = """\
@@ -161,8 +164,9 @@ def run_survey(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 def run_status(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Return the progress of a run. Raise `InputError` if the folder has none."""
     from ftaudit.fleet.run_status import describe
+    from ftaudit.report.console import clean_lines
 
-    return CommandAnswer(text=describe(options.folder))
+    return CommandAnswer(text=clean_lines(describe(options.folder)))
 
 
 def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
@@ -176,6 +180,8 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
     if options.dask and options.workers:
         hint = "leave out --workers: the cluster decides how many workers it has"
         raise UsageError("--dask and --workers exclude each other", hint=hint)
+    if options.rate is not None and not (SLOWEST_RATE <= options.rate < math.inf):
+        raise UsageError(f"--rate takes a number of at least {SLOWEST_RATE}")
     workers = options.workers or count_cores()
     # Each worker gets its share of the connections; the rate is shared through a file in the cache.
     share = max(1, options.connections // workers)

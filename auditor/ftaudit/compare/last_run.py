@@ -27,7 +27,7 @@ class LastRun:
 
     inputs: tuple[str, ...]
     """The inputs, relative to the folder of the file."""
-    recorded: str | None
+    recorded: str
     """When the last run ended, in UTC."""
     targets: tuple[WatchedTarget, ...]
 
@@ -87,7 +87,7 @@ def _parse(data: bytes, path: Path) -> LastRun:
     try:
         return LastRun(
             inputs=from_plain(tuple[str, ...], loaded.get("inputs")),
-            recorded=from_plain(str | None, loaded.get("recorded")),
+            recorded=from_plain(str, loaded.get("recorded")),
             targets=from_plain(tuple[WatchedTarget, ...], loaded.get("targets")),
         )
     except (TypeError, ValueError, RecursionError) as error:

@@ -38,3 +38,8 @@ def draw(write: Callable[[Console], None], *, width: int, color: bool) -> str:
 def clean(text: str) -> str:
     """Return text without control characters, so that third-party strings never control the reader's terminal."""
     return "".join(char if char.isprintable() else REPLACEMENT for char in text.expandtabs(4))
+
+
+def clean_lines(text: str) -> str:
+    """Return lines without control characters."""
+    return "\n".join(map(clean, text.split("\n")))
