@@ -38,7 +38,16 @@ _DESCRIBED: Final = 60.0
 """Seconds that new workers have to import ftaudit."""
 _DESCRIBE: Final = "__import__('ftaudit.fleet.worker_identity', fromlist=['_']).describe_worker()"
 _INSTALL: Final = "install this version of ftaudit, with the same rules, for every worker"
-_UNREACHED: Final = (OSError, TimeoutError, ValueError, TypeError, ImportError)
+_UNREACHED: Final = (
+    OSError,
+    TimeoutError,
+    ValueError,
+    TypeError,
+    ImportError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+)
 """What Dask raises for an address that is malformed, or where nothing answers."""
 
 
