@@ -106,3 +106,52 @@ def test_a_script_has_no_package_for_relative_imports(tmp_path: Path) -> None:
 
 def test_a_file_name_that_is_not_text_is_no_crash(tmp_path: Path) -> None:
     assert is_silent(ask(tmp_path, {"app.py": "", "odd\udcff.py": ""}))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from dataclasses import dataclass\n@dataclass\nclass C:\n    name: str = 'fast'\n"
+        "import_module(C('fast._c').name)",
+        "from typing import NamedTuple\nclass C(NamedTuple):\n    name: str = 'fast'\n"
+        "import_module(C(name='fast._c').name)",
+        "L = ['fast', 'fast._c']\nL.reverse()\nimport_module(L[0])",
+        "L = ['json', 'fast._c']\nL.sort()\nimport_module(L[0])",
+        "match 'fast._c':\n    case name:\n        import_module(name)",
+        "try:\n    assert False\nexcept AssertionError:\n    import fast._c",
+        "try:\n    import broken\nexcept Exception:\n    pass\n"
+        "try:\n    import broken\nexcept RuntimeError:\n    import fast._c",
+        "import runpy\nrunpy.run_module('fast._c')",
+        "import json\nimport queue as shadowed",
+    ],
+)
+def test_what_real_code_does_is_followed_exactly(code: str, tmp_path: Path) -> None:
+    files = {"app.py": LOAD + code, "broken.py": "raise RuntimeError", "queue.py": "import fast._c"}
+    found = ask(tmp_path, files).of("fast._c")
+    assert found is not None and found.reached is ReachClass.START
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        LOAD + "import json\nD = {'n': 'json'}\nD.update(json.loads(input()))\nimport_module(D['n'])",
+        LOAD + "D = {'n': 'json', **unknown}\nimport_module(D['n'])",
+        "from plugins import *",
+        "import importlib\nvars(importlib)['import_module']('fast._c')",
+    ],
+)
+def test_an_unknown_change_of_a_table_leaves_an_open_site(code: str, tmp_path: Path) -> None:
+    plugins = {"plugins/__init__.py": "__all__ = [n for n in unknown]", "plugins/a.py": "import fast._c"}
+    assert not is_silent(ask(tmp_path, {"app.py": code, **plugins}))
+
+
+def test_a_script_finds_the_modules_of_its_own_folder_first(tmp_path: Path) -> None:
+    files = {"tools/run.py": "import helper", "tools/helper.py": "import fast._c", "tools/__init__.py": "import fast"}
+    ask(tmp_path, files)
+    found = ask(tmp_path, files, parse_start(str(tmp_path / "src/tools/run.py"), [tmp_path / "src"])).of("fast._c")
+    assert found is not None and found.reached is ReachClass.START
+
+
+def test_a_file_of_the_user_hides_a_package_of_that_name(tmp_path: Path) -> None:
+    found = ask(tmp_path, {"app.py": "import fast", "fast.py": ""}).of("fast._c")
+    assert found is None or found.reached is not ReachClass.START

@@ -222,14 +222,36 @@ class AbstractRun:
     def import_name(self, name: str, scope: Scope, line: int) -> Value:
         """Import a module by its absolute name, parents first; return the module, or `UNKNOWN`."""
         module: Value = UNKNOWN
+        name, first = self._in_script_folder(name)
         parts = name.split(".")
-        for count in range(1, len(parts) + 1):
+        for count in range(first, len(parts) + 1):
             module = self._load(".".join(parts[:count]), scope, line)
             if module is UNKNOWN or (isinstance(module, Module) and module.found.kind is FoundKind.STDLIB):
                 break
         if isinstance(module, Module) and module.found.kind is FoundKind.STDLIB and len(parts) > 1:
+            tree = scope.module.found.tree
+            if tree is not None and tree.own:
+                self.may_fail("ModuleNotFoundError", name)
             return LibraryObject(name)
         return module
+
+    def _in_script_folder(self, name: str) -> tuple[str, int]:
+        """Return the name of a module below the source root, and the number of parts of its first parent.
+
+        A file that runs as a program puts its own folder first into `sys.path`, and is in no package.
+        """
+        if name in self.scripts:
+            return name, name.count(".") + 1
+        top = name.partition(".")[0]
+        for script in self.scripts:
+            folder = script.rpartition(".")[0]
+            near = f"{folder}.{top}"
+            if folder and self.finder.find(near).kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE):
+                return f"{folder}.{name}", near.count(".") + 1
+            found = self.finder.find(top)
+            if folder and found.tree is not None and found.tree.own and top != folder.partition(".")[0]:
+                self.may_fail("ModuleNotFoundError", name)  # The source root may not be in the path.
+        return name, 1
 
     def _load(self, name: str, scope: Scope, line: int) -> Value:
         if name in self.aliases:
@@ -251,7 +273,7 @@ class AbstractRun:
             del module.scope.names["\0new"]
             self._run(module)
         elif module.failed is not None:
-            self.fail("ImportError", module.failed)
+            self.fail(module.failed_kind, module.failed)
         parent = self.modules.get(name.rpartition(".")[0])
         if parent is not None and parent is not module:
             parent.scope.names[name.rpartition(".")[2]] = module
@@ -301,7 +323,7 @@ class AbstractRun:
             if found.kind is FoundKind.EXTENSION:
                 self._run_binary(module)
         except Failed as failed:
-            module.failed = failed.name
+            module.failed, module.failed_kind = failed.name, failed.kind
             raise
         finally:
             self.loads -= 1

@@ -133,6 +133,8 @@ class Class:
     bases: list[Value]
     names: dict[str, Value]
     meta: Value = None
+    fields: list[str] = field(default_factory=list)
+    """The annotated names of its body, in order."""
 
 
 @dataclass(slots=True, eq=False)
@@ -182,6 +184,8 @@ class Module:
     """Whether its body ran to the end."""
     failed: str | None = None
     """The name of the missing module that ended its body, if any."""
+    failed_kind: str = "ImportError"
+    """The exception that ended it."""
     is_open: bool = False
     """Whether it may have names that its code does not show."""
     replacement: Value = None
@@ -200,6 +204,12 @@ class Module:
     def package(self) -> str:
         """Return the package that relative imports start from (`__package__`)."""
         return self.name if self.found.is_package else self.name.rpartition(".")[0]
+
+
+def spoil(table: DictValue) -> None:
+    """Forget the values of a table after a change by unknown entries."""
+    table.complete = False
+    table.entries.update(dict.fromkeys(table.entries, UNKNOWN))
 
 
 class Failed(Exception):  # It represents an exception of the audited code.

@@ -200,7 +200,23 @@ def _copy(call: MethodCall) -> Value:
     return Items(call.owner.kind, [*call.owner.items, *more], call.owner.complete and all(known for _, known in parts))
 
 
-@method("list.remove", "list.clear", "list.sort", "list.reverse", "set.discard", "set.remove", "set.clear",
+@method("list.clear", "set.clear", "list.reverse", "list.sort")
+def _rearrange(call: MethodCall) -> Value:
+    owner, name = call.owner, call.name
+    if call.machine.conditions or not owner.complete:
+        owner.complete = False
+    elif name.endswith("clear"):
+        owner.items.clear()
+    elif name.endswith("reverse"):
+        owner.items.reverse()
+    elif not call.given and not call.keywords and all(isinstance(each, str) for each in owner.items):
+        owner.items.sort()
+    else:
+        owner.complete = False
+    return None
+
+
+@method("list.remove", "set.discard", "set.remove",
         "set.difference_update", "set.intersection", "set.difference", "dict.clear", "dict.popitem")  # fmt: skip
 def _changes(call: MethodCall) -> Value:
     call.owner.complete = False

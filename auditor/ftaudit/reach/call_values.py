@@ -26,7 +26,7 @@ from ftaudit.reach.abstract_values import (
     Value,
     join,
 )
-from ftaudit.reach.class_values import look_up
+from ftaudit.reach.class_values import lineage, look_up
 from ftaudit.reach.library_calls import CALLS, METHODS, LibraryCall, MethodCall
 from ftaudit.reach.marked_lines import MarkedLines
 from ftaudit.reach.overrides import OVERRIDES
@@ -70,6 +70,7 @@ def call(
                 MethodCall(
                     machine=machine,
                     owner=owner,
+                    name=name,
                     given=[*rest, *arguments],
                     keywords=keywords,
                     scope=scope,
@@ -249,7 +250,18 @@ def _instantiate(
     method = look_up(made.cls, "__init__")
     if isinstance(method, FunctionValue):
         call_function(machine, method, [made, *arguments], keywords, scope, node)
+    elif arguments or keywords:
+        _set_fields(made, arguments, keywords)
     return made
+
+
+def _set_fields(made: Instance, arguments: list[Value], keywords: dict[str, Value]) -> None:
+    """Store the arguments of a class whose `__init__` is generated from its annotations."""
+    order = dict.fromkeys(
+        name for each in reversed(list(lineage(made.cls))) if each is not None for name in each.fields
+    )
+    made.attributes.update(zip(order, arguments, strict=False))
+    made.attributes.update((name, value) for name, value in keywords.items() if name in order)
 
 
 def _payload(cls: Class, arguments: list[Value]) -> Value:

@@ -29,6 +29,7 @@ from ftaudit.reach.abstract_values import (
     choices_of,
     is_constant,
     join,
+    spoil,
     truth,
 )
 from ftaudit.reach.bindings import assign, bind
@@ -86,7 +87,9 @@ def _global_name(machine: AbstractRun, name: str, scope: Scope) -> Value:
     if name == "__name__":
         return "__main__" if module.name in machine.mains else module.name
     if name == "__package__":
-        return module.package
+        return None if module.name in machine.scripts else module.package
+    if name == "__spec__" and module.name in machine.scripts:
+        return None
     if name == "__file__":
         return LibraryObject("__file__", module)
     if name == "__path__" and module.found.is_package:
@@ -249,7 +252,7 @@ def _dict(machine: AbstractRun, node: ast.Dict, scope: Scope) -> Value:
                 table.entries |= value.entries
                 table.complete = table.complete and value.complete
             else:
-                table.complete = False
+                spoil(table)
             continue
         name = to_key(evaluate(machine, key, scope))
         if name is UNKNOWN:
@@ -277,6 +280,9 @@ def get_item(machine: AbstractRun, owner: Value, key: Value, scope: Scope, node:
         case Items(items=items, complete=complete):
             if isinstance(key, int) and -len(items) <= key < len(items) and (complete or key >= 0):
                 return items[key]
+            if isinstance(key, str):  # The entry points of a group have names.
+                named = [each for each in items if isinstance(each, LibraryObject) and isinstance(each.about, tuple)]
+                return next((each for each in named if each.about[1] == key), UNKNOWN)
             if key is UNKNOWN and complete and items:
                 result: Value = UNSET
                 for each in items:

@@ -168,7 +168,7 @@ class Finder:
         for files, stem, is_package in ((package, "__init__", True), (here, last, False)):
             binary = self._extension(files, stem)
             source = files.get(f"{stem}.py")
-            if binary is not None:
+            if binary is not None and not self._is_behind(folder, last, binary[0]):
                 twin = source or files.get(f"{stem}.pyx")
                 return Found(
                     kind=FoundKind.EXTENSION,
@@ -178,11 +178,21 @@ class Finder:
                     path=binary[1],
                     twin="" if twin is None else twin[1],
                 )
-            if source is not None:
+            if source is not None and not self._is_behind(folder, last, source[0]):
                 return Found(kind=FoundKind.PYTHON, name=name, is_package=is_package, tree=source[0], path=source[1])
         if last in self._folders.get(folder, ()):
             return Found(kind=FoundKind.NAMESPACE, name=name, is_package=True)
         return None
+
+    def _is_behind(self, folder: str, last: str, tree: ImportTree) -> bool:
+        """Return whether a module of site-packages is behind one of the user's own, which Python finds first."""
+        if tree.own:
+            return False
+        if folder:
+            parent = self.find(folder.replace("/", "."))
+            return parent.tree is not None and parent.tree.own
+        own = self._files.get("", {}).get(f"{last}.py")
+        return own is not None and own[0].own
 
     def _extension(self, files: dict[str, tuple[ImportTree, str]], stem: str) -> tuple[ImportTree, str] | None:
         best: tuple[int, tuple[ImportTree, str]] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from ftaudit.model.reachability import ConditionKind
+from ftaudit.model.reachability import ConditionKind, OpenKind
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.abstract_values import (
     UNKNOWN,
@@ -44,6 +44,8 @@ def bind_import(machine: AbstractRun, name: str, asname: str | None, scope: Scop
         return
     top = name.partition(".")[0]
     found = machine.modules.get(top)
+    if found is None and isinstance(module, Module):  # Next to a script.
+        found = machine.modules.get(module.name.removesuffix(name) + top)
     bind(machine, scope, top, machine.aliases.get(top, UNKNOWN) if found is None else found.value)
 
 
@@ -115,6 +117,7 @@ def attribute_for_import(
                 raise
         if found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE) and value is UNKNOWN:
             return machine.import_name(f"{base}.{name}", scope, node.lineno)
+        _may_miss(machine, value, f"{base}.{name}", scope)
         return value
     if found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE) and module.found.is_package:
         return machine.import_name(f"{base}.{name}", scope, node.lineno)
@@ -155,9 +158,11 @@ def _import_star(machine: AbstractRun, module: Value, scope: Scope, node: ast.Im
                 bind(machine, scope, name, value)
         if not listed.complete:
             scope.module.is_open = True
+            machine.note_own(OpenKind.COMPUTED, scope, node.lineno)
             _import_unknown(machine, module, scope, node)
         return
     if listed is not UNSET:
+        machine.note_own(OpenKind.COMPUTED, scope, node.lineno)
         scope.module.is_open = True
         _import_unknown(machine, module, scope, node)
     for name, value in list(module.scope.names.items()):

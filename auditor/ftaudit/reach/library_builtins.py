@@ -26,6 +26,7 @@ from ftaudit.reach.abstract_values import (
     choices_of,
     is_constant,
     join,
+    spoil,
     truth,
 )
 from ftaudit.reach.bindings import put, set_attribute
@@ -206,6 +207,9 @@ def update(machine: AbstractRun, table: DictValue, value: Value) -> None:
         for key, each in value.entries.items():
             put(machine, table.entries, key, each)
         table.complete = table.complete and value.complete
+        return
+    if value is UNKNOWN or isinstance(value, LibraryObject):
+        spoil(table)
         return
     pairs, complete = iterate(machine, value)
     table.complete = table.complete and complete

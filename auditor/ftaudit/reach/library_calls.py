@@ -34,6 +34,8 @@ class MethodCall:
 
     machine: AbstractRun
     owner: Value
+    name: str
+    """Type and name, as they are registered."""
     given: list[Value]
     keywords: dict[str, Value]
     scope: Scope

@@ -22,7 +22,7 @@ from ftaudit.reach.abstract_values import (
     truth,
 )
 from ftaudit.reach.finder import FoundKind
-from ftaudit.reach.library_calls import LibraryCall, calls
+from ftaudit.reach.library_calls import LibraryCall, MethodCall, calls, method
 from ftaudit.reach.target_values import VALUES
 
 MOST_NAMES: Final = 400
@@ -159,6 +159,30 @@ def _entry_points(call: LibraryCall) -> Value:
             table.setdefault(each.about[0], Items("list", [])).items.append(each)
         return DictValue(table)
     return Items("list", list(found))
+
+
+@method("dict.select")
+def _select(call: MethodCall) -> Value:
+    return call.owner.entries.get(call.keywords.get("group"), UNKNOWN)
+
+
+@calls("runpy.run_module", "pkgutil.resolve_name", "pydoc.locate")
+def _by_name(call: LibraryCall) -> Value:
+    name = call.given[0] if call.given else UNKNOWN
+    if isinstance(name, str):
+        module, _, _ = name.partition(":")
+        parts = module.split(".")
+        while len(parts) > 1 and call.machine.finder.find(".".join(parts)).kind is FoundKind.ABSENT:
+            parts.pop()
+        name = ".".join(parts)
+    import_value(call.machine, name, call.scope, call.line)
+    return UNKNOWN
+
+
+@calls("runpy.run_path")
+def _run_path(call: LibraryCall) -> Value:
+    call.machine.note(OpenKind.EXECUTED, call.scope, call.line)
+    return UNKNOWN
 
 
 @calls(f"{ENTRY_POINT}.load", f"{ENTRY_POINT}.resolve", f"{ENTRY_POINT}.require")

@@ -294,12 +294,16 @@ def _match(machine: AbstractRun, node: ast.Match, scope: Scope) -> None:
         if decided is False:
             continue
         if decided:
+            if isinstance(case.pattern, ast.MatchAs) and case.pattern.name:
+                bind(machine, scope, case.pattern.name, subject)
             run_block(machine, case.body, scope)
             return
         with machine.under(ConditionKind.BRANCH, scope, case.pattern.lineno, text_of(machine, node.subject)):
             for name in ast.walk(case.pattern):
-                if isinstance(name, ast.MatchAs) and name.name:
+                if isinstance(name, (ast.MatchAs, ast.MatchStar)) and name.name:
                     bind(machine, scope, name.name, UNKNOWN)
+                elif isinstance(name, ast.MatchMapping) and name.rest:
+                    bind(machine, scope, name.rest, UNKNOWN)
             run_block(machine, case.body, scope)
 
 
@@ -370,6 +374,8 @@ def _assign(machine: AbstractRun, node: ast.Assign, scope: Scope) -> None:
 
 
 def _assign_annotated(machine: AbstractRun, node: ast.AnnAssign, scope: Scope) -> None:
+    if scope.is_class and scope.owner is not None and isinstance(node.target, ast.Name):
+        scope.owner.fields.append(node.target.id)
     if node.value is not None:
         assign(machine, node.target, machine.language.evaluate(machine, node.value, scope), scope)
 
@@ -444,8 +450,10 @@ def _nonlocal(machine: AbstractRun, node: ast.Nonlocal, scope: Scope) -> None:
     scope.outer.update(node.names)
 
 
-def _assert(machine: AbstractRun, node: ast.Assert, scope: Scope) -> None:
-    machine.language.evaluate(machine, node.test, scope)
+def _assert(machine: AbstractRun, node: ast.Assert, scope: Scope) -> BlockEnd:
+    if truth(machine.language.evaluate(machine, node.test, scope)) is False and machine.is_caught("AssertionError"):
+        machine.fail("AssertionError", text_of(machine, node.test))
+    return BlockEnd.GO
 
 
 _RUN: Final[dict[type[ast.stmt], Callable[..., BlockEnd | None]]] = {

@@ -24,7 +24,7 @@ _WAYS: Final = (
     "builtins.__import__", "builtins.__dict__", "code", "codeop", "doctest", "imp",
     "importlib.__import__", "importlib._bootstrap", "importlib.import_module", "importlib.machinery",
     "importlib.metadata.EntryPoint", "importlib.metadata.distribution", "importlib.metadata.distributions",
-    "importlib.util.LazyLoader", "importlib.util.find_spec", "importlib.util.module_from_spec",
+    "importlib.resources", "importlib.util.LazyLoader", "importlib.util.find_spec", "importlib.util.module_from_spec",
     "importlib.util.spec_from_file_location", "importlib.util.spec_from_loader",
     "logging.config", "marshal", "operator.attrgetter", "operator.methodcaller", "operator.setitem", "pickle",
     "pkgutil", "pydoc", "runpy", "shelve", "site.addsitedir", "sys.meta_path", "sys.path", "sys.path_hooks",
@@ -71,6 +71,8 @@ class _OwnModule:
                 case ast.Name() | ast.Attribute() if self._is_way(node, is_called=id(node) in called):
                     self._note(node)
                 case ast.Attribute(attr="__path__", ctx=ast.Store()) | ast.Name(id="__path__", ctx=ast.Store()):
+                    self._note(node)
+                case ast.Attribute(value=ast.Name(id="__path__")) | ast.Call(func=ast.Name(id="vars"), args=[_]):
                     self._note(node)
                 case ast.Name(id="__package__" | "__spec__" | "__loader__", ctx=ast.Store()):
                     self._note(node)
