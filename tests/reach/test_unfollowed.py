@@ -155,3 +155,9 @@ def test_a_script_finds_the_modules_of_its_own_folder_first(tmp_path: Path) -> N
 def test_a_file_of_the_user_hides_a_package_of_that_name(tmp_path: Path) -> None:
     found = ask(tmp_path, {"app.py": "import fast", "fast.py": ""}).of("fast._c")
     assert found is None or found.reached is not ReachClass.START
+
+
+def test_a_start_function_that_does_not_exist_is_an_open_site(tmp_path: Path) -> None:
+    start = StartPoint(module="app", function="nothing_there")
+    assert not is_silent(ask(tmp_path, {"app.py": "def main():\n    pass"}, start))
+    assert is_silent(ask(tmp_path, {"app.py": "def main():\n    pass"}, StartPoint(module="app", function="main")))

@@ -48,6 +48,10 @@ def start(machine: AbstractRun, name: str, function: str | None = None) -> bool:
     module = machine.import_name(name, scope, 0)
     if function and isinstance(module, Module):
         value = module
+        names = module.scope.names
+        hidden = module.is_open or module.replacement is not None or module.tree is None or module.failed is not None
+        if not hidden and not names.keys() & {function.partition(".")[0], "__getattr__", "\0star"}:
+            return False
         for part in function.split("."):
             value = attribute(machine, value, part, scope, ast.Pass(lineno=0))
         call(machine, value, [], {}, module.scope, ast.Pass(lineno=0))
