@@ -137,7 +137,7 @@ def test_a_changed_pin_and_a_lock_file_that_does_not_know_a_new_wheel(project: P
     code, changed = project.watch("--last-run", "other.json")
     assert (code, told(changed)) == (1, [("worse", "quick"), ("went", "guilty")])
     code, out, err = project.run("r.txt", "--last-run", LAST)
-    assert (code, out) == (2, "") and "is the last run of uv.lock, but this run reads r.txt" in err
+    assert (code, out) == (2, "") and "has a run of uv.lock, but this run reads r.txt" in err
 
 
 def test_a_further_target_and_platform_start_again_and_an_answer_that_is_not_written_is_not_recorded(
@@ -170,7 +170,7 @@ def test_a_further_target_and_platform_start_again_and_an_answer_that_is_not_wri
         (lambda text: text.replace('"fix":null', '"fix":[]'), "is damaged"),
         (lambda text: text.replace('"inputs":["r.txt"]', '"inputs":7'), "is damaged"),
         (lambda text: text.replace('"recorded":"', '"recorded":null,"then":"'), "is damaged"),
-        (lambda text: text.replace('"inputs":["r.txt"]', '"inputs":["sub/r.txt"]'), "is the last run of sub/r.txt"),
+        (lambda text: text.replace('"inputs":["r.txt"]', '"inputs":["sub/r.txt"]'), "has a run of sub/r.txt"),
     ],
 )
 def test_a_damaged_last_run_is_an_error_and_is_not_replaced(

@@ -377,7 +377,7 @@ def test_inputs_in_subfolders_that_are_not_read_are_named(fleet: Fleet, run: Run
     run("fleet", "check", base, "-o", tmp_path / "data", *where)
     rows = {Path(row["project"]).name: row for row in read_rows(tmp_path / "data", PROJECTS)}
     left = ", ".join(str(base / "mono" / name) for name in ("deep/er/uv.lock", "docs/requirements.txt"))
-    said = f"these inputs in its subfolders were not read: {left}; to audit them, name them too"
+    said = f"these inputs in its subfolders were not read: {left}; to audit them, specify them too"
     assert rows["mono"]["notes"] == [said]
     assert not [note for note in rows["included"]["notes"] if "subfolders" in note], "it was read with the other one"
     assert f"its subfolders have {base / 'bare' / 'service' / 'requirements.txt'}" in rows["bare"]["problem"]

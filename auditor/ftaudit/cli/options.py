@@ -73,7 +73,7 @@ def add_index(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("package indexes and cache")
     group.add_argument("--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
     group.add_argument(
-        "--extra-index-url", action="append", default=[], metavar="URL", help="a further index (repeatable)"
+        "--extra-index-url", action="append", default=[], metavar="URL", help="an additional index (repeatable)"
     )
     group.add_argument(
         "--find-links", action="append", default=[], metavar="PATH", help="a folder or page of distribution files"

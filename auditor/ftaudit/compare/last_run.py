@@ -65,7 +65,7 @@ def read_last_run(path: Path, inputs: tuple[str, ...]) -> LastRun | None:
     wanted = relative_inputs(inputs, path)
     if found.inputs != wanted:
         raise InputError(
-            f"{path} is the last run of {', '.join(found.inputs)}, but this run reads {', '.join(wanted)}",
+            f"{path} has a run of {', '.join(found.inputs)}, but this run reads {', '.join(wanted)}",
             hint="specify another file with --last-run, or delete this one to start again",
         )
     return found

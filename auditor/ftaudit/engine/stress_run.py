@@ -93,7 +93,7 @@ def _requirement(text: str) -> Requirement:
         return Requirement(text)
     except InvalidRequirement as error:
         raise UsageError(
-            f"{text!r} is neither an input nor NAME==VERSION", hint="ftaudit stress NAME==VERSION"
+            f"{text!r} is neither an input file nor NAME==VERSION", hint="ftaudit stress NAME==VERSION"
         ) from error
 
 

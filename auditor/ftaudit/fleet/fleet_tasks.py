@@ -126,7 +126,7 @@ def _left_out(folder: Path, read: Requirements, selected: Iterable[SelectedPins]
     left = [path for path in below.paths if path.resolve() not in files and path.resolve().parent not in trees]
     notes = []
     if left:
-        notes.append(f"these inputs in its subfolders were not read: {_named(left)}; to audit them, name them too")
+        notes.append(f"these inputs in its subfolders were not read: {_named(left)}; to audit them, specify them too")
     if not below.is_whole:
         notes.append("it has too many subfolders to look for inputs in all of them; to audit one, name it too")
     return tuple(notes)

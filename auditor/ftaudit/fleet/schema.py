@@ -178,7 +178,7 @@ WHEELS: Final = DataTable(
         _maybe(
             "store",
             _S,
-            "the facts store that had the facts; null if ftaudit read the wheel, in this run or an earlier one",
+            "the facts store that supplied the facts; null if ftaudit read the wheel, in this run or an earlier one",
         ),
     ),
 )

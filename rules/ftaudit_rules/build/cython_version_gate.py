@@ -17,7 +17,7 @@ class CythonVersionGate(BuildRule):
     info = RuleInfo(
         code="FT406",
         name="cython-version-gate",
-        summary="`freethreading_compatible` depends on a comparison of Cython's version as a string.",
+        summary="`freethreading_compatible` is set only if a string comparison of Cython's version succeeds.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",

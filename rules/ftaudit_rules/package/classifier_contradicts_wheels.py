@@ -20,7 +20,9 @@ _UNSTABLE: Final = "Programming Language :: Python :: Free Threading :: 1 - Unst
 
 
 class ClassifierContradictsWheels(PackageRule):
-    """Users who rely on the classifier get the GIL back, or no wheel, without a warning."""
+    """Users who rely on the classifier learn only at installation that no wheel matches, or only at import that the
+    package turns the GIL back on.
+    """
 
     info = RuleInfo(
         code="FT104",

@@ -15,9 +15,11 @@ from ftaudit.source.python.tree import dotted
 
 
 class SharedIterator(PythonRule):
-    """Functions advance a module-level or class-level iterator. Iterators are not safe to share: two threads that
-    advance the same iterator can get the same item or skip one, and a generator that runs in one thread raises
-    `ValueError: generator already executing` in the other. The exception is `itertools.count()`, which is thread-safe.
+    """Functions advance a module-level or class-level iterator.
+
+    Iterators are not safe to share: two threads that advance the same iterator can get the same item or skip one.
+    Advancing a generator while another thread runs it raises `ValueError: generator already executing`.
+    `itertools.count()` is thread-safe.
     """
 
     info = RuleInfo(

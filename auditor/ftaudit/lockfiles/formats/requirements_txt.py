@@ -277,7 +277,7 @@ def _decode(path: Path) -> str:
         try:
             text = data.decode(locale.getpreferredencoding(False))
         except (UnicodeDecodeError, LookupError):
-            raise InputError(f"{path} is not a text file: byte {error.start} is not {encoding}") from error
+            raise InputError(f"{path} is not a text file: invalid {encoding} at byte {error.start}") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{path}:{line}: a NUL character: this is not a text file")
