@@ -89,11 +89,14 @@ class Recorder:
         self.report_imported()
         main = sys.modules.get("__main__")
         spec = getattr(main, "__spec__", None)
+        # CPython removes `__file__` from a script's module when the script ends, but not its loader.
+        loader = getattr(main, "__loader__", None)
+        file = getattr(main, "__file__", None) or getattr(loader, "path", None)
         self.report(
             {
                 "event": "end",
                 "module": getattr(spec, "name", None),
-                "file": getattr(main, "__file__", None) if spec is None else None,
+                "file": file if spec is None else None,
                 "complete": getattr(sys, "last_value", None) is None,
             }
         )

@@ -73,6 +73,14 @@ def test_forks_children_and_programs_that_replace_their_process_are_recorded(app
 
 
 @pytest.mark.interpreter
+def test_a_script_and_a_module_that_end_without_an_error_are_programs(application: Application) -> None:
+    application.write({"tools/job.py": "import lib.first\n", "tools/bad.py": "raise ValueError\n", "app.py": MAIN})
+    for command in (("tools/job.py",), ("-m", "app"), ("tools/bad.py",), ("-c", "import lib.first")):
+        run(application, *command)
+    assert runs(application)["programs"] == ["app", "tools/job.py"]
+
+
+@pytest.mark.interpreter
 def test_runs_are_merged_and_equal_runs_write_equal_loads(application: Application) -> None:
     run(application, "-c", "import app")
     first = runs(application)
