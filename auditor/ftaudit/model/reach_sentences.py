@@ -54,7 +54,8 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
         case ReachClass.START_IF:
             conditions = [condition for step in found.path for condition in step.conditions]
             text = " and ".join(dict.fromkeys(map(condition_phrase, conditions[:2])))
-            yield f"{found.module}: your code loads it at start, if {text}: {way(found.path, found.module)}"
+            when = f"loads it at start, if {text}" if text else "may load it at start"
+            yield f"{found.module}: your code {when}: {way(found.path, found.module)}"
         case ReachClass.RUN:
             step = next((each for each in found.path if each.site.function), None)
             where = "a function" if step is None else function_name(step.site)
@@ -68,8 +69,8 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
         yield cut_sentence(found.module, found.cuts)
     if found.optional:
         yield (
-            f"{found.module}: your code handles ImportError wherever it imports the "
-            f"package at start, so it starts without the package"
+            f"{found.module}: ImportError is handled wherever the package is imported at start, so your code starts "
+            f"without the package"
         )
     if found.extras:
         extras = " or ".join(f"`{each.extra}` of {each.package}" for each in found.extras[:LISTED])
