@@ -55,7 +55,7 @@ files = [
         ('version = "1"', 'version = "one"', r"package\[0\]\.version is not a version"),
         ('"sha256:00"', '"00"', r"package\[0\]\.files\[0\]\.hash is not a hash"),
         ('file = "a-1-py3-none-any.whl", ', "", r"package\[0\]\.files\[0\] has neither file nor url"),
-        ('file = "a-1-py3-none-any.whl"', 'url = "//"', r"package\[0\]\.files\[0\]\.url names no file"),
+        ('file = "a-1-py3-none-any.whl"', 'url = "//"', r"package\[0\]\.files\[0\]\.url does not name a file"),
         ('["b>=1"]', '["b>=>1"]', r"package\[0\]\.dependencies\[0\] is not a requirement"),
         ('["b>=1"]', '["b>=' + "9" * 5000 + '"]', r"package\[0\]\.dependencies\[0\] is not a requirement"),
         ('["b>=1"]', "[3]", r"package\[0\]\.dependencies\[0\] is not a string"),

@@ -59,6 +59,10 @@ _SPANS = (
     "struct Span {}; struct Spans { %s active(uint64_t); void reset(); std::mutex mutex;"
     "std::map<uint64_t, std::shared_ptr<Span>> spans; };"
 )
+_TRACKER = (
+    "struct Records {}; std::string render(const Records &); struct Tracker { const char *name() const; %s report();"
+    "mutable std::mutex mutex_; std::string name_, report_; Records records_; };"
+)
 _TABLE = (
     "struct Entry {}; struct Table { Entry *fresh(int); Entry &at(int); void drop(int); std::mutex mutex;"
     "std::map<int, Entry> entries; };"
@@ -78,9 +82,10 @@ _NAMES = {
     "FT354": "template <typename F> void apply(F) {}",
     "FT360": "struct Clock { int localtime(int); }; namespace my { int rand(); }",
     "FT377": "struct Base { int Size(); void Reset(); };",
-    "FT378": f"{_CACHE}{_TABLE}{_SPANS % 'std::optional<Span>'}"
+    "FT378": f"{_CACHE}{_TABLE}{_TRACKER % 'std::string'}{_SPANS % 'std::optional<Span>'}"
     "namespace absl { struct MutexLock { explicit MutexLock(std::mutex *); }; }",
-    "FT378-INVALID-2": _SPANS % "const Span *",
+    "FT378-INVALID-0": _TRACKER % "const char *",
+    "FT378-INVALID-3": _SPANS % "const Span *",
     "FT410": "void f(); void build(py::module_ &);",
     "FT461": "void f(); template <typename F> void def(const char *, F);",
 }

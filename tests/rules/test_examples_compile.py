@@ -49,6 +49,7 @@ _NEED = {
     "FT303-INVALID-1": "3.15t",
     "FT303-INVALID": "3.14t",
     "FT330-INVALID-0": "",
+    "FT357-INVALID-0": "",
     "FT330-INVALID": "host",
     "FT331-VALID-3": "",
     "FT713-INVALID-0": "",
