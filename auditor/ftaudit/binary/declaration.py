@@ -261,10 +261,10 @@ def _as_declared(subject: Subject, best: HookRun) -> tuple[HookRun, str]:
     If the code may declare again, or return another module, that is what it depends on.
     """
     if not subject.is_final:
-        return best, f"the emulation did not reach the rest of its initialization: {best.problem}"
+        return best, f"the rest of its initialization, which the emulation did not reach: {best.problem}"
     declared = run(replace(subject, seals=True), best.overrides, turned=())
     if declared.ending is not RunEnding.MODULE:
-        return best, f"the emulation did not reach the rest of its initialization: {best.problem}"
+        return best, f"the rest of its initialization, which the emulation did not reach: {best.problem}"
     declared = replace(declared, problem="")
     return declared, depends(subject, declared)
 

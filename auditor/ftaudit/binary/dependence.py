@@ -33,7 +33,7 @@ def unknown(subject: Subject, best: HookRun) -> str:
         return "the features of the processor"
     if best.asked_addresses:
         return ADDRESS
-    return best.notes[0] if best.notes else ""
+    return f"what runs before its hook: {best.notes[0]}" if best.notes else ""
 
 
 _FEWEST = 5
