@@ -138,7 +138,7 @@ class AbstractRun:
         """Return a place in the code of a scope."""
         found = scope.module.found
         shown = found.path if found.tree is None else found.tree.shown(found.twin or found.path)
-        own = found.tree is not None and found.tree.own
+        own = found.is_own
         return ImportSite(module=scope.module.name, file=shown, line=line, function=scope.label or None, own=own)
 
     @contextmanager
@@ -193,8 +193,7 @@ class AbstractRun:
 
         What third-party functions import is found when they run separately.
         """
-        tree = scope.module.found.tree
-        if tree is not None and tree.own:
+        if scope.module.found.is_own:
             self.note(kind, scope, line, prefix)
 
     def note(self, kind: OpenKind, scope: Scope, line: int, prefix: str = "") -> None:
@@ -229,8 +228,7 @@ class AbstractRun:
             if module is UNKNOWN or (isinstance(module, Module) and module.found.kind is FoundKind.STDLIB):
                 break
         if isinstance(module, Module) and module.found.kind is FoundKind.STDLIB and len(parts) > 1:
-            tree = scope.module.found.tree
-            if tree is not None and tree.own:
+            if scope.module.found.is_own:
                 self.may_fail("ModuleNotFoundError", name)
             return LibraryObject(name)
         return module
@@ -249,7 +247,7 @@ class AbstractRun:
             if folder and self.finder.find(near).kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE):
                 return f"{folder}.{name}", near.count(".") + 1
             found = self.finder.find(top)
-            if folder and found.tree is not None and found.tree.own and top != folder.partition(".")[0]:
+            if folder and found.is_own and top != folder.partition(".")[0]:
                 self.may_fail("ModuleNotFoundError", name)  # The source root may not be in the path.
         return name, 1
 

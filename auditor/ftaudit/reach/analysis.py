@@ -94,7 +94,7 @@ def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
     tree = module.tree
     if tree is None:
         return
-    own = module.found.tree is not None and module.found.tree.own
+    own = module.found.is_own
     places = {*(match.start() for match in _IMPORTS.finditer(module.text)), *_lazy_names(module)}
     marked = MarkedLines(module.text, places)
     if not marked and not own:

@@ -61,7 +61,7 @@ def classify(
     sites = (*absent, *_open_sites(machine, ways.cost))
     answers = []
     for found in sorted(extensions, key=lambda found: found.name):
-        if found.tree is not None and found.tree.own:
+        if found.is_own:
             continue
         answers.append(_answer(machine, found, ways, before, sites, optional))
     unread = (Found(kind=FoundKind.UNSURE, name=name) for name in _unread_names(machine, ways))
@@ -181,7 +181,7 @@ def _cuts(
 
 def _is_own(machine: AbstractRun, name: str) -> bool:
     module = machine.modules.get(name)
-    return module is not None and module.found.tree is not None and module.found.tree.own
+    return module is not None and module.found.is_own
 
 
 def _optional_packages(

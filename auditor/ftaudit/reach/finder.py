@@ -75,6 +75,11 @@ class Found:
     """For an extension module, the source file of the same name: `.py`, `.pyx`."""
     portions: tuple[str, ...] = ()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a file of the user's own code."""
+        return self.tree is not None and self.tree.own
+
 
 REMOVED: Final = {
     "imp": (3, 12),
@@ -153,7 +158,7 @@ class Finder:
     def _shadows(self, top: str) -> bool:
         """Return whether the user's own code has a module with the name of a standard library module."""
         found = self._in_folder(top, "", top)
-        return found is not None and found.tree is not None and found.tree.own
+        return found is not None and found.is_own
 
     def _knows(self, top: str) -> bool:
         """Return whether a package of this name is available, so that a missing submodule does not exist."""
@@ -189,8 +194,7 @@ class Finder:
         if tree.own:
             return False
         if folder:
-            parent = self.find(folder.replace("/", "."))
-            return parent.tree is not None and parent.tree.own
+            return self.find(folder.replace("/", ".")).is_own
         own = self._files.get("", {}).get(f"{last}.py")
         return own is not None and own[0].own
 

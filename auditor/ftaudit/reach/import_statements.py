@@ -135,8 +135,7 @@ def attribute_for_import(
 
 def _may_miss(machine: AbstractRun, value: Value, name: str, scope: Scope) -> None:
     """Count both branches in the user's code for a name of a module whose names are not known."""
-    tree = scope.module.found.tree
-    if tree is not None and tree.own and (value is UNKNOWN or isinstance(value, LibraryObject)):
+    if scope.module.found.is_own and (value is UNKNOWN or isinstance(value, LibraryObject)):
         machine.may_fail("ImportError", name)
 
 

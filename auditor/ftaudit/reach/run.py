@@ -93,7 +93,7 @@ def _answer(question: ReachQuestion, machine: AbstractRun) -> ReachAnswer:
 
 def _own_names(machine: AbstractRun) -> Iterator[str]:
     for name, module in machine.modules.items():
-        if module.found.tree is not None and module.found.tree.own:
+        if module.found.is_own:
             yield name.partition(".")[0]
 
 

@@ -39,8 +39,7 @@ _NAMESPACES: Final = frozenset({"globals", "vars", "locals"})
 def note_unfollowed(machine: AbstractRun) -> None:
     """Leave an open site for each place of the user's own code that may import and was not followed."""
     for module in list(machine.modules.values()):
-        tree = module.found.tree
-        if module.tree is not None and tree is not None and tree.own:
+        if module.tree is not None and module.found.is_own:
             machine.unit = module.unit
             _OwnModule(machine, module, module.tree).note()
 
@@ -92,8 +91,7 @@ class _OwnModule:
             found = self.machine.finder.find(name.partition(".")[0])
             if found.kind in (FoundKind.STDLIB, FoundKind.ABSENT) or name == "__future__":
                 continue
-            own = found.tree is not None and found.tree.own
-            self._note(node, "" if own else name.partition(".")[0])
+            self._note(node, "" if found.is_own else name.partition(".")[0])
 
     def _is_way(self, node: ast.Name | ast.Attribute, *, is_called: bool) -> bool:
         name = self._qualified(node)
