@@ -354,6 +354,9 @@ def test_a_folder_that_cannot_be_read_is_a_project_of_its_own(tmp_path: Path, mo
     assert [project.name for project in found.projects] == ["closed", "open"]
 
 
+LEFT_OUT = ("deep/er/uv.lock", "docs/requirements.txt", "web/requirements/base.txt")
+
+
 def test_inputs_in_subfolders_that_are_not_read_are_named(fleet: Fleet, run: Run, tmp_path: Path) -> None:
     lock = (fleet.repositories / "team" / "second" / "uv.lock").read_text()
     content = {
@@ -361,6 +364,7 @@ def test_inputs_in_subfolders_that_are_not_read_are_named(fleet: Fleet, run: Run
         "mono/uv.lock": lock,
         "mono/docs/requirements.txt": "",
         "mono/deep/er/uv.lock": lock,
+        "mono/web/requirements/base.txt": f"{project_name(GOOD)}==1.0\n",
         "mono/node_modules/x/requirements.txt": "",
         "mono/.hidden/requirements.txt": "",
         "included/.git/HEAD": "",
@@ -376,7 +380,7 @@ def test_inputs_in_subfolders_that_are_not_read_are_named(fleet: Fleet, run: Run
     where = ("--cache-dir", fleet.cache, "--offline", "--no-deps", *WHERE)
     run("fleet", "check", base, "-o", tmp_path / "data", *where)
     rows = {Path(row["project"]).name: row for row in read_rows(tmp_path / "data", PROJECTS)}
-    left = ", ".join(str(base / "mono" / name) for name in ("deep/er/uv.lock", "docs/requirements.txt"))
+    left = ", ".join(str(base / "mono" / name) for name in LEFT_OUT)
     said = f"these inputs in its subfolders were not read: {left}; to audit them, specify them too"
     assert rows["mono"]["notes"] == [said]
     assert not [note for note in rows["included"]["notes"] if "subfolders" in note], "it was read with the other one"

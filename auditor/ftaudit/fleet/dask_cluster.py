@@ -236,7 +236,7 @@ class DaskWorkers:
             outcome = future.result(timeout=60)
         except Exception:  # The scheduler or the worker that held it is gone.
             return None
-        if isinstance(outcome, Stranger):
+        if isinstance(outcome, OtherIdentity):
             raise self._differs(f"a worker of the Dask cluster at {self._address}", outcome.version)
         return outcome
 
@@ -248,13 +248,13 @@ class DaskWorkers:
 
 
 def answer_of(work: Callable[[K, Any], Any], task: K, digest: str) -> Any:
-    """Run a task on a worker. The answer is a `Stranger` if it has another identity than the one that asks."""
+    """Run a task on a worker. The answer is a `OtherIdentity` if it has another identity than the one that asks."""
     own = worker_identity()
-    return work(task, None) if own.digest == digest else Stranger(version=own.version)
+    return work(task, None) if own.digest == digest else OtherIdentity(version=own.version)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stranger:
+class OtherIdentity:
     """The answer of a worker whose answers can differ."""
 
     version: str

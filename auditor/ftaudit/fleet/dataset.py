@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from ftaudit.errors import InputError, UsageError
 from ftaudit.fleet.plain_names import escape
-from ftaudit.fleet.schema import SCHEMA_VERSION, TABLES, Column, ColumnType, DataTable, Mode, RunInfo
+from ftaudit.fleet.schema import SCHEMA_VERSION, TABLES, Column, ColumnType, DataTable, RunInfo
+from ftaudit.model.plain import from_plain
 from ftaudit.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -167,9 +168,6 @@ def _cell(column: Column, value: Any) -> Any:
             return value
 
 
-_TEXTS: Final = ("ftaudit", "analysis", "started", "ended")
-_LISTS: Final = ("targets", "platforms", "notes")
-_COUNTS: Final = ("rows", "stores")
 _ALWAYS: Final = frozenset(
     field.name for field in fields(RunInfo) if field.default is MISSING and field.default_factory is MISSING
 )
@@ -196,27 +194,10 @@ def read_run(folder: Path) -> RunInfo:
         )
     try:
         # An older run has no field that was added since.
-        known = {field.name: found[field.name] for field in fields(RunInfo) if field.name in {*found, *_ALWAYS}}
-        lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        info = RunInfo(**{**known, **lists, "mode": Mode(known["mode"])})
-        _check_types(info)
+        known = {name: hint for name, hint in get_type_hints(RunInfo).items() if name in {*found, *_ALWAYS}}
+        return RunInfo(**{name: from_plain(hint, found[name], named=False) for name, hint in known.items()})
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / RUN_FILE} was not written by ftaudit", hint=hint) from error
-    return info
-
-
-def _check_types(info: RunInfo) -> None:
-    """Raise `TypeError` for a field with a value of another type."""
-    texts: list[object] = [getattr(info, name) for name in _TEXTS]
-    counts: list[object] = [info.schema, info.kept]
-    for name in _LISTS:
-        value = getattr(info, name)
-        texts += value if isinstance(value, tuple) else [None]
-    for name in _COUNTS:
-        value = getattr(info, name)
-        counts += value.values() if isinstance(value, dict) else [None]
-    if not all(isinstance(text, str) for text in texts) or not all(type(count) is int for count in counts):
-        raise TypeError("a field has another type")
 
 
 def read_rows(folder: Path, table: DataTable) -> Iterator[dict[str, Any]]:

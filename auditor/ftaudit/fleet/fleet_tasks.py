@@ -106,11 +106,9 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
 def _lacks_input(path: Path) -> bool:
     """Return whether it is a folder without an input of its own."""
     try:
-        if path.is_dir():
-            lockfiles.find_input(path)
+        return path.is_dir() and lockfiles.seek_input(path) is None
     except FtauditError:
         return True
-    return False
 
 
 def _left_out(folder: Path, read: Requirements, selected: Iterable[SelectedPins]) -> tuple[str, ...]:

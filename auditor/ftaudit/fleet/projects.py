@@ -21,7 +21,6 @@ MOST_FOLDERS: Final = 2_000
 """How many subfolders of one project are searched for further inputs."""
 _LONGEST: Final = 200
 """Characters of a path in a message."""
-_SUFFIXES: Final = (".lock", ".txt", ".in", ".toml", ".json", ".yml", ".yaml", ".cfg")
 _HEADER: Final = ("input", "name", "owner")
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__", "site-packages", "venv"})
 
@@ -94,21 +93,12 @@ def find_inputs_below(folder: Path) -> InputsBelow:
     while waiting and seen < MOST_FOLDERS:
         place, depth = waiting.popleft()
         seen += 1
-        if _may_have_input(place):
-            with contextlib.suppress(InputError, OSError):
-                found.append(lockfiles.find_input(place))
+        with contextlib.suppress(InputError, OSError):
+            if (given := lockfiles.seek_input(place)) is not None:
+                found.append(given)
         if depth < DEEPEST:
             waiting.extend((inside, depth + 1) for inside in _subfolders(place))
     return InputsBelow(paths=tuple(sorted(set(found))), is_whole=not waiting)
-
-
-def _may_have_input(folder: Path) -> bool:
-    """Return whether a file has a name that an input can have: most folders of a repository have none."""
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except OSError:
-        return False
-    return any(name == "setup.py" or name.endswith(_SUFFIXES) for name in names)
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -185,13 +175,11 @@ def _is_project(folder: Path) -> bool:
     try:
         with os.scandir(folder):
             pass
-        if not (folder / ".git").exists():
-            lockfiles.find_input(folder)
+        return (folder / ".git").exists() or lockfiles.seek_input(folder) is not None
     except InputError:
         return False
     except OSError:
         return True
-    return True
 
 
 def _in_manifest(path: Path) -> Iterator[tuple[int, FoundProject]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftaudit.lockfiles.asked import Asked, ManifestPart, find_asked
-from ftaudit.lockfiles.entry import find_environment, find_input, find_others, pins, read
+from ftaudit.lockfiles.entry import find_environment, find_input, find_others, pins, read, seek_input
 from ftaudit.lockfiles.requirements import InputFormat, InputIndexes, Requirements
 from ftaudit.lockfiles.selection import MetadataFinder, ResolveOptions, Selection
 
@@ -22,4 +22,5 @@ __all__ = [
     "find_others",
     "pins",
     "read",
+    "seek_input",
 ]

@@ -37,11 +37,16 @@ def find_input(folder: Path) -> Path:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    found = next(_candidates(folder), None)
+    found = seek_input(folder)
     if found is None:
         hint = _nearest(folder)
         raise InputError(f"no supported input file found in {folder}", hint=f"{hint}looked for {LOOKED_FOR}")
     return found
+
+
+def seek_input(folder: Path) -> Path | None:
+    """Return what `find_input` returns, or `None` if the folder has no input."""
+    return next(_candidates(folder), None)
 
 
 def _candidates(folder: Path) -> Iterator[Path]:

@@ -42,6 +42,9 @@ def from_plain(kind: Any, value: Any, *, named: bool = True) -> Any:
             return tuple(from_plain(arguments[0], each, named=named) for each in value)
         if len(arguments) == len(value):
             return tuple(from_plain(each, item, named=named) for each, item in zip(arguments, value, strict=True))
+    elif origin is dict and isinstance(value, dict):
+        key, item = arguments
+        return {from_plain(key, name, named=named): from_plain(item, each, named=named) for name, each in value.items()}
     elif is_dataclass(kind) and isinstance(kind, type):
         return _dataclass(kind, value, named)
     elif kind is Version and isinstance(value, str):
