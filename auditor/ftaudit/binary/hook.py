@@ -485,7 +485,7 @@ def _is_left_alone(python: Python, slots: Slots, definition: int, *, plain: bool
             margins = (_AROUND, 1) if plain else (0, 0)
             return all(
                 not is_imported(python.process, image, *place)
-                and is_written_only_by(image, place, own, beside=whole, margins=margins)
+                and is_written_only_by(image, place, own, except_in=whole, margins=margins)
                 for place in ranges
             )
     return False

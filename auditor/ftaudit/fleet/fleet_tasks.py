@@ -39,6 +39,9 @@ from ftaudit.target import Platform
 _ANSWERS_OF_A_SESSION: Final = 1000
 """After so many questions a worker opens its files and connections again: what it remembers of them takes memory."""
 
+_MOST_NAMES: Final = 10
+"""Inputs that one note names."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadTask:
@@ -135,7 +138,6 @@ def _named(paths: Sequence[Path]) -> str:
     return ", ".join(map(str, paths[:_MOST_NAMES])) + more
 
 
-_MOST_NAMES: Final = 10
 _sent: Final[set[str]] = set()
 """The questions that this process has sent: the projects of a fleet ask the same ones, which are long."""
 

@@ -118,13 +118,13 @@ def is_written_only_by(
     place: tuple[int, int],
     own: Set[int],
     *,
-    beside: tuple[int, int] = (0, 0),
+    except_in: tuple[int, int] = (0, 0),
     margins: tuple[int, int] = (0, 0),
 ) -> bool:
     """Return whether no code but the instructions at `own` names an address in a range to write there or pass it on.
 
-    No word of the data may either, except in the range `beside` and the pointers that only the
-    code at `own` loads. No code may take an address in the `margins`: so many bytes before and after the range. No word
+    No word of the data may either, except words in the range `except_in` and pointers that only the code at `own`
+    loads. `margins` are bytes before and after the range: no code may take an address in either of them, and no word
     may name one in the second.
     """
     start, end = place
@@ -132,7 +132,7 @@ def is_written_only_by(
     if not image.code or not _is_named_only_by(image, place, (low, high), own, loads=False):
         return False
     for address, word in _words_near(image, start, high):
-        if start <= word < high and not beside[0] <= address < beside[1]:
+        if start <= word < high and not except_in[0] <= address < except_in[1]:
             pointer = address, address + 8
             if not _is_named_only_by(image, pointer, pointer, own, loads=True, once=True):
                 return False
