@@ -49,7 +49,7 @@ def show(browser: Browser, page: Path, *, width: int = 1280, scheme: str = "ligh
     browser.driver.get("about:blank")
     browser.complaints()
     browser.requests()
-    browser.driver.get(page.as_uri() + at)
+    browser.load(page.as_uri() + at)
 
 
 def names(browser: Browser) -> list[str]:

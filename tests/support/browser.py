@@ -33,6 +33,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 TRIES = 3
+SECONDS_TO_LOAD = 60.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -57,7 +58,15 @@ class Browser:
         self.driver.get("about:blank")
         self.driver.get_log("performance")
         self.driver.get_log("browser")
-        self.driver.get(path.as_uri())
+        self.load(path.as_uri())
+
+    def load(self, address: str) -> None:
+        """Load an address and wait until the page is complete: on a busy machine the driver may return before that."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        self.driver.get(address)
+        shown = "return document.readyState === 'complete' && location.href === arguments[0]"
+        WebDriverWait(self.driver, SECONDS_TO_LOAD).until(lambda _: self.run(shown, address))
 
     def tell(self, command: str, **given: Any) -> Any:
         """Send a command of the DevTools protocol."""
