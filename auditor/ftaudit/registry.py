@@ -132,29 +132,40 @@ def load_rules(folders: tuple[Path, ...] = (), *, of_packages: bool = False) -> 
 
 @functools.lru_cache(maxsize=8)
 def rules_identity(folders: tuple[Path, ...] = ()) -> str:
-    """Return a digest of the files of all installed packs and of the local folders: it changes with any rule.
+    """Return a digest of the content of all installed packs and of the local folders: it changes with any rule.
 
     Call it before rules are loaded; it is as old in this process as they are.
     """
     digest = hashlib.sha256()
+    for mark, path in rule_files(folders):
+        digest.update(f"{mark}\0".encode("utf-8", "surrogateescape"))
+        if path is not None:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def rule_files(folders: tuple[Path, ...] = ()) -> Iterator[tuple[str, Path | None]]:
+    """Yield the files of all installed packs and of the local folders, with their relative paths, sorted.
+
+    Each pack starts with a pair of its name and version, without a file.
+    """
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.value):
-        digest.update(f"{entry.value} {entry.dist.version if entry.dist else None}\0".encode())
+        yield f"{entry.value} {entry.dist.version if entry.dist else None}", None
         try:
             spec = importlib.util.find_spec(entry.value)
         except (ImportError, ValueError):
             spec = None
         places = () if spec is None else spec.submodule_search_locations or filter(None, (spec.origin,))
         for place in map(Path, places):
-            _add_files(digest, place)
+            yield from _files(place)
     for folder in folders:
-        _add_files(digest, folder)
-    return digest.hexdigest()
+        yield from _files(folder)
 
 
-def _add_files(digest: hashlib._Hash, place: Path) -> None:
+def _files(place: Path) -> Iterator[tuple[str, Path]]:
     for path in [place] if place.is_file() else sorted(place.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            digest.update(f"{path.relative_to(place.parent)}\0".encode("utf-8", "surrogateescape") + path.read_bytes())
+        if path.suffix != ".pyc" and path.is_file():
+            yield str(path.relative_to(place.parent)), path
 
 
 def _packed(problems: list[str], *, of_packages: bool) -> Iterator[ModuleType]:

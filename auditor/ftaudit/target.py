@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, platform_tags
+from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag, platform_tags
 from packaging.version import Version
 
 from ftaudit.errors import UsageError
@@ -135,6 +135,25 @@ def supported_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:
 def gil_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:
     """Return the tags of the GIL-enabled build of the same version, best first."""
     return _tags(target.version, target.abi.rstrip("t"), platform.tags)
+
+
+def wheel_tags(filename: str) -> frozenset[Tag] | None:
+    """Return the tags in a wheel's file name, or `None` if they are invalid or expand to an absurd number of tags.
+
+    `packaging.utils.parse_wheel_filename` parses the name and the version too, and is several times slower. A lock file
+    names thousands of wheels with a few hundred different tag sets.
+    """
+    return _parse_tags("-".join(filename.removesuffix(".whl").split("-")[-3:]))
+
+
+@functools.lru_cache(maxsize=16384)
+def _parse_tags(text: str) -> frozenset[Tag] | None:
+    if text.count(".") > 60:
+        return None
+    try:
+        return parse_tag(text)
+    except ValueError:
+        return None
 
 
 @functools.lru_cache(maxsize=32)

@@ -5,6 +5,7 @@ No code is built or run.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from packaging.version import Version
@@ -16,7 +17,7 @@ from ftaudit.model import DistributionFile, GilDeclaration
 from ftaudit.model.plain import from_plain, to_plain
 from ftaudit.model.plans import NotRead
 from ftaudit.model.reasons import WORST_FIRST, InSource
-from ftaudit.registry import load_rules, rules_identity
+from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
 
 if TYPE_CHECKING:
@@ -53,19 +54,15 @@ def find_declaration(session: AuditSession, name: str, version: Version, sdist: 
 
 
 class _Kept:
-    """The answer of an earlier run for the same sdist by the same rules. One with unread files is not kept.
-
-    The files of the rules identify them, so no rule is imported to find the answer.
-    """
+    """The answer of an earlier run for the same sdist by the same rules. One with unread files is not kept."""
 
     def __init__(self, session: AuditSession, sdist: DistributionFile) -> None:
         from ftaudit.source.result_cache import open_results
-        from ftaudit.source.rules_identity import identify_rules
 
         self._sdist = sdist
         self._cache = open_results(session.settings.cache)
-        rules = rules_identity(session.settings.rules)
-        self._key = identify_rules((), f"declaration {rules} {session.target.name} {sdist.filename} {sdist.sha256}")
+        question = f"{session.target.name} {sdist.filename} {sdist.sha256}"
+        self._key = hashlib.sha256(session.declaration_rules() + question.encode()).digest()
 
     def read(self) -> InSource | None:
         """Return the answer, or `None`."""

@@ -22,6 +22,7 @@ from ftaudit.index.index_settings import IndexOptions
 from ftaudit.lockfiles import InputFormat, Requirements, ResolveOptions, Selection
 from ftaudit.once import Once
 from ftaudit.progress import ProgressListener, Silent
+from ftaudit.registry import rule_files
 from ftaudit.rule import Rule
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target, host_platform, parse_platform, parse_targets
@@ -51,6 +52,7 @@ class AuditSession:
     progress: ProgressListener
     _selected: Once[tuple[int, Platform], Selection] = dataclasses.field(default_factory=Once)
     _rules: Once[type[Rule], tuple[tuple[Rule, ...], tuple[str, ...]]] = dataclasses.field(default_factory=Once)
+    _identity: Once[None, bytes] = dataclasses.field(default_factory=Once)
 
     def select(self, number: int, platform: Platform) -> Selection:
         """Return the packages of an input, by its number, on a platform; uv is called once."""
@@ -62,6 +64,21 @@ class AuditSession:
         """Return the chosen rules of a kind, and what could not be loaded; raise `UsageError` for an unknown name."""
         rules, problems = self._rules.get(kind, functools.partial(choose_rules, self.settings, kind))
         return tuple(rule for rule in rules if isinstance(rule, kind)), problems
+
+    def declaration_rules(self) -> bytes:
+        """Return the identity of the code that reads declarations in source: it changes with the scanner and any rule.
+
+        The files of the rules identify them, so no rule is imported.
+        """
+
+        def identify() -> bytes:
+            from ftaudit.source.rules_identity import identify_rules
+
+            files = list(rule_files(self.settings.rules))
+            packs = [name for name, path in files if path is None]
+            return identify_rules((), f"declarations {packs}", more=[path for _, path in files if path is not None])
+
+        return self._identity.get(None, identify)
 
 
 @contextmanager

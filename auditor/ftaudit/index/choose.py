@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from packaging.specifiers import SpecifierSet
-from packaging.tags import Tag, parse_tag
+from packaging.tags import Tag
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ftaudit.index.release import ReleaseFiles
 from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, Pin, Status, WheelKind
 from ftaudit.model.reasons import Excluded, Exclusion
-from ftaudit.target import Platform, Target, gil_tags, kind_of, supported_tags
+from ftaudit.target import Platform, Target, gil_tags, kind_of, supported_tags, wheel_tags
 
 _PLATFORM_VERSION: Final = re.compile(r"(manylinux|musllinux|macosx)_(\d+)_(\d+)_(.+)")
 _LEGACY: Final = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
@@ -138,18 +138,14 @@ def why_not_built(sdist: DistributionFile, pin: Pin, target: Target) -> Excluded
 
 
 def _parse_wheel(pin: Pin, file: DistributionFile) -> _Wheel | None:
-    """Split a wheel's name (`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl`); `None` if it is not the pin's.
-
-    `packaging.utils.parse_wheel_filename` does the same but is several times slower; a lock file names thousands of
-    files.
-    """
+    """Split a wheel's name (`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl`); `None` if it is not the pin's."""
     parts = file.filename[:-4].split("-", 6)
     if len(parts) not in (5, 6) or _name(parts[0]) != pin.name:
         return None
     if pin.version is not None and _version(parts[1]) != pin.version:
         return None
     build = _build(parts[2]) if len(parts) == 6 else _NO_BUILD
-    tags = _tags("-".join(parts[-3:]))
+    tags = wheel_tags(file.filename)
     return None if build is None or tags is None else _Wheel(file, build, tags)
 
 
@@ -169,17 +165,6 @@ def _version(text: str) -> Version | None:
 def _build(text: str) -> tuple[int, str] | None:
     matched = re.fullmatch(r"(\d{1,18})(.*)", text, re.ASCII)
     return None if matched is None else (int(matched[1]), matched[2])
-
-
-@functools.lru_cache(maxsize=16384)
-def _tags(text: str) -> frozenset[Tag] | None:
-    """Parse a compressed tag set; return `None` if it is invalid or expands to an absurd number of tags."""
-    if text.count(".") > 60:
-        return None
-    try:
-        return parse_tag(text)
-    except ValueError:
-        return None
 
 
 @functools.lru_cache(maxsize=64)

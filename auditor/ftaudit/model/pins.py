@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from packaging.utils import NormalizedName
@@ -95,8 +95,11 @@ class Pin:
     """
     also: tuple[Location, ...] = ()
     """The other places where the inputs list this package at this version."""
-    files: tuple[DistributionFile, ...] | None = None
-    """The files of this version if the input names them (lock files, direct URLs, local files), otherwise `None`."""
+    files: tuple[DistributionFile, ...] | None = field(default=None, hash=False)
+    """The files of this version if the input names them (lock files, direct URLs, local files), otherwise `None`.
+
+    Not part of the hash: a pin is a key of many tables, and a release may have hundreds of files.
+    """
     allowed_hashes: frozenset[str] = frozenset()
     """`algorithm:digest` of the files that the input allows; empty allows all files."""
     index_url: str | None = None

@@ -13,15 +13,15 @@ from ftaudit.extras import SOURCE_ENGINES, Extra, why_missing
 from ftaudit.rule import SourceRule
 
 
-def identify_rules(rules: Iterable[SourceRule], request: str) -> bytes:
-    """Return a value that changes when any rule, the scanner, an engine or the request changes."""
+def identify_rules(rules: Iterable[SourceRule], request: str, *, more: Iterable[Path] = ()) -> bytes:
+    """Return a value that changes when a rule, the scanner, an engine, the request or one of `more` files changes."""
     kinds = [(rule.info.code, type(rule)) for rule in rules]
     digest = hashlib.sha256(
         f"{__version__} {sys.version} {request} {why_missing(Extra.SOURCE, SOURCE_ENGINES)}".encode()
     )
     modules = (sys.modules.get(kind.__module__) for _, kind in kinds)
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
-    files |= {*Path(__file__).parent.rglob("*.py"), Path(python_text.__file__)}
+    files |= {*more, *Path(__file__).parent.rglob("*.py"), Path(python_text.__file__)}
     for rule in sorted(code + kind.__qualname__ for code, kind in kinds):
         digest.update(rule.encode())
     for path in sorted(files):

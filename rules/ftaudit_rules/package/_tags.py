@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ftaudit.cpython.suffixes import find_suffix
 from ftaudit.model import DistributionFile, PackageFacts, WheelKind
-from ftaudit.target import Target, kind_of, parse_target
+from ftaudit.target import Target, kind_of, parse_target, wheel_tags
 
 _FREE_THREADED: Final = re.compile(r"cp3\d+t")
 _ARCHES: Final = {"universal2": ("arm64", "x86_64"), "amd64": ("amd64",), "32": ("x86",)}
@@ -22,27 +20,13 @@ def tags_of(files: Iterable[DistributionFile]) -> Iterator[Tag]:
     """Yield the tags of every wheel that is not yanked; a name that cannot be parsed has no tags."""
     for file in files:
         if file.yanked is None:
-            yield from _tags_in(file.filename)
-
-
-@functools.lru_cache(maxsize=1 << 15)
-def _tags_in(filename: str) -> frozenset[Tag]:
-    """Parse the tags of a wheel's name once for all rules."""
-    try:
-        return parse_wheel_filename(filename)[3]
-    except InvalidWheelFilename:
-        return frozenset()
-
-
-@functools.lru_cache(maxsize=1 << 15)
-def _compiled_tags_in(filename: str) -> tuple[Tag, ...]:
-    return tuple(tag for tag in _tags_in(filename) if tag.platform != "any" and not tag.interpreter.startswith("pp"))
+            yield from wheel_tags(file.filename) or ()
 
 
 def compiled_tags(facts: PackageFacts) -> tuple[Tag, ...]:
-    """Return the tags of the release's wheels that hold compiled code for CPython, or for any Python."""
-    names = (file.filename for file in facts.index.wheels if file.yanked is None)
-    return tuple(tag for name in names for tag in _compiled_tags_in(name))
+    """Return the tags, each once, of the release's wheels that hold compiled code for CPython, or for any Python."""
+    tags = dict.fromkeys(tags_of(facts.index.wheels))
+    return tuple(tag for tag in tags if tag.platform != "any" and not tag.interpreter.startswith("pp"))
 
 
 def target_of(facts: PackageFacts) -> Target:
