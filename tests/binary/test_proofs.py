@@ -8,6 +8,9 @@ import pytest
 from support.unknowns import compiled_file
 
 from ftaudit.binary.declaration import read_declaration
+from ftaudit.binary.emulator.budget import Budget
+from ftaudit.binary.image.call_sites import is_written_only_by
+from ftaudit.binary.loaders import load_images
 from ftaudit.model import GilDeclaration
 
 pytestmark = pytest.mark.interpreter
@@ -53,3 +56,33 @@ def test_constructors_of_a_library_count_if_they_may_write_what_its_hook_reads(o
         )
         found[flags] = answer.declaration
     assert found == {(): GilDeclaration.NOT_USED, ("-DGUILTY",): GilDeclaration.UNDETERMINED}
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-O2"])
+@pytest.mark.parametrize(
+    ("name", "version"), [("next_to_a_counter", (3, 14)), ("shared_abi_info", (3, 15))], ids=["3.14", "3.15"]
+)
+def test_other_code_of_a_framework_counts_only_if_it_names_the_slots(
+    name: str, version: tuple[int, int], optimize: str
+) -> None:
+    found = {}
+    for flags in ((), ("-DGUILTY",)):
+        image = compiled_file(FOLDER / "other" / f"{name}.c", optimize, *flags)
+        answer = read_declaration(image, module_name="subject", path="subject.so", target_version=version)
+        found[flags] = answer.declaration
+    assert found == {(): GilDeclaration.NOT_USED, ("-DGUILTY",): GilDeclaration.UNDETERMINED}
+
+
+def test_an_addition_to_a_counter_names_only_that() -> None:
+    image = compiled_file(FOLDER / "other" / "next_to_a_counter.c", "-O2")
+    (loaded,) = load_images(image, Budget(), every_export=True)
+    hook, counter = loaded.exports["PyInit_subject"], loaded.exports["exported"] + 4
+    own = frozenset(range(hook, hook + 64))
+    assert is_written_only_by(loaded, (counter + 4, counter + 12), own)
+    assert not is_written_only_by(loaded, (counter, counter + 4), own)
+
+
+def test_a_module_whose_code_can_declare_nothing_is_undeclared_whatever_decides() -> None:
+    image = compiled_file(FOLDER / "other" / "declares_nothing.c", "-O2")
+    answer = read_declaration(image, module_name="subject", path="subject.so", target_version=(3, 14))
+    assert answer.declaration is GilDeclaration.UNDECLARED, answer.how

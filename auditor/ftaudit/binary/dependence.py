@@ -81,6 +81,8 @@ def depends(subject: Subject, best: HookRun) -> str:
     """
     if not unknown(subject, best):
         return best.opaque
+    if best.created and best.gil is None and best.origin == "create" and not best.foreign and subject.cannot_declare:
+        return ""  # It returned a module of its own, and no code that it may call can declare anything for that.
     # Whether a declaration is final is costly to find out: of addresses alone there is hardly anything to follow.
     more = bool(best.guesses or best.asked_processor or best.notes)
     subject = replace(subject, seals=more and best.declared_after is not None and subject.is_final)

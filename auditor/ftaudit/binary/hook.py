@@ -149,7 +149,11 @@ _LONG_START = 1_000
 _FOLLOWED = 256
 """How many of the last stretches of code of a failing run are kept."""
 
-_DECLARATIONS = frozenset({"PyUnstable_Module_SetGIL", "PyModuleDef_Init", "dlsym", "GetProcAddress", "dlopen"})
+_DECLARATIONS = frozenset(
+    {"PyUnstable_Module_SetGIL", "PyModuleDef_Init", "dlsym", "dlvsym", "GetProcAddress", "dlopen"}
+)
+_MAKE_DECLARED = frozenset({"PyModule_FromDefAndSpec2", "PyModule_FromSlotsAndSpec"})
+"""Functions that make a module with the declaration of its slots."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +191,7 @@ class Subject:
     def cannot_declare(self) -> bool:
         """Whether no code of the module can declare anything, however its initialization continues."""
         images = (self.image, *(image for _, image in (*self.groups, *self.libraries)))
-        return not any(image.imports & _DECLARATIONS for image in images)
+        return not any(image.imports & (_DECLARATIONS | _MAKE_DECLARED) for image in images)
 
 
 def run(
@@ -455,14 +459,25 @@ def _origin(
         return python.declared_by
     flow, labels = calls.flow, 0
     if slots is not None:
-        for address, size in slots.spans:
+        for address, size in _spans(slots, plain=plain):
             labels |= flow.of_memory(address, size)
+        if slots.abi_span is not None:
+            labels |= flow.of_written(*slots.abi_span)
         if definition:
             labels |= flow.of_memory(definition + python.objects.layout.head + DEFINITION["m_slots"], 8)
         left = sum({label for _, _, label in flow.regions if labels & label})
         if left and _is_left_alone(python, slots, definition, plain=plain):
             labels &= ~left
     return flow.name(flow.strong(labels | returned))
+
+
+def _spans(slots: Slots, *, plain: bool) -> tuple[tuple[int, int], ...]:
+    """Return the memory that must not change.
+
+    CPython loads a module or refuses it as its `PyABIInfo` says, and the GIL does not depend on that. A framework's
+    modules share one, and do not change it.
+    """
+    return slots.spans if plain else tuple(span for span in slots.spans if span != slots.abi_span)
 
 
 _AROUND = 64
@@ -472,12 +487,16 @@ _AROUND = 64
 def _is_left_alone(python: Python, slots: Slots, definition: int, *, plain: bool) -> bool:
     """Return whether only the hook's own code can write a definition or its slots: no other code names their addresses.
 
-    A pointer to the slots is in the definition. If `plain`, code may also reach them from what is next to them.
+    The definition and the slots may have pointers to each other and to other parts of them. If `plain`, code may also
+    reach them from what is next to them.
     """
     calls = python.process.calls_flow
     size = python.objects.layout.head + 9 * 8
     whole = (definition, definition + size) if definition else (0, 0)
-    ranges = [*([whole] if definition else []), *((start, start + length) for start, length in slots.spans)]
+    ranges = [
+        *([whole] if definition else []),
+        *((start, start + length) for start, length in _spans(slots, plain=plain)),
+    ]
     for linked in python.process.images:
         image = linked.image
         if calls is not None and all(image.base <= start < end <= image.end for start, end in ranges):
@@ -485,7 +504,7 @@ def _is_left_alone(python: Python, slots: Slots, definition: int, *, plain: bool
             margins = (_AROUND, 1) if plain else (0, 0)
             return all(
                 not is_imported(python.process, image, *place)
-                and is_written_only_by(image, place, own, except_in=whole, margins=margins)
+                and is_written_only_by(image, place, own, except_in=ranges, margins=margins)
                 for place in ranges
             )
     return False

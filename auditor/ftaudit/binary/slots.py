@@ -47,6 +47,8 @@ class Slots:
     spans: tuple[tuple[int, int], ...] = ()
     """Address and size of each array that was read, its last and empty entry included, and of `abi_info`."""
     abi_info: AbiInfo | None = None
+    abi_span: tuple[int, int] | None = None
+    """Address and size of the `PyABIInfo`."""
     refusal: Refusal | None = None
     """Why CPython refuses the definition, if it does."""
     complete: bool = True
@@ -63,6 +65,7 @@ class _SlotReader:
         self.create = 0
         self.executes: list[int] = []
         self.abi_info: AbiInfo | None = None
+        self.abi_span: tuple[int, int] | None = None
         self.refusal: Refusal | None = None
         self.complete = True
         self.seen: set[int] = set()
@@ -136,7 +139,8 @@ class _SlotReader:
         elif number == GIL:
             self.gil = value
         elif number == ABI:
-            self.spans.append((value, abi.SIZE))
+            self.abi_span = value, abi.SIZE
+            self.spans.append(self.abi_span)
             self.abi_info = abi.parse_abi_info(self.machine.read(value, abi.SIZE))
             # The other declarations of a module for another build still matter: the rest of the slots is read.
             self.refusal = self.refusal or abi.check_abi_info(self.abi_info, self.version)
@@ -188,6 +192,7 @@ def _finished(reader: _SlotReader, state_size: int, *, exported: bool) -> Slots:
         executes=tuple(reader.executes),
         spans=tuple(reader.spans),
         abi_info=reader.abi_info,
+        abi_span=reader.abi_span,
         refusal=reader.refusal,
         complete=reader.complete,
         exported=exported,

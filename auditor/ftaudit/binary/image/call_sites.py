@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
@@ -17,10 +17,13 @@ _STUB_X86, _STUB_ARM = b"\x41\x53\xff\x25", 0xA9BF_47F0
 """`push r11; jmp […]` and `stp x16, x17, [sp, #-16]!`: what follows the address of dyld's word in stub helpers."""
 _TAKE_ADDRESS = 0x8D
 """The opcode of `lea`."""
-_IMMEDIATES = {0x88: 0, 0x89: 0, 0x8B: 0, 0x8D: 0, 0x80: 1, 0x83: 1, 0xC6: 1}
-"""Bytes of the operand that follows the address, for opcodes where these are always as many."""
+_IMMEDIATES = {
+    0x88: (0, 0), 0x89: (0, 0), 0x8B: (0, 0), 0x8D: (0, 0), 0x80: (1, 1), 0x83: (1, 1), 0xC6: (1, 1), 0xC0: (0, 1),
+    0xC1: (0, 1),
+}  # fmt: skip
+"""The fewest and the most bytes of an operand that may follow the address, by opcode."""
 _IMMEDIATE = 4
-"""Bytes of an operand that may follow such an address."""
+"""Bytes of an operand that may follow the address after other opcodes."""
 _MOST_APART = 8
 """Instructions between the load of a function's address and its call."""
 _REACH = 4096
@@ -118,12 +121,12 @@ def is_written_only_by(
     place: tuple[int, int],
     own: Set[int],
     *,
-    except_in: tuple[int, int] = (0, 0),
+    except_in: Sequence[tuple[int, int]] = (),
     margins: tuple[int, int] = (0, 0),
 ) -> bool:
     """Return whether no code but the instructions at `own` names an address in a range to write there or pass it on.
 
-    No word of the data may either, except words in the range `except_in` and pointers that only the code at `own`
+    No word of the data may either, except words in the ranges `except_in` and pointers that only the code at `own`
     loads. `margins` are bytes before and after the range: no code may take an address in either of them, and no word
     may name one in the second.
     """
@@ -132,7 +135,7 @@ def is_written_only_by(
     if not image.code or not _is_named_only_by(image, place, (low, high), own, loads=False):
         return False
     for address, word in _words_near(image, start, high):
-        if start <= word < high and not except_in[0] <= address < except_in[1]:
+        if start <= word < high and not any(first <= address < last for first, last in except_in):
             pointer = address, address + 8
             if not _is_named_only_by(image, pointer, pointer, own, loads=True, once=True):
                 return False
@@ -172,11 +175,10 @@ def _x86_namings(image: Image, low: int, high: int, *, loads: bool) -> Iterator[
             opcode, named = code[at - 2], first + at + 4 + _offset(code, at)
             if code[at - 1] not in _OPERANDS or (opcode == _LOAD and not loads):
                 continue
-            named += _IMMEDIATES.get(opcode, 0)
-            last = named if opcode in _IMMEDIATES else named + _IMMEDIATE
+            fewest, most = _IMMEDIATES.get(opcode, (0, _IMMEDIATE))
             passes_on = opcode == _TAKE_ADDRESS
             if not passes_on or not _is_of_start_up(code, at):
-                yield tuple(first + at - back for back in (2, 3, 4, 5)), (named, last), passes_on
+                yield tuple(first + at - back for back in (2, 3, 4, 5)), (named + fewest, named + most), passes_on
 
 
 def _is_of_start_up(code: bytes, at: int) -> bool:

@@ -252,6 +252,13 @@ class Flow:
                     found |= self.memory.get(byte, 0)
         return found
 
+    def of_written(self, address: int, size: int) -> int:
+        """Return the labels that bytes got when they were written, without those of whole ranges."""
+        found = 0
+        for byte in range(address, address + size):
+            found |= self.memory.get(byte, 0)
+        return found
+
     def mark(self, address: int, size: int, labels: int) -> None:
         """Give bytes these labels and no others."""
         if size <= 0:

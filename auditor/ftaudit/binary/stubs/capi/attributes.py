@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 from ftaudit.binary.emulator.emulated_process import Halt
@@ -81,7 +82,7 @@ def _plausible(python: Python, owner: Object, name: str) -> int:
             return process.symbol("_Py_NoneStruct")
     if "API" in name or name.startswith(("_C_", "init_")) or "capi" in name.lower() or "capsule" in name.lower():
         return objects.new("capsule", name=f"{owner.name}.{name}")
-    if name[:1].isupper() or name in _BUILTIN_TYPES:
+    if name[:1].isupper() or name in _BUILTIN_TYPES or (owner.name == "numpy" and _SCALAR_TYPE.fullmatch(name)):
         return objects.type(f"{owner.name}.{name}")
     made = objects.new("object", name=f"{owner.name}.{name}", size=256)
     if owner.name.partition(".")[0] == "numpy":
@@ -108,6 +109,12 @@ _MODULE_ATTRIBUTES = frozenset(
 _BUILTIN_TYPES = frozenset(
     {"dtype", "ndarray", "ufunc", "type", "object", "int", "str", "float", "dict", "list", "tuple"}
 )
+_SCALAR_TYPE = re.compile(
+    r"generic|bool_?|number|inexact|floating|character|flexible|void|(?:un)?signedinteger|integer|u?int(?:8|16|32|64|p|c)?_?|"
+    r"u?(?:byte|short|long|longlong)|half|single|double|longdouble|float(?:16|32|64|128)?_?|complex\d*_?|"
+    r"complexfloating|c(?:single|double|longdouble)|datetime64|timedelta64|str_|bytes_|object_"
+)
+"""NumPy's types of scalars."""
 
 
 @answers("PyObject_GetAttrString")

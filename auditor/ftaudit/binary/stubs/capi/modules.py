@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from ftaudit.binary.emulator.emulated_process import HandOver, Process, Sealed
+from ftaudit.binary.stubs.capi import nanobind_backend
 from ftaudit.binary.stubs.capi.attributes import attribute, text_of
 from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
@@ -337,4 +338,6 @@ def _call_method(python: Python) -> int:
         module = python.module(python.module_name, origin="cffi")
         python.objects.known[module].gil = 1
         return module
+    if owner is not None and nanobind_backend.fill(python):
+        return python.process.symbol("_Py_NoneStruct")
     return python.objects.new("object", name=f"{owner.name if owner else '?'}.{name}()")

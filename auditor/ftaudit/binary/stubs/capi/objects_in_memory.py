@@ -95,6 +95,7 @@ class Objects:
         self.layout = layout
         self.known: dict[int, Object] = {}
         self._types: dict[str, int] = {}
+        self._orders: dict[int, list[int]] = {}
         self._strings: dict[str, int] = {}
         self._nothing = 0
 
@@ -135,6 +136,7 @@ class Objects:
         fields[168] = flags
         fields[256] = root
         fields[264] = self.new("dict")
+        fields[336], fields[344] = self._bases(address, root)
         for offset, slot in _TYPE_FUNCTIONS.items():
             fields[offset] = process.symbol(f"{slot}@{'object' if slot != 'tp_new' else 'type'}")
         content = bytearray(TYPE_SIZE)
@@ -144,6 +146,13 @@ class Objects:
             struct.pack_into("<Q", content, layout.type_offset(offset), value)
         process.machine.write(address, bytes(content))
         return address
+
+    def _bases(self, address: int, root: int) -> tuple[int, int]:
+        """Return a type's tuple of bases, and that of the order in which they are searched."""
+        orders = self._orders
+        order = [address, *orders.get(root, [root] if root else [])]
+        orders[address] = order
+        return self.sequence("tuple", [root] if root else []), self.sequence("tuple", order)
 
     def map_null(self) -> None:
         """Let every null pointer lead to an object of no particular type, however far from it a field is."""
