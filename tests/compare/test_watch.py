@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -155,6 +156,21 @@ def test_a_further_target_and_platform_start_again_and_an_answer_that_is_not_wri
     assert project.watch("--target", "3.14t", "--target", "3.15t", "--platform", "windows-amd64")[0] == 0
 
 
+def edited(old: str, new: str, *, signed: bool = False) -> Callable[[str], str]:
+    """Return a change of the file; `signed` writes the checksum of the result."""
+
+    def change(text: str) -> str:
+        changed = text.replace(old, new)
+        if not signed:
+            return changed
+        document = json.loads(changed)
+        del document["checksum"]
+        document["checksum"] = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        return json.dumps(document, separators=(",", ":"))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -165,12 +181,15 @@ def test_a_further_target_and_platform_start_again_and_an_answer_that_is_not_wri
         (lambda text: '{"schema_version": 1, "packages": []}', "is not a file of ftaudit watch"),
         (lambda text: text.replace('"schema_version":1', '"schema_version":2'), "has schema version 2; this release"),
         (lambda text: text.replace('"schema_version":1', '"schema_version":true'), "has schema version True"),
-        (lambda text: text.replace('"reenables-gil"', '"splendid"'), "is damaged"),
-        (lambda text: text.replace('"targets":[', '"targets":[7,'), "is damaged"),
-        (lambda text: text.replace('"fix":null', '"fix":[]'), "is damaged"),
-        (lambda text: text.replace('"inputs":["r.txt"]', '"inputs":7'), "is damaged"),
-        (lambda text: text.replace('"recorded":"', '"recorded":null,"then":"'), "is damaged"),
-        (lambda text: text.replace('"inputs":["r.txt"]', '"inputs":["sub/r.txt"]'), "has a run of sub/r.txt"),
+        (edited('"reenables-gil"', '"ready"'), "does not match its checksum"),
+        (edited('"version":"1.0","platform"', '"version":null,"platform"'), "does not match its checksum"),
+        (edited('"checksum":"', '"sum":"'), "does not match its checksum"),
+        (edited('"reenables-gil"', '"splendid"', signed=True), "is damaged: "),
+        (edited('"targets":[', '"targets":[7,', signed=True), "is damaged: "),
+        (edited('"fix":null', '"fix":[]', signed=True), "is damaged: "),
+        (edited('"inputs":["r.txt"]', '"inputs":7', signed=True), "is damaged: "),
+        (edited('"recorded":"', '"recorded":null,"then":"', signed=True), "is damaged: "),
+        (edited('"inputs":["r.txt"]', '"inputs":["sub/r.txt"]', signed=True), "has a run of sub/r.txt"),
     ],
 )
 def test_a_damaged_last_run_is_an_error_and_is_not_replaced(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.compare.documents import MAX_BYTES
@@ -84,6 +86,8 @@ def _parse(data: bytes, path: Path) -> LastRun:
             f"{path} has schema version {str(version)[:20]}; this release reads {VERSION}",
             hint="use the release of ftaudit that wrote it, or delete it to start again",
         )
+    if loaded.get("checksum") != _checksum(loaded):
+        raise InputError(f"{path} is damaged or was edited: it does not match its checksum", hint=HINT)
     try:
         return LastRun(
             inputs=from_plain(tuple[str, ...], loaded.get("inputs")),
@@ -100,7 +104,7 @@ def render_last_run(
     """Return the content of the file after a run. Targets that only earlier runs had are kept."""
     here = {one.audit.target for one in targets}
     apart = () if old is None else (one for one in old.targets if one.audit.target not in here)
-    document = {
+    document: dict[str, Any] = {
         "kind": KIND,
         "schema_version": VERSION,
         "tool": {"name": "ftaudit", "version": __version__},
@@ -108,4 +112,11 @@ def render_last_run(
         "inputs": list(relative_inputs(inputs, path)),
         "targets": [to_plain(one) for one in (*targets, *apart)],
     }
+    document["checksum"] = _checksum(document)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    """Return the digest of everything else in the file: a verdict or version that was edited has the form of another."""
+    told = {key: value for key, value in document.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
