@@ -7,6 +7,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ftaudit.cli import main
 from ftaudit.errors import InputError
 from ftaudit.facts import facts_store
 from ftaudit.facts.facts_store import FactsStore
+from ftaudit.fleet.dataset import read_rows
+from ftaudit.fleet.schema import WHEELS
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Team:
 
 
 Run = Callable[..., tuple[int, str]]
+ORIGIN = ("store", "store_by", "store_created", "store_ftaudit")
 
 
 @pytest.fixture
@@ -84,6 +88,54 @@ def test_without_a_network_a_store_gives_the_whole_binary_evidence_and_the_repor
     assert {row["evidence"]["binary"]["store"] for row in report["packages"]} == {"team"}
     (note,) = [note for note in report["notes"] if "facts store" in note]
     assert "the facts store team provided the facts for 2 wheels (made by the team with ftaudit" in note
+
+
+def test_a_fleet_names_the_maker_of_a_store_in_its_output_its_data_set_its_status_and_its_site(
+    run: Run, team: Team, tmp_path: Path
+) -> None:
+    def told(store: Path, data: Path) -> str:
+        options = ("--facts", store, "--offline", "--platform", "linux-x86_64", "--quiet", "--workers", "1")
+        code, said = run("fleet", "check", team.lock, "-o", data, *options, "--cache-dir", tmp_path / "cache")
+        assert (code, "\x1b" in said) == (1, False), said
+        return said
+
+    sentence = "the facts store team provided the facts for 2 wheels (made by the team with ftaudit"
+    data, site = tmp_path / "data", tmp_path / "site"
+    assert sentence in told(team.store, data)
+    made = FactsStore(team.store).origin
+    origins = {tuple(row[name] for name in ORIGIN) for row in read_rows(data, WHEELS)}
+    assert origins == {("team", "the team", made.created, made.ftaudit)}
+    assert sentence in run("fleet", "status", data)[1]
+    assert run("fleet", "report", data, "-o", site)[0] == 0
+    assert sentence in " ".join((site / "index.html").read_text("utf-8").split())
+
+    changed = claim(lambda head, _: head["provenance"].update(by="a\x1b]0;\nready: everything"))
+    loud = rewritten(team, tmp_path / "bad\x1b[2J.ftfacts", changed)
+    assert "\nready" not in told(loud, tmp_path / "loud")
+    assert "\nready" not in run("fleet", "status", tmp_path / "loud")[1]
+
+
+def test_two_stores_of_one_name_are_named_apart(run: Run, team: Team, tmp_path: Path) -> None:
+    def only(module: str) -> Callable[[dict[str, bytes]], None]:
+        """Return a change that leaves the answers about one wheel, and makes that wheel's name the maker's."""
+        digest = wheel_of(module).digest
+
+        def change(members: dict[str, bytes]) -> None:
+            (part,) = [name for name in members if name != "store.json"]
+            known = json.loads(members[part])
+            members[part] = json.dumps({key: known[key] for key in known if key.startswith(digest)}).encode()
+            claim(lambda head, parts: head["provenance"].update(by=module, wheels=1, answers=1))(members)
+
+        return change
+
+    stores = []
+    for module in (GOOD, GUILTY):
+        place = tmp_path / module / "team.ftfacts"
+        place.parent.mkdir()
+        stores += ["--facts", rewritten(team, place, only(module))]
+    _, report, _ = check(run, team, tmp_path / "cache", *stores, "--offline")
+    said = " ".join(report["notes"])
+    assert all(f"the facts for 1 wheel (made by {module} with" in said for module in (GOOD, GUILTY)), said
 
 
 def test_the_own_cache_is_asked_before_a_store(run: Run, team: Team) -> None:
@@ -310,6 +362,24 @@ def test_answers_are_compared_with_the_wheels_and_a_wrong_one_is_an_error(run: R
     for command in (("facts", "verify", liar, wheels), (*check, "--no-cache", "--facts", liar, "--read-again", "100")):
         code, said = run(*command)
         assert (code, "the facts store liar is wrong about" in said) == (2, True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_an_export_to_a_full_disk_says_what_to_do(run: Run, team: Team) -> None:
+    code, said = run("facts", "export", "-o", "/dev/full", "--cache-dir", team.learned)
+    assert (code, "make room on the disk" in said) == (2, True), said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_an_export_to_a_pipe_is_a_whole_store(run: Run, team: Team, tmp_path: Path) -> None:
+    pipe, store = tmp_path / "pipe", tmp_path / "read.ftfacts"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_bytes)
+        code, said = run("facts", "export", "-o", pipe, "--cache-dir", team.learned)
+        store.write_bytes(read.result())
+    assert (code, f"{store.stat().st_size / 1e3:.1f} kB" in said) == (0, True), said
+    assert answers_of(store) == answers_of(team.store)
 
 
 def test_an_empty_cache_has_nothing_to_export(run: Run, tmp_path: Path) -> None:

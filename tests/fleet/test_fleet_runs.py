@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -185,6 +187,53 @@ def test_an_interrupted_run_resumes_and_status_tells_how_far_it_is(
     assert "finished at" in run("fleet", "status", data)[1]
 
 
+def test_a_disk_that_is_full_when_the_tables_are_written_loses_nothing(
+    fleet: Fleet, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DataSetWriter, "finish", full)
+        code, said = run(*fleet.check(tmp_path / "data"))
+    assert (code, "free some space on the disk" in said, "to resume" in said) == (2, True, True), said
+    fleet.server.forget()
+    assert run(*fleet.check(tmp_path / "data"))[0] == 1
+    assert digests_of(tmp_path / "data") == digests_of(fleet.data)
+    assert not fleet.server.requests
+
+
+def test_ctrl_c_says_how_to_resume_and_the_same_command_does(
+    fleet: Fleet, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, judged = Journal.add_answers, []
+
+    def stop(self: Journal, answers: Any, **more: Any) -> None:
+        if len(judged) == 1:
+            raise KeyboardInterrupt
+        judged.extend(answers)
+        real(self, answers, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add_answers", stop)
+        code, said = run(*fleet.check(tmp_path / "data"))
+    assert (code, "to resume the run, repeat the command" in said, "Traceback" in said) == (130, True, False), said
+    assert "interrupted: run the same command to resume" in run("fleet", "status", tmp_path / "data")[1]
+    assert run(*fleet.check(tmp_path / "data"))[0] == 1
+    assert digests_of(tmp_path / "data") == digests_of(fleet.data)
+
+
+def test_a_closed_standard_output_is_a_clear_error_and_the_data_set_is_whole(fleet: Fleet, tmp_path: Path) -> None:
+    data, site = tmp_path / "data", tmp_path / "site"
+    for command in (fleet.check(data), ("fleet", "status", data), ("fleet", "report", data, "-o", site)):
+        line = shlex.join([sys.executable, "-m", "ftaudit", *map(str, command)])
+        done = subprocess.run(["sh", "-c", f"{line} >&-"], stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, "standard output: it is closed" in done.stderr) == (2, True), done.stderr
+        assert "Traceback" not in done.stderr
+    assert digests_of(data) == digests_of(fleet.data)
+    assert (site / "index.html").is_file()
+
+
 def test_two_runs_into_one_folder_are_an_error(fleet: Fleet, run: Run, tmp_path: Path) -> None:
     code, said = run(*fleet.check(fleet.data))
     assert (code, "has the data set of a finished run" in said) == (2, True)
@@ -331,6 +380,12 @@ def test_names_that_are_not_utf8_are_escaped_rows_and_an_output_folder_with_one_
     assert run(*command, tmp_path / "data")[0] == 0
     (row,) = read_rows(tmp_path / "data", PROJECTS)
     assert (row["name"], row["exit_code"]) == ("caf\\udce9", 0)
+    same = project.parent / "caf\\udce9"
+    same.mkdir()
+    (same / "uv.lock").write_text("version = [")
+    assert run(*command, tmp_path / "both")[0] == 3
+    rows = {row["project"]: row["exit_code"] for row in read_rows(tmp_path / "both", PROJECTS)}
+    assert rows == {str(same): 2, f"{same} (2)": 0}
     output = tmp_path / os.fsdecode(b"data\xff")
     code, said = run(*command, output)
     assert (code, "its path is not UTF-8" in said, output.exists()) == (2, True, False)

@@ -25,6 +25,7 @@ from ftaudit.model import (
     Gap,
     GapKind,
     Status,
+    StoreOrigin,
 )
 from ftaudit.target import Target
 from ftaudit.wheel import (
@@ -70,7 +71,10 @@ RANGES: Final = "-ranges"
 class StoredFacts(Protocol):
     """Facts of wheels that someone else read."""
 
-    name: str
+    @property
+    def origin(self) -> StoreOrigin:
+        """What it is called, and who made it."""
+        ...
 
     def find(self, sha256: str, key: str) -> BinaryFacts | None:
         """Return the facts of a wheel, or `None`; raise `InputError` if the store is damaged."""
@@ -128,7 +132,7 @@ class Inspector:
         self._cache = FactsCache(settings.cache_dir)
         self._lock = threading.Lock()
         self._work: _Pools | None = None
-        self.used: dict[str, StoreUse] = {store.name: StoreUse() for store in settings.stores}
+        self.used: dict[StoreOrigin, StoreUse] = {store.origin: StoreUse() for store in settings.stores}
         """What each store contributed so far."""
         self.unsettled: set[str] = set()
         """The file names of wheels about which another run may say something else, although the index names the same
@@ -175,13 +179,13 @@ class Inspector:
             return done
         stored = self._ask_stores(request, sha256)
         if stored is not None and random.random() >= self._settings.read_again:  # noqa: S311 - a sample, not a secret.
-            done.set_result(stored)
+            done.set_result(stored[1])
             return done
         work = self._started()
         work.readers.start()
         threads = work.soon if soon else work.wheels
         if stored is not None and sha256 is not None:
-            return threads.submit(self._read_again, work, request, location, sha256, stored)
+            return threads.submit(self._read_again, work, request, location, sha256, *stored)
         return threads.submit(self._inspect, work, request, location, sha256)
 
     def _started(self) -> _Pools:
@@ -205,8 +209,8 @@ class Inspector:
         key = facts_key(request, record=self._settings.record)
         return self._cache.read(sha256, key) or self._cache.read(sha256, key + _of_server(request.file.url or ""))
 
-    def _ask_stores(self, request: WheelRequest, sha256: str | None) -> BinaryFacts | None:
-        """Return the answer of the first store that has one, with the store's name."""
+    def _ask_stores(self, request: WheelRequest, sha256: str | None) -> tuple[StoreOrigin, BinaryFacts] | None:
+        """Return the first store that has an answer, and the answer."""
         if sha256 is None or request.whole:
             return None
         key = facts_key(request, record=self._settings.record)
@@ -215,33 +219,32 @@ class Inspector:
             if found is not None:
                 self.unsettled.add(request.file.filename)
                 with self._lock:
-                    self.used[store.name].answers += 1
-                return replace(found, store=store.name)
+                    self.used[store.origin].answers += 1
+                return store.origin, replace(found, store=store.origin)
         return None
 
     def _read_again(
-        self, work: _Pools, request: WheelRequest, location: str, sha256: str, stored: BinaryFacts
+        self, work: _Pools, request: WheelRequest, location: str, sha256: str, origin: StoreOrigin, stored: BinaryFacts
     ) -> BinaryFacts:
         """Return a store's answer after it was compared with the wheel; raise `StoreMismatch` if they differ.
 
         The answer is not cached, so that another run draws another sample.
         """
-        use = self.used[stored.store or ""]
         try:
             facts, certain, _ = _read_wheel(work, request, location, sha256, self._settings)
         except ArchiveError:
             certain = False
         if not certain:
             with self._lock:
-                use.unread += 1
+                self.used[origin].unread += 1
             return stored
         if render_facts(facts) != render_facts(stored):
             raise StoreMismatch(
-                f"the facts store {stored.store} is wrong about {request.file.filename}",
+                f"the facts store {origin.name} is wrong about {request.file.filename}",
                 hint="stop using this store, and report the error to its maker",
             )
         with self._lock:
-            use.compared += 1
+            self.used[origin].compared += 1
         return replace(stored, bytes_read=facts.bytes_read)
 
     def _inspect(self, work: _Pools, request: WheelRequest, location: str, sha256: str | None) -> BinaryFacts:

@@ -73,8 +73,7 @@ def run_export(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Write the store. Raise `UsageError` if the cache has no facts, or the file cannot be written."""
     from ftaudit.facts.exchange import export_facts
 
-    made = export_facts(settings_of(options).cache, options.output, by=options.by)
-    size = options.output.stat().st_size
+    made, size = export_facts(settings_of(options).cache, options.output, by=options.by)
     text = f"{made.wheels} wheels, {made.answers} answers, {size / 1e3:.1f} kB"
     return CommandAnswer(text=f"{options.output}: {text}, {size / made.wheels:.0f} bytes per wheel\n")
 

@@ -164,9 +164,9 @@ def run_survey(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 def run_status(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Return the progress of a run. Raise `InputError` if the folder has none."""
     from ftaudit.fleet.run_status import describe
-    from ftaudit.report.console import clean_lines
+    from ftaudit.report.console import clean
 
-    return CommandAnswer(text=clean_lines(describe(options.folder)))
+    return CommandAnswer(text="".join(f"{clean(line)}\n" for line in describe(options.folder)))
 
 
 def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
@@ -221,10 +221,6 @@ def _resumable() -> Iterator[None]:
         raise
 
 
-def _wheels(number: int) -> str:
-    return "1 wheel" if number == 1 else f"{number} wheels"
-
-
 def _names(path: Path) -> list[str]:
     """Return the names in a file; empty lines and what follows `#` are ignored."""
     try:
@@ -237,8 +233,9 @@ def _names(path: Path) -> list[str]:
 
 def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
     from ftaudit.fleet.dataset import RUN_FILE, read_rows
-    from ftaudit.fleet.run_status import describe_rows
+    from ftaudit.fleet.run_status import describe_rows, describe_stores
     from ftaudit.fleet.schema import PACKAGES, PROJECTS, Mode
+    from ftaudit.report.console import clean
 
     verdicts: Counter[tuple[str, str]] = Counter()
     blocks = unsure = False
@@ -273,9 +270,11 @@ def _answer(options: argparse.Namespace, info: RunInfo) -> CommandAnswer:
     if info.kept:
         kept = "1 package is unchanged" if info.kept == 1 else f"{info.kept} packages are unchanged"
         lines.append(f"{kept} since an earlier run; ftaudit reuses the earlier answers")
-    lines += [f"the facts store {name} provided the facts for {_wheels(count)}" for name, count in info.stores.items()]
+    lines += describe_stores(info)
     notes = info.notes[:MOST_NOTES]
     if len(info.notes) > MOST_NOTES:
         notes += (f"{len(info.notes) - MOST_NOTES} more notes are in {options.output / RUN_FILE}",)
     code, settled = settle_exit(1 if blocks else 3 if unsure else 0, options)
-    return CommandAnswer(text="\n".join(lines) + "\n", exit_code=code, notes=(*notes, *settled))
+    # Much of this is in the words of others: names, messages of indexes, makers of stores.
+    text = "".join(f"{clean(line)}\n" for line in lines)
+    return CommandAnswer(text=text, exit_code=code, notes=(*map(clean, notes), *settled))

@@ -117,6 +117,6 @@ def render_last_run(
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
-    """Return the digest of everything else in the file: a verdict or version that was edited has the form of another."""
+    """Return the digest of everything else in the file: an edited verdict has the form of another."""
     told = {key: value for key, value in document.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

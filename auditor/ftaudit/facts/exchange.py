@@ -18,8 +18,8 @@ from ftaudit.target import TARGETS, parse_target
 from ftaudit.whole_files import digest_of
 
 
-def export_facts(cache: Path, output: Path, *, by: str | None = None) -> Provenance:
-    """Write what the cache has learned of wheels, with this analysis, to a store.
+def export_facts(cache: Path, output: Path, *, by: str | None = None) -> tuple[Provenance, int]:
+    """Write what the cache has learned of wheels, with this analysis, to a store; return its size in bytes too.
 
     Raise `UsageError` if there is nothing to write, or the file cannot be written.
     """

@@ -23,7 +23,7 @@ from typing import Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.binary.facts_cache import analysis_version, parse_facts
 from ftaudit.errors import InputError
-from ftaudit.model import BinaryFacts
+from ftaudit.model import BinaryFacts, StoreOrigin
 from ftaudit.model.plain import from_plain
 from ftaudit.whole_files import replace_content
 
@@ -98,6 +98,12 @@ class FactsStore:
             raise self._damaged(HEAD)
 
     @property
+    def origin(self) -> StoreOrigin:
+        """What it is called, and who made it."""
+        made = self.provenance
+        return StoreOrigin(name=self.name, by=made.by, created=made.created, ftaudit=made.ftaudit)
+
+    @property
     def is_usable(self) -> bool:
         """Whether the facts are those of the analysis of this ftaudit."""
         return self.provenance.analysis == analysis_version()
@@ -170,8 +176,8 @@ class FactsStore:
 
 def write_store(
     path: Path, answers: Mapping[str, Mapping[str, bytes]], *, by: str, created: str, analysis: str | None = None
-) -> Provenance:
-    """Write a store, whole or not at all; raise `OSError` if the file cannot be written.
+) -> tuple[Provenance, int]:
+    """Write a store, whole or not at all; return its size in bytes too. Raise `OSError` if that is not possible.
 
     `answers` map the digest of each wheel to its answers, by key, in the form of the cache of facts.
     """
@@ -205,8 +211,9 @@ def write_store(
         }
         head["checksum"] = _checksum(head)
         archive.writestr(_entry(HEAD), json.dumps(head, indent=1))
-    replace_content(path, file.getvalue(), mode=0o644)
-    return provenance
+    data = file.getvalue()
+    replace_content(path, data, mode=0o644)
+    return provenance, len(data)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

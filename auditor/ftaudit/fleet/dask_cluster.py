@@ -71,7 +71,10 @@ class DaskWorkers:
         self._warned = False
 
     def check(self) -> None:
-        """Raise `UsageError` if there is no Dask scheduler at the address."""
+        """Raise `UsageError` if there is no Dask scheduler at the address.
+
+        It is asked again when the tasks begin: to read the projects first can take minutes.
+        """
         try:
             _find_scheduler(self._address)
         except _UNREACHED as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, WHEELS, DataTable
 from ftaudit.judge.gil import guilty_modules
@@ -16,12 +16,15 @@ from ftaudit.model import (
     GilDeclaration,
     Package,
     Status,
+    StoreOrigin,
     StrEnum,
 )
 from ftaudit.model.steps import NoGoodRelease, Upgrade
 
 TableRow: TypeAlias = "tuple[str, dict[str, Any]]"
 """The name of a table, and a row of it."""
+_STORE: Final = {"name": "store", "by": "store_by", "created": "store_created", "ftaudit": "store_ftaudit"}
+"""The fields of a `StoreOrigin`, and the columns of `wheels` that have them."""
 
 
 def rows_of_package(key: str, row: Package, *, newest: bool, released: datetime | None = None) -> Iterable[TableRow]:
@@ -131,11 +134,20 @@ def _wheel(file: DistributionFile, binary: BinaryFacts, about: dict[str, Any], *
             "refused": list(binary.refused),
             "startup": list(binary.startup),
             "classifiers": list(binary.classifiers),
-            "store": binary.store,
+            **_origin(binary.store),
         },
     )
     for module in binary.modules:
         yield MODULES.name, {**identity, **about, **_module(module)}
+
+
+def _origin(store: StoreOrigin | None) -> dict[str, Any]:
+    return {} if store is None else {column: getattr(store, field) for field, column in _STORE.items()}
+
+
+def store_of(row: dict[str, Any]) -> StoreOrigin:
+    """Return the facts store that a row of `wheels` names."""
+    return StoreOrigin(**{field: row[column] for field, column in _STORE.items()})
 
 
 def _module(module: ExtensionModule) -> dict[str, Any]:

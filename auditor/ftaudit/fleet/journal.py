@@ -24,7 +24,7 @@ from ftaudit.fleet.projects import FoundProject
 from ftaudit.fleet.run_folder import JOURNAL, FolderLock
 from ftaudit.fleet.schema import PACKAGES, TABLES, DataTable
 
-_FORMAT: Final = "3"
+_FORMAT: Final = "4"
 _DAMAGED: Final = (zlib.error, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What a body that ftaudit did not write raises."""
 _MALFORMED: Final = 1

@@ -10,11 +10,12 @@ from typing import Any
 
 from ftaudit.errors import FtauditError
 from ftaudit.fleet.dataset import RUN_FILE, DataSetWriter
+from ftaudit.fleet.fleet_rows import store_of
 from ftaudit.fleet.journal import Journal
 from ftaudit.fleet.projects import FoundProject
 from ftaudit.fleet.run_folder import UNFINISHED
-from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS, Mode, RunInfo
-from ftaudit.model import Verdict
+from ftaudit.fleet.schema import FINDINGS, MODULES, PACKAGES, PINS, PROJECTS, TABLES, WHEELS, Mode, RunInfo, UsedStore
+from ftaudit.model import StoreOrigin, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,12 +39,12 @@ def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
-        stores: dict[str, set[str]] = {}
+        stores: dict[StoreOrigin, set[str]] = {}
         with DataSetWriter(unfinished) as writer:
             for target in info.targets:
                 _write_target(journal, writer, target, info, stores)
-            wheels = {name: len(digests) for name, digests in sorted(stores.items())}
-            info = replace(info, rows=dict(writer.rows), stores=wheels)
+            used = tuple(UsedStore(store=store, wheels=len(stores[store])) for store in sorted(stores))
+            info = replace(info, rows=dict(writer.rows), stores=used)
             writer.finish(info)
         for table in TABLES:
             shutil.rmtree(folder / table.name, ignore_errors=True)
@@ -60,7 +61,7 @@ def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
 
 
 def _write_target(
-    journal: Journal, writer: DataSetWriter, target: str, info: RunInfo, stores: dict[str, set[str]]
+    journal: Journal, writer: DataSetWriter, target: str, info: RunInfo, stores: dict[StoreOrigin, set[str]]
 ) -> None:
     """Write the rows of a target; add the digests of the wheels that facts stores answered for."""
     verdicts: dict[tuple[str, str], tuple[str, bool]] = {}
@@ -75,7 +76,7 @@ def _write_target(
     for table in (WHEELS, MODULES):
         for row in journal.rows(table, target):
             if row.get("store") is not None:
-                stores.setdefault(row["store"], set()).add(row["sha256"])
+                stores.setdefault(store_of(row), set()).add(row["sha256"])
             writer.add(table, target, row)
     if info.mode is not Mode.CHECK:
         return

@@ -72,7 +72,19 @@ def find_projects(paths: Iterable[Path], manifests: Iterable[Path]) -> FoundProj
             found.setdefault(_identity(project), project)
     if not found:
         raise InputError("no project given", hint="specify a folder of repositories, inputs, or a --manifest")
-    return FoundProjects(projects=tuple(found.values()), notes=tuple(notes))
+    return FoundProjects(projects=tuple(_distinct(found.values())), notes=tuple(notes))
+
+
+def _distinct(projects: Iterable[FoundProject]) -> Iterator[FoundProject]:
+    """Yield the projects with an identity each: the escaped path of one can be the path of another, which keeps it."""
+    taken: set[str] = set()
+    for project in sorted(projects, key=lambda each: escape(each.path) != each.path):
+        identity, number = project.project, 1
+        while identity in taken:
+            number += 1
+            identity = f"{project.project} ({number})"
+        taken.add(identity)
+        yield replace(project, project=identity)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

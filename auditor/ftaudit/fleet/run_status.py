@@ -10,16 +10,17 @@ from ftaudit.fleet.dataset import RUN_FILE, read_run
 from ftaudit.fleet.journal import read_progress
 from ftaudit.fleet.run_folder import is_running
 from ftaudit.fleet.schema import RunInfo
+from ftaudit.model.sentences import stored_facts
 
 _FEWEST: Final = 10
 """The first results of a stage come after its workers have started, so their rate says little."""
 
 
-def describe(folder: Path) -> str:
-    """Return how far the run in a folder is; raise `InputError` if the folder has none."""
+def describe(folder: Path) -> tuple[str, ...]:
+    """Return lines about how far the run in a folder is; raise `InputError` if the folder has none."""
     if (folder / RUN_FILE).is_file():
         info = read_run(folder)
-        return f"finished at {info.ended}: {describe_rows(info)}\n"
+        return f"finished at {info.ended}: {describe_rows(info)}", *describe_stores(info)
     counts, facts = read_progress(folder)
     running = is_running(folder)
     state = "running" if running else "interrupted: run the same command to resume"
@@ -34,12 +35,17 @@ def describe(folder: Path) -> str:
         if stage == "reading":
             left = counts.projects - counts.projects_read
         lines += _rate(facts, done=counts.projects_read + counts.questions_judged, left=left)
-    return "\n".join(lines) + "\n"
+    return tuple(lines)
 
 
 def describe_rows(info: RunInfo) -> str:
     """Return the number of rows of each table; a project has a row for each target."""
     return "rows of " + ", ".join(f"{name} {count}" for name, count in info.rows.items())
+
+
+def describe_stores(info: RunInfo) -> tuple[str, ...]:
+    """Return for each facts store that answered how much, and who made it."""
+    return tuple(stored_facts(used.store, used.wheels) for used in info.stores)
 
 
 def _rate(facts: dict[str, str], *, done: int, left: int) -> list[str]:

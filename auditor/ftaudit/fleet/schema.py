@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from ftaudit.model import StrEnum
+from ftaudit.model import StoreOrigin, StrEnum
 
 SCHEMA_VERSION: Final = 1
 """Raised if a column is removed or gets another meaning."""
@@ -180,6 +180,9 @@ WHEELS: Final = DataTable(
             _S,
             "the facts store that supplied the facts; null if ftaudit read the wheel, in this run or an earlier one",
         ),
+        _maybe("store_by", _S, "who made the store, in the words of its maker"),
+        _maybe("store_created", _S, "when the store was made, in UTC, ISO 8601"),
+        _maybe("store_ftaudit", _S, "the version of ftaudit that made the store"),
     ),
 )
 
@@ -242,6 +245,15 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class UsedStore:
+    """A facts store that answered, as the table `wheels` names it."""
+
+    store: StoreOrigin
+    wheels: int
+    """The number of distinct wheels that it answered for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """The facts about a run as a whole: `run.json`, with these fields."""
 
@@ -258,8 +270,8 @@ class RunInfo:
     ended: str
     rows: dict[str, int] = field(default_factory=dict)
     """The number of rows of each table."""
-    stores: dict[str, int] = field(default_factory=dict)
-    """By the name of each facts store, the number of distinct wheels in the table `wheels` that it answered for."""
+    stores: tuple[UsedStore, ...] = ()
+    """The facts stores that answered."""
     kept: int = 0
     """The number of packages whose answer is of an earlier run, because nothing that it depends on has changed."""
     notes: tuple[str, ...] = ()

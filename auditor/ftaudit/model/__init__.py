@@ -14,6 +14,7 @@ from ftaudit.model.facts import (
     PackageFacts,
     RuntimeFacts,
     SourceFacts,
+    StoreOrigin,
 )
 from ftaudit.model.findings import Acceptance, AcceptedBy, Finding, Site
 from ftaudit.model.fixes import Applicability, Fix, NoFix, Obstacle, SourceEdit
@@ -76,6 +77,7 @@ __all__ = [
     "SourceEdit",
     "SourceFacts",
     "Status",
+    "StoreOrigin",
     "StrEnum",
     "StressEnd",
     "StressFacts",

@@ -125,6 +125,18 @@ class ExtensionModule:
     runtime: ModuleRuntime | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class StoreOrigin:
+    """A facts store, and who made it, in the words of the maker."""
+
+    name: str
+    by: str
+    created: str
+    """When, in UTC, ISO 8601."""
+    ftaudit: str
+    """The version of ftaudit that made it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BinaryFacts:
     """What the wheel's extension modules declare."""
@@ -145,7 +157,7 @@ class BinaryFacts:
     """Why installers refuse the wheel, one sentence each."""
     startup: tuple[str, ...] = ()
     """Files that an interpreter runs when it starts in an environment with the wheel."""
-    store: str | None = None
+    store: StoreOrigin | None = None
     """The facts store that answered; `None` if ftaudit read the wheel, in this run or earlier."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ftaudit.model.build_sentences import WOULD, in_source
-from ftaudit.model.facts import PackageFacts
+from ftaudit.model.facts import PackageFacts, StoreOrigin
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import (
@@ -338,6 +338,13 @@ def _nothing_later(step: NothingLater) -> str:
 def names_platform(reason: Reason) -> bool:
     """Return whether the sentence of a reason names the platform, so that the caller does not add it."""
     return isinstance(reason, NoWheel) and reason.there is not Lack.NOTHING
+
+
+def stored_facts(origin: StoreOrigin, wheels: int) -> str:
+    """Return a sentence about what a facts store contributed, and who made it."""
+    number = "1 wheel" if wheels == 1 else f"{wheels} wheels"
+    made = f"made by {origin.by} with ftaudit {origin.ftaudit}, {origin.created}"
+    return f"the facts store {origin.name} provided the facts for {number} ({made})"
 
 
 def gap_phrase(gap: Gap, where: str = "the platform") -> str:

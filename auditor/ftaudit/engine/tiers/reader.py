@@ -15,7 +15,8 @@ from ftaudit.engine.setup import cache_folder
 from ftaudit.facts.facts_store import FactsStore
 from ftaudit.facts.known_stores import open_stores
 from ftaudit.index.client import Index
-from ftaudit.model import BinaryFacts, Status
+from ftaudit.model import BinaryFacts, Status, StoreOrigin
+from ftaudit.model.sentences import stored_facts
 from ftaudit.settings import Settings
 
 
@@ -57,7 +58,7 @@ class SharedWheelReader:
     def notes(self) -> tuple[str, ...]:
         """Return which facts stores answered, for how many wheels, and which stores are not used."""
         used = {} if self._inspector is None else self._inspector.used
-        told = tuple(stored_answers(store, used[store.name]) for store in self._stores if used[store.name].answers)
+        told = tuple(stored_answers(origin, use) for origin, use in used.items() if use.answers)
         return (*told, *self.store_notes)
 
     @property
@@ -116,13 +117,8 @@ class SharedWheelReader:
             self._index.traffic.add(received=facts.bytes_read, saved=max(0, facts.bytes_total - facts.bytes_read))
 
 
-def stored_answers(store: FactsStore, use: StoreUse) -> str:
-    """Return a sentence about what a store contributed, and who made it."""
-    made = store.provenance
-    wheels = "1 wheel" if use.answers == 1 else f"{use.answers} wheels"
+def stored_answers(origin: StoreOrigin, use: StoreUse) -> str:
+    """Return a sentence about what a store contributed, who made it, and what was compared with wheels."""
     compared = f"; {use.compared} compared with the wheel and equal" if use.compared else ""
     unread = f"; {use.unread} could not be compared, because the wheel could not be read" if use.unread else ""
-    return (
-        f"the facts store {store.name} provided the facts for {wheels}"
-        f" (made by {made.by} with ftaudit {made.ftaudit}, {made.created}){compared}{unread}"
-    )
+    return f"{stored_facts(origin, use.answers)}{compared}{unread}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.__about__ import __version__
+from ftaudit.fleet.run_status import describe_stores
 from ftaudit.fleet.schema import Mode
 from ftaudit.model import BLOCKING
 from ftaudit.report.fleet_site import site_view
@@ -32,7 +33,14 @@ def pages(summary: FleetSummary, history: FleetHistory | None = None) -> Iterato
 
     yield STYLE, f"{asset('style.css')}\n{asset('site.css', __name__)}\n"
     yield SCRIPT, f"{asset('site.js', __name__)}\n"
-    yield INDEX, page("overview.html", parts=site_view.overview(summary))
+    yield (
+        INDEX,
+        page(
+            "overview.html",
+            parts=site_view.overview(summary),
+            notes=(*describe_stores(summary.info), *summary.info.notes),
+        ),
+    )
     yield "packages.html", page("all_packages.html", rows=site_view.package_rows(summary))
     if summary.info.mode is Mode.CHECK:
         yield "projects.html", page("all_projects.html", rows=site_view.project_rows(summary))

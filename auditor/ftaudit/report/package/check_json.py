@@ -227,7 +227,7 @@ def _binary(binary: BinaryFacts) -> dict[str, Any]:
         "bytes_total": binary.bytes_total,
         "classifiers": list(binary.classifiers),
         "problems": list(binary.problems),
-        "store": binary.store,
+        "store": None if binary.store is None else binary.store.name,
     }
 
 
