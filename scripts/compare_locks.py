@@ -31,6 +31,7 @@ from ftaudit.engine.session import open_session
 from ftaudit.errors import FtauditError
 from ftaudit.interpreters import find_interpreter
 from ftaudit.lockfiles import InputFormat
+from ftaudit.lockfiles.resolve import uv
 from ftaudit.lockfiles.sniff import format_of
 from ftaudit.processes import run_tool
 from ftaudit.settings import Settings
@@ -114,7 +115,8 @@ def compile_by_uv(tools: Path, file: Path, platform: Platform) -> Packages:
     """Return what `uv pip compile` resolves for the platform."""
     version = ".".join(map(str, TARGET.version))
     words = ["uv", "pip", "compile", "--quiet", "--no-annotate", "--no-header", "--python-version", version]
-    return parse(run(tools, [*words, "--python-platform", platform.uv_name, file.name], file.parent), platform)
+    words += ["--python-platform", platform.uv_name, file.name]
+    return parse(run(tools, words, file.parent, **uv.system_version(platform)), platform)
 
 
 def dry_run_of_pip(tools: Path, file: Path) -> Packages:
@@ -129,9 +131,9 @@ def dry_run_of_pip(tools: Path, file: Path) -> Packages:
     return {canonicalize_name(each["name"]): each["version"] for each in found}
 
 
-def run(tools: Path, words: Sequence[str], folder: Path) -> str:
+def run(tools: Path, words: Sequence[str], folder: Path, **more: str) -> str:
     """Return what a tool prints; raise `NoAnswer` with the end of its output if it fails."""
-    variables = os.environ | {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NO_INHERIT": "1", "PIP_QUIET": "1"}
+    variables = os.environ | {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NO_INHERIT": "1", "PIP_QUIET": "1"} | more
     ran = run_tool([tools / words[0], *words[1:]], timeout=SECONDS, env=variables, cwd=folder)
     if not ran.ok:
         last = [line.strip() for line in (ran.errors or ran.output).splitlines() if line.strip()][-2:]

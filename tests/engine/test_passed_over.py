@@ -110,6 +110,30 @@ def test_where_the_input_allows_only_wheels_the_version_with_one_is_taken(
     assert versions(judge(server, tmp_path, text)) == expected
 
 
+@pytest.mark.parametrize("asked", ["binary\n", "binary>0.5\nneeded\n", "app\n"])
+@pytest.mark.parametrize("tag", [MAC, "cp313-cp313-manylinux_2_17_x86_64", "cp314-cp314t-manylinux_2_39_x86_64"])
+def test_a_package_without_any_sdist_is_taken_in_its_newest_version_with_a_usable_wheel(
+    server: IndexServer, tmp_path: Path, asked: str, tag: str
+) -> None:
+    # The newest `needed` excludes `binary 1`, so that uv's proof gives two reasons at once.
+    server.add_project("binary", [wheel("binary", "1", requires=["needed<2"]), wheel("binary", "2", tag=tag)])
+    server.add_project("app", [wheel("app", "1", requires=["binary"])])
+    server.add_project("needed", [wheel("needed", "1"), wheel("needed", "2")])
+    found = versions(judge(server, tmp_path, asked))
+    assert (found["binary"], found["needed"]) == ("1", "1")
+
+
+@pytest.mark.parametrize(("platform", "expected"), [("macos-arm64", "2"), ("macosx_13_0_arm64", "1")])
+def test_the_system_version_of_the_platform_decides(
+    server: IndexServer, tmp_path: Path, platform: str, expected: str
+) -> None:
+    newer = "cp314-cp314-macosx_14_0_arm64"
+    server.add_project("binary", [wheel("binary", "1"), wheel("binary", "2", tag=newer)])
+    (tmp_path / "r.txt").write_text("binary\n")
+    arguments = ("--static", "--platform", platform, "--index-url", server.simple_url, "r.txt")
+    assert versions(check(*arguments, cwd=tmp_path)) == {"binary": expected}
+
+
 def test_a_pin_that_does_not_exist_leaves_the_others_their_versions(server: IndexServer, tmp_path: Path) -> None:
     server.add_project("app", [wheel("app", "1"), wheel("app", "2", requires=["base<5"])])
     server.add_project("base", [wheel("base", "1")])

@@ -100,6 +100,8 @@ class _Resolution:
         self._known |= {name: root.exact for name, root in listed.named.items() if root.exact}
         self._stand_ins: dict[tuple[NormalizedName, Version], tuple[str, ...]] = {}
         self._any_sdist: set[NormalizedName] = set()
+        self._no_sdist: set[tuple[NormalizedName, Version | None]] = set()
+        """Versions with neither a usable wheel nor an sdist; `None` for all that fit."""
         self._excluded: dict[NormalizedName, str] = {}
         self._excluded_by: dict[NormalizedName, tuple[NormalizedName, ...]] = {}
         self._problems: dict[NormalizedName, str] = {}
@@ -216,8 +218,9 @@ class _Resolution:
     def _learn(self, failure: Failure) -> bool:
         """Resolve why uv did not choose the newest versions; return whether to request them again."""
         allows = self._requirements.index.allows_builds
-        if failure.kind is FailureKind.NO_WHEEL and all(allows(each.name) for each in failure.culprits):
-            return self._make_up_all(failure)
+        builds = failure.kind is FailureKind.NO_WHEEL and all(allows(each.name) for each in failure.culprits)
+        if builds and self._make_up_all(failure):
+            return True
         among = [name for name in self._wanted if name in failure.mentioned]
         if failure.kind not in (FailureKind.CONFLICT, FailureKind.NO_WHEEL) or not among:
             return False
@@ -452,24 +455,26 @@ class _Resolution:
         if name in self._excluded:
             return False
         version = self._known.get(name) or culprit.version
-        if version is not None and version == self._wanted.get(name) and failure.kind is FailureKind.NO_WHEEL:
-            if name in self._any_sdist:  # It has no sdist either, so no installer takes it.
+        if (name, version) in self._no_sdist:
+            return False  # No installer takes it.
+        asked = version is not None and version == self._wanted.get(name)
+        if failure.kind is FailureKind.NO_WHEEL and (asked or version is None):
+            if name in self._any_sdist:
                 self._any_sdist.discard(name)
-                del self._wanted[name]
+                self._no_sdist.add((name, version))
+                if asked:
+                    del self._wanted[name]
             else:
                 self._any_sdist.add(name)
             return True
-        if version is not None and (name, version) not in self._stand_ins:
-            if failure.kind is FailureKind.NO_WHEEL and self._is_outdated(name, version):
-                # uv names the last version with any wheel, and an installer would build a later one.
-                self._any_sdist.add(name)
-                return True
-            self._stand_in(name, version, failure)
-            return True
-        if failure.kind is FailureKind.NO_WHEEL and version is None and name not in self._any_sdist:
+        if version is None or (name, version) in self._stand_ins:
+            return False
+        if failure.kind is FailureKind.NO_WHEEL and self._is_outdated(name, version):
+            # uv names the last version with any wheel, and an installer would build a later one.
             self._any_sdist.add(name)
             return True
-        return False
+        self._stand_in(name, version, failure)
+        return True
 
     def _is_outdated(self, name: NormalizedName, version: Version) -> bool:
         """Return whether an installer may choose a later version than this one, which has no usable wheel either."""

@@ -136,6 +136,7 @@ def _environment(question: UvRequest) -> dict[str, str]:
         environment["UV_INSECURE_HOST"] = " ".join(question.trusted_hosts)
     if question.cert:
         environment["SSL_CERT_FILE"] = question.cert
+    environment |= system_version(question.platform)
     if question.proxy:
         environment |= {"HTTP_PROXY": question.proxy, "HTTPS_PROXY": question.proxy, "ALL_PROXY": question.proxy}
     return environment
@@ -187,6 +188,12 @@ def uv_platform(platform: Platform) -> str:
     if not libc.isdecimal():
         return platform.uv_name
     return f"{arch}-manylinux_2_{max((n for n in UV_GLIBCS if n <= int(libc)), default=UV_GLIBCS[0])}"
+
+
+def system_version(platform: Platform) -> dict[str, str]:
+    """Return the variable that tells uv the version of macOS, which the names of its platforms do not contain."""
+    newest = next((tag for tag in platform.tags if tag.startswith("macosx_")), None)
+    return {} if newest is None else {"MACOSX_DEPLOYMENT_TARGET": ".".join(newest.split("_")[1:3])}
 
 
 def _write(question: UvRequest, folder: Path) -> None:
