@@ -123,6 +123,30 @@ def test_a_package_without_any_sdist_is_taken_in_its_newest_version_with_a_usabl
     assert (found["binary"], found["needed"]) == ("1", "1")
 
 
+def test_what_only_an_older_version_needs_does_not_keep_it(server: IndexServer, tmp_path: Path) -> None:
+    # `bump 1` admits the newest `table`, which excludes `bump 2`.
+    server.add_project("bump", [wheel("bump", "1", requires=["old"]), wheel("bump", "2", requires=["new"])])
+    server.add_project("old", [wheel("old", "1", requires=["table"])])
+    server.add_project("new", [wheel("new", "1", requires=["table<2", "rt"])])
+    server.add_project("table", [wheel("table", "1"), wheel("table", "2")])
+    server.add_project("rt", [sdist("rt", "1", {"setup.py": SETUP})])
+    server.add_project("needed", [wheel("needed", "1")])
+    found = versions(judge(server, tmp_path, "bump\n"))
+    assert found == {"bump": "2", "new": "1", "table": "1", "rt": "1", "needed": "1"}
+
+
+@pytest.mark.parametrize("asked", ["fast\n", "app\n"])
+def test_a_version_whose_only_wheels_are_for_the_free_threaded_build_is_taken(
+    server: IndexServer, tmp_path: Path, asked: str
+) -> None:
+    free_threaded = wheel("fast", "2", tag=f"cp314-cp314t-{PLATFORM}", requires=["needed"])
+    server.add_project("fast", [wheel("fast", "1", tag=f"cp314-cp314-{PLATFORM}"), free_threaded])
+    server.add_project("app", [wheel("app", "1", requires=["fast"])])
+    server.add_project("needed", [wheel("needed", "1")])
+    found = versions(judge(server, tmp_path, asked))
+    assert (found["fast"], found["needed"]) == ("2", "1")
+
+
 @pytest.mark.parametrize(("platform", "expected"), [("macos-arm64", "2"), ("macosx_13_0_arm64", "1")])
 def test_the_system_version_of_the_platform_decides(
     server: IndexServer, tmp_path: Path, platform: str, expected: str

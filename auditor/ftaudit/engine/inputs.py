@@ -11,10 +11,11 @@ from packaging.version import Version
 
 from ftaudit import lockfiles
 from ftaudit.index import index_settings
-from ftaudit.index.choose import is_admitted
+from ftaudit.index.choose import is_installable
 from ftaudit.index.client import Index
+from ftaudit.model import Pin
 from ftaudit.settings import Settings
-from ftaudit.target import Target
+from ftaudit.target import Platform, Target
 
 
 def read_inputs(paths: Iterable[str], settings: Settings) -> list[lockfiles.Requirements]:
@@ -35,10 +36,12 @@ def what_they_say(requirements: lockfiles.Requirements) -> index_settings.IndexO
     )
 
 
-def find_versions(index: Index, target: Target, name: NormalizedName, after: Version) -> tuple[Version, ...]:
-    """Return the later versions of a project that an installer on the target considers, the newest first."""
+def find_versions(
+    index: Index, target: Target, name: NormalizedName, after: Version, platform: Platform
+) -> tuple[Version, ...]:
+    """Return the later versions of a project that an installer on the target and platform can take, newest first."""
     found = index.find_project(name, after=after).versions
-    return tuple(version for version, files in found.items() if any(is_admitted(file, target) for file in files))
+    return tuple(v for v, files in found.items() if is_installable(Pin(name=name, version=v), files, target, platform))
 
 
 def resolve_options(

@@ -96,6 +96,13 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     )
 
 
+def is_installable(pin: Pin, files: Iterable[DistributionFile], target: Target, platform: Platform) -> bool:
+    """Return whether an installer on the target or its GIL-enabled build has a file for the platform, or an sdist."""
+    admitted = tuple(file for file in files if is_admitted(file, target))
+    facts = choose_wheel(pin, ReleaseFiles(status=Status.DONE, files=admitted), target, platform)
+    return any(file is not None for file in (facts.wheel, facts.gil_wheel, facts.sdist))
+
+
 def is_admitted(file: DistributionFile, target: Target) -> bool:
     """Return whether an installer on the target considers a file: it is not yanked, and `requires-python` admits it."""
     return file.yanked is None and (file.requires_python is None or _admits(file.requires_python, target.full_version))

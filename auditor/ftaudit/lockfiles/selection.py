@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.model import Pin
+from ftaudit.target import Platform
 
 MetadataFinder: TypeAlias = Callable[[NormalizedName, Version], "tuple[str, ...] | None"]
 """Returns the `Requires-Dist` lines of a version without a wheel for the platform, or `None` if they are unknown.
@@ -20,10 +21,11 @@ raises nothing.
 """
 
 
-VersionFinder: TypeAlias = Callable[[NormalizedName, Version], "tuple[Version, ...]"]
-"""Returns the versions after a given one that an installer on the target accepts, the newest first. It raises nothing.
+VersionFinder: TypeAlias = Callable[[NormalizedName, Version, Platform], "tuple[Version, ...]"]
+"""Returns the versions after a given one that an installer on the target and platform can take, the newest first.
 
-Releases that are yanked or whose `requires-python` excludes the target are excluded; pre-releases are not.
+They have a file that is not yanked, whose `requires-python` admits the target, and that is an sdist or a wheel for the
+platform, also one of the GIL-enabled build. Pre-releases are included. It raises nothing.
 """
 
 

@@ -18,6 +18,7 @@ from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.listed import ListedRequirements, list_roots
 from ftaudit.lockfiles.requirements import InputRequirement, Requirements
 from ftaudit.lockfiles.resolve import uv
+from ftaudit.lockfiles.resolve.passed_over import PassedOver, children_of
 from ftaudit.lockfiles.resolve.uv_failures import FailedPackage, Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import GapKind, Location, Pin
@@ -100,8 +101,7 @@ class _Resolution:
         self._known |= {name: root.exact for name, root in listed.named.items() if root.exact}
         self._stand_ins: dict[tuple[NormalizedName, Version], tuple[str, ...]] = {}
         self._any_sdist: set[NormalizedName] = set()
-        self._no_sdist: set[tuple[NormalizedName, Version | None]] = set()
-        """Versions with neither a usable wheel nor an sdist; `None` for all that fit."""
+        self._no_sdist: set[NormalizedName] = set()
         self._excluded: dict[NormalizedName, str] = {}
         self._excluded_by: dict[NormalizedName, tuple[NormalizedName, ...]] = {}
         self._problems: dict[NormalizedName, str] = {}
@@ -117,11 +117,7 @@ class _Resolution:
         self._answer: tuple[uv.Resolved, ...] = ()
         self._unread: dict[tuple[NormalizedName, Version], str] = {}
         """Why the dependencies of releases are unknown; releases that uv then discards do not count."""
-        self._wanted: dict[NormalizedName, Version] = {}
-        """The newest versions of packages for which uv chose older ones, requested to learn the reason."""
-        self._held: dict[NormalizedName, Version] = {}
-        """The versions that uv chose for the others, as minimums: otherwise uv chooses older ones and does not fail."""
-        self._tried: set[tuple[NormalizedName, Version]] = set()
+        self._passed_over = PassedOver(listed, requirements.index, platform, options.find_versions)
 
     def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
         """Treat releases as having no wheel and no dependencies."""
@@ -145,14 +141,14 @@ class _Resolution:
                 answer = uv.ask(self._question(), Path(folder), left)
             if not isinstance(answer, Failure):
                 self._answer = answer
-                if not (self._study_sdists() or self._ask_for_newest()):
+                if not (self._study_sdists() or self._ask_again()):
                     return
                 continue
             failure = answer
-            if self._wanted:
+            if self._passed_over:
                 if not self._learn(answer):
                     # They are incompatible with the rest, or uv does not answer: its own choice remains.
-                    self._wanted = {}
+                    self._passed_over.end()
                 continue
             if answer.kind is FailureKind.OUT_OF_REACH and self._leave_out(answer):
                 continue
@@ -168,79 +164,19 @@ class _Resolution:
         else:
             self._give_up(reason)
 
-    def _ask_for_newest(self) -> bool:
-        """Request the newest versions of packages for which uv chose older ones, to learn whether a missing wheel is
-        the cause.
-
-        uv, which must not build, silently skips a version without a wheel, and one that needs such a version. Return
-        whether to call uv again.
-        """
-        if self._wanted:
-            # The reason why uv did not choose them is now known, and no longer applies.
-            self._wanted = {}
+    def _ask_again(self) -> bool:
+        """Return whether to call uv again to learn why it chose older versions, or because that is now known."""
+        if self._passed_over:
+            self._passed_over.end()
             return True
-        find = self._options.find_versions
-        if find is None or self._strict or self._offline or self._options.no_deps:
-            return False
-        for package in self._answer:
-            name, version = package.name, package.version
-            if version is None or (name, version) in self._tried or (name, version) in self._stand_ins:
-                continue
-            self._tried.add((name, version))
-            root = self._listed.named.get(name)
-            if root is not None and root.exact is not None:
-                continue
-            if not self._requirements.index.allows_builds(name):
-                continue  # The input asks for wheels alone: uv's choice is what an installer takes.
-            newest = self._newest(name, find(name, version))
-            if newest is not None:
-                self._wanted[name] = newest
-        self._held = {each.name: each.version for each in self._answer if each.version is not None}
-        return bool(self._wanted)
-
-    def _newest(self, name: NormalizedName, versions: Iterable[Version]) -> Version | None:
-        """Return the first of the versions, the newest, that the listed requirements admit."""
-        root = self._listed.named.get(name)
-        others = (*self._listed.constraints, *self._listed.overrides)
-        asked = [*([root] if root is not None else []), *(each for each in others if each.name == name)]
-        ranges = [each.specifier for each in asked]
-        pre = self._requirements.index.pre or any(each.prereleases for each in ranges)
-        return next(
-            (
-                version
-                for version in versions
-                if (pre or not version.is_prerelease)
-                and all(each.contains(version, prereleases=True) for each in ranges)
-            ),
-            None,
-        )
+        may_ask = not (self._strict or self._offline or self._options.no_deps)
+        return may_ask and self._passed_over.request(self._answer)
 
     def _learn(self, failure: Failure) -> bool:
         """Resolve why uv did not choose the newest versions; return whether to request them again."""
         allows = self._requirements.index.allows_builds
         builds = failure.kind is FailureKind.NO_WHEEL and all(allows(each.name) for each in failure.culprits)
-        if builds and self._make_up_all(failure):
-            return True
-        among = [name for name in self._wanted if name in failure.mentioned]
-        if failure.kind not in (FailureKind.CONFLICT, FailureKind.NO_WHEEL) or not among:
-            return False
-        # The package furthest from the input gives way: its newest version may not be needed.
-        depths = self._depths()
-        deepest = max(depths.get(name, 0) for name in among)
-        for name in [name for name in among if depths.get(name, 0) == deepest]:
-            del self._wanted[name]
-        return bool(self._wanted)
-
-    def _depths(self) -> dict[NormalizedName, int]:
-        """Return the distance of each package in uv's last answer from the listed requirements."""
-        children: dict[NormalizedName, set[NormalizedName]] = {}
-        for package in self._answer:
-            for parent in package.wanted_by:
-                children.setdefault(parent, set()).add(package.name)
-        roots = [package.name for package in self._answer if package.is_root]
-        names = {package.name: package.name for package in self._answer}
-        chains = find_chains(roots, children, names | {child: child for found in children.values() for child in found})
-        return {name: len(found[0]) for name, found in chains.items()}
+        return (builds and self._make_up_all(failure)) or self._passed_over.give_way(failure)
 
     def _leave_out(self, failure: Failure) -> bool:
         """Exclude a file that is unreachable by itself; return whether there is one."""
@@ -278,10 +214,7 @@ class _Resolution:
         """Return the pins from uv's answer, the listed pins that are not in it, and the problems."""
         named = self._listed.named
         resolved = {package.name: package for package in self._answer}
-        children: dict[NormalizedName, set[NormalizedName]] = {}
-        for package in self._answer:
-            for parent in package.wanted_by:
-                children.setdefault(parent, set()).add(package.name)
+        children = children_of(self._answer)
         for name, parents in self._excluded_by.items():
             for parent in parents:
                 children.setdefault(parent, set()).add(name)
@@ -373,12 +306,7 @@ class _Resolution:
             roots=[*(_line(root) for root in self._listed.named.values()), *self._listed.wheels],
             constraints=[
                 *(_line(constraint) for constraint in constraints),
-                *(f"{name}=={version}" for name, version in self._wanted.items()),
-                *(
-                    f"{name}>={version}"
-                    for name, version in self._held.items()
-                    if self._wanted and name not in self._wanted
-                ),
+                *self._passed_over.constraints(),
             ],
             overrides=overrides,
             stand_ins=self._stand_ins,
@@ -455,33 +383,32 @@ class _Resolution:
         if name in self._excluded:
             return False
         version = self._known.get(name) or culprit.version
-        if (name, version) in self._no_sdist:
-            return False  # No installer takes it.
-        asked = version is not None and version == self._wanted.get(name)
-        if failure.kind is FailureKind.NO_WHEEL and (asked or version is None):
-            if name in self._any_sdist:
-                self._any_sdist.discard(name)
-                self._no_sdist.add((name, version))
-                if asked:
-                    del self._wanted[name]
-            else:
-                self._any_sdist.add(name)
+        lacks_wheel = failure.kind is FailureKind.NO_WHEEL
+        if lacks_wheel and self._passed_over.is_unusable(name, version):
+            return False
+        requested = version is not None and self._passed_over.is_requested(name, version)
+        if lacks_wheel and (version is None or requested) and name not in (self._any_sdist | self._no_sdist):
+            self._any_sdist.add(name)
+            return True
+        if lacks_wheel and version is None and name in self._any_sdist:
+            self._any_sdist.discard(name)
+            self._no_sdist.add(name)
             return True
         if version is None or (name, version) in self._stand_ins:
             return False
-        if failure.kind is FailureKind.NO_WHEEL and self._is_outdated(name, version):
+        if lacks_wheel and not requested and self._is_outdated(name, version):
             # uv names the last version with any wheel, and an installer would build a later one.
             self._any_sdist.add(name)
             return True
+        self._any_sdist.discard(name)
         self._stand_in(name, version, failure)
         return True
 
     def _is_outdated(self, name: NormalizedName, version: Version) -> bool:
         """Return whether an installer may choose a later version than this one, which has no usable wheel either."""
-        find = self._options.find_versions
-        if find is None or self._offline or name in self._known or name in self._any_sdist:
+        if self._offline or name in self._known or name in self._any_sdist:
             return False
-        return self._requirements.index.allows_builds(name) and self._newest(name, find(name, version)) is not None
+        return self._requirements.index.allows_builds(name) and self._passed_over.newest(name, version) is not None
 
     def _exclude(self, name: NormalizedName, failure: Failure) -> None:
         self._any_sdist.discard(name)
@@ -500,7 +427,7 @@ class _Resolution:
             requires = self._metadata(name, version)
         elif failure.kind is FailureKind.MISSING and not self._offline:
             self._problems[name] = failure.message
-        if version == self._pinned(name) or not self._wanted:
+        if version == self._pinned(name) or not self._passed_over:
             self._known.setdefault(name, version)
         self._stand_ins[name, version] = requires or ()
         if requires is None and name not in self._problems:

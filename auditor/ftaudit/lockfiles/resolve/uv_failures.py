@@ -72,7 +72,7 @@ _CAUSES: Final = (
     (FailureKind.MISSING, re.compile(rf"there (?:is|are) no versions? of {_NAME}{_SPEC}(?=[\s,])")),
     (
         FailureKind.MISSING,
-        re.compile(rf"only (?:the following versions of )?{_NAME}{_SPEC}[^,]*? (?:is|are) available"),
+        re.compile(rf"only (?:the following versions of )?{_NAME}{_SPEC}(?![\w.-])[^,]*? (?:is|are) available"),
     ),
     (FailureKind.MISSING, re.compile(rf"{_NAME}{_SPEC} (?:was|were) (?:yanked|published after)")),
     (
