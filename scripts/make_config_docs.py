@@ -61,7 +61,7 @@ def _said(keys: list[Key]) -> Iterator[str]:
     if first.variables:
         yield "environment: " + ", ".join(f"`{name}`" for name in first.variables)
     if first.reserved:
-        yield f"**only in a file named with `--config`**: {first.reserved}"
+        yield f"**only in a file that you specify with `--config`**: {first.reserved}"
     if first.contained:
         yield "must be below the folder of the file, unless you name the file with `--config`"
 

@@ -97,5 +97,5 @@ def checked_seconds(options: argparse.Namespace) -> float:
     """Return the time limit of a build; raise `UsageError` for one that is not positive."""
     seconds = float(options.build_timeout)
     if seconds <= 0:
-        raise UsageError("--build-timeout takes a positive number", hint="give a number of seconds greater than 0")
+        raise UsageError("--build-timeout takes a positive number", hint="specify a number of seconds greater than 0")
     return seconds

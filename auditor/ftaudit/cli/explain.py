@@ -137,7 +137,7 @@ def _explain_verdict(verdict: Verdict) -> str:
 
 
 _GOOD: Final = {
-    "ready": "The target installs a wheel with compiled code, and every extension module in it leaves the GIL off.",
+    "ready": "Installers choose a wheel with compiled code, and every extension module in it leaves the GIL off.",
     "pure": "None of its wheels has compiled code, so nothing in it can turn the GIL on.",
 }
 """The text of the verdicts that need no remedy."""

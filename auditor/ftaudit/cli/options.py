@@ -100,7 +100,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= MOST_SECONDS:
-        raise UsageError(f"{text!r} is not a number of seconds", hint=f"give a number up to {MOST_SECONDS}")
+        raise UsageError(f"{text!r} is not a number of seconds", hint=f"specify a number up to {MOST_SECONDS}")
     return value
 
 
@@ -111,7 +111,7 @@ def _percent(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 100:
-        raise UsageError(f"{text!r} is not a percentage", hint="give a number from 0 to 100")
+        raise UsageError(f"{text!r} is not a percentage", hint="specify a number from 0 to 100")
     return value
 
 
@@ -276,7 +276,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
     given = vars(options)
     if given.get("timeout", 1) <= 0 or (given.get("jobs") is not None and given["jobs"] < 1):
-        raise UsageError("--timeout and --jobs take a positive number", hint="give a number greater than 0")
+        raise UsageError("--timeout and --jobs take a positive number", hint="specify a number greater than 0")
     kept: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
         value = given.get(_ONE_OF.get(field.name, field.name), _ABSENT)

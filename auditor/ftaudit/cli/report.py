@@ -148,5 +148,5 @@ def _why_no_scan(options: argparse.Namespace) -> str:
     if options.no_scan:
         return "The project's own source was not scanned (--no-scan)."
     return (
-        "The project's own source was not scanned: no input is in a project folder. Name the source with --scan PATH."
+        "The project's own source was not scanned: no input is in a project folder. To scan source code, use --scan PATH."
     )

@@ -105,7 +105,7 @@ class _LayerReader:
                 raise self.error(
                     path,
                     f"cannot be set in a configuration file that ftaudit finds by itself: {key.reserved}",
-                    hint=f"use {self._otherwise(key)}, or name this file with --config",
+                    hint=f"use {self._otherwise(key)}, or specify this file with --config",
                 )
             try:
                 made = convert(value, key, self._folder, named=self._file.named)

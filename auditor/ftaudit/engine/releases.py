@@ -106,7 +106,7 @@ def _at(item: str) -> DistributionFile:
     hashes = tuple(pair for pair in parse_qsl(fragment) if pair[0] == "sha256")
     for _, digest in hashes:
         if not re.fullmatch("[0-9a-fA-F]{64}", digest):
-            raise UsageError(f"{item}: #sha256= needs a SHA-256 digest", hint="give its 64 hexadecimal digits")
+            raise UsageError(f"{item}: #sha256= needs a SHA-256 digest", hint="specify its 64 hexadecimal digits")
     filename = unquote(urlsplit(url).path.rpartition("/")[2])
     return DistributionFile(filename=filename, url=url, hashes=tuple((name, each.lower()) for name, each in hashes))
 

@@ -105,7 +105,7 @@ def _check_name(name: str) -> None:
         hint = "use letters, digits, `-`, `_` and `.`"
         with contextlib.suppress(InvalidRequirement):
             known = Requirement(name)
-            hint = f"name only the package, {known.name}; for a version, use an input of `ftaudit fleet check`"
+            hint = f"specify only the package, {known.name}; for a version, use an input of `ftaudit fleet check`"
         raise UsageError(f"{name!r} is not the name of a package", hint=hint) from error
 
 

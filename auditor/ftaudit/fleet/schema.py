@@ -140,7 +140,7 @@ PACKAGES: Final = DataTable(
         _maybe("fix_version", _S, "the nearest later version that is ready or pure"),
         _maybe("pre_release", _S, "the newest good pre-release, if no final release is ready or pure"),
         _column("wheel_kind", _S, "`free-threaded`, `abi3t`, `native`, `pure` or `none`"),
-        _maybe("wheel", _S, "the file name of the wheel that the target installs"),
+        _maybe("wheel", _S, "the file name of the wheel that installers choose"),
         _maybe("sha256", _S, "the digest of the wheel: `wheels.sha256`; null if the source does not provide it"),
         _column("sdist", _B, "whether the release has a source distribution"),
         _column("other_platforms", _L, "platform tags of the release's free-threaded wheels for other platforms"),

@@ -31,5 +31,5 @@ def in_source(found: InSource) -> str:
     if found.places:
         more = f" and {len(found.places) - 1} more" if len(found.places) > 1 else ""
         text = f"{text} ({found.places[0]}{more})"
-    unread = f", {found.unread} of its files could not be read" if found.unread else ""
+    unread = f", and {found.unread} of its files could not be read" if found.unread else ""
     return f"{found.sdist}: {text}{unread}"

@@ -79,7 +79,7 @@ _REBUILT: Final = {
     GilDeclaration.NOT_USED: "would leave the GIL off",
 }
 _PLAINLY: Final = {
-    Plainly.FALLBACK: "the target installs the pure-Python wheel, though compiled wheels exist: it works, but slower",
+    Plainly.FALLBACK: "installers choose the pure-Python wheel, although compiled wheels exist: it works, but slower",
     Plainly.NO_COMPILED_CODE: "no compiled code in any wheel",
     Plainly.SOURCE_TREE: "a source tree without compiled sources",
     Plainly.BUILT_FROM_SOURCE: "built from source: no wheel, and nothing in the sdist is compiled",

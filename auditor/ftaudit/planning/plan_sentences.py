@@ -166,14 +166,14 @@ def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate]
 def _no_upgrade(name: str, current: object, later: Sequence[Candidate], early: Candidate | None, where: str) -> str:
     """Return that no good release exists, with the facts about the later releases."""
     if not later:
-        return f"no version yet: {current} is the newest release"
+        return f"no fixed version yet: {current} is the newest release"
     excluded = any(one.fate in (Fate.EXCLUDED, Fate.BLOCKED_ON_IMPORT) for one in later)
     what = (
         "no release that leaves the GIL off is compatible with the rest"
         if excluded
         else "no version that was checked leaves the GIL off"
         if any(one.fate is Fate.NOT_LOOKED_INTO for one in later)
-        else "no version yet leaves the GIL off"
+        else "no final release yet leaves the GIL off"
     )
     text = f"{what} on {where}: {passed_over(later)}"
     if early is None:

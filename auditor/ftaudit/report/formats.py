@@ -97,7 +97,7 @@ def choose(named: str | None, output: Path | None, offered: Sequence[Format]) ->
     if not suffix or (suffix in PLAIN and offered[0] is Format.TABLE) or (output.exists() and not output.is_file()):
         return offered[0]
     raise UsageError(
-        f"--output {output}: cannot infer a format from the name", hint=f"known are {known_suffixes(offered)}"
+        f"--output {output}: cannot infer a format from the name", hint=f"supported suffixes: {known_suffixes(offered)}"
     )
 
 

@@ -198,7 +198,7 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
             "checks the installed files; for any other Python, it checks the files of the same versions on the index"
         )
     if settings.get("include-system-site-packages", "").lower() == "true":
-        yield f"{path} also uses the system's packages, which were not checked: name their folder with --env"
+        yield f"{path} also uses the system's packages, which were not checked: specify their folder with --env"
     odd = {
         "built on this machine; the index's files are checked instead": [e for e in found if e.built_here],
         "installed by conda; the index's files of the same version are checked instead": [

@@ -176,7 +176,7 @@ def _expanded(source: Table) -> str:
     unset = _VARIABLE.search(url)
     if unset is not None and "://" not in url:
         problem = source.error("url", f"names the environment variable {unset[1] or unset[2]}, which is not set")
-        raise InputError(problem.problem, hint="set it, or give --index-url")
+        raise InputError(problem.problem, hint="set it, or use --index-url")
     return url
 
 

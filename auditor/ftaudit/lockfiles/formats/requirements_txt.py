@@ -198,7 +198,7 @@ def _check_set(url: str, place: Location) -> None:
     """Raise `InputError` for text that would be a URL if an environment variable were set."""
     unset = _unset(url)
     if unset is not None and "://" not in url:
-        raise InputError(f"{place}: the environment variable {unset} is not set", hint="set it, or give --index-url")
+        raise InputError(f"{place}: the environment variable {unset} is not set", hint="set it, or use --index-url")
 
 
 def _included(target: str, place: Location) -> Path:

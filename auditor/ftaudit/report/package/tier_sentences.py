@@ -30,7 +30,7 @@ _KINDS = {
     WheelKind.ABI3T: "a stable-ABI wheel for free-threaded builds",
     WheelKind.NATIVE: "a wheel with compiled code that is not bound to an ABI",
     WheelKind.PURE: "a pure-Python wheel",
-    WheelKind.NONE: "no wheel that the target installs",
+    WheelKind.NONE: "no wheel that fits the target",
 }
 _DECLARES = {
     GilDeclaration.NOT_USED: "leaves the GIL off",

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _KINDS: Final = {
     WayKind.UPGRADE: "a version that conflicts with the rest",
     WayKind.FALLBACK: "a slower version that conflicts with the rest",
-    WayKind.SWITCH: "no version yet; a setting turns off its compiled code",
-    WayKind.BUILD: "no version yet; it can be built from the sdist",
-    WayKind.NONE: "no version yet",
+    WayKind.SWITCH: "no fixed version yet; a setting turns off its compiled code",
+    WayKind.BUILD: "no fixed version yet; it can be built from the sdist",
+    WayKind.NONE: "no fixed version yet",
     WayKind.UNKNOWN: "not known",
 }
 NEXT: Final = "next: --diff shows the edits, --write applies them; then run `ftaudit check` and your tests"
@@ -52,17 +52,17 @@ def headline(plan: Plan) -> tuple[str, str]:
         blockers = "the blocker" if total == 1 else f"any of {total} blockers"
         early = _pre_releases(plan)
         if not early:
-            return "NO WAY YET", f"no version change removes {blockers} for {what}."
+            return "NO FIX YET", f"no version change removes {blockers} for {what}."
         text = f"no final release removes {blockers} for {what}"
         has = "a pre-release works" if len(early) == 1 else "pre-releases work"
-        return "PRE-RELEASE ONLY" if len(early) == total else "NO WAY YET", f"{text}; {has}: {', '.join(early)}."
+        return "PRE-RELEASE ONLY" if len(early) == total else "NO FIX YET", f"{text}; {has}: {', '.join(early)}."
     text = f"{changes} {verb} {total - left} of {counted(total, 'blocker')} for {what}"
     if plan.faster:
         text += f" and {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
     if left:
         return (
             "PARTLY",
-            f"{text}; {left} {'has' if left == 1 else 'have'} no version yet that is compatible with the rest.",
+            f"{text}; {left} {'has' if left == 1 else 'have'} no fixed version yet that is compatible with the rest.",
         )
     return ("NOT SURE", f"{text}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{text}.")
 

@@ -45,15 +45,15 @@ VERDICT_RULES: Final = {
     ),
     Verdict.SOURCE_ONLY: (
         Severity.ERROR,
-        "The target can install none of its wheels, but an sdist exists.",
-        "The installer falls back to a build, which needs a compiler and may fail, and nothing has "
-        "checked what it builds.",
+        "No wheel fits the target, but an sdist exists.",
+        "Installers have to build it. The build needs a compiler and may fail, and ftaudit has not "
+        "checked the result.",
         "Use a version with a wheel for the free-threaded build, or build and audit one: `ftaudit wheel`.",
     ),
     Verdict.UNAVAILABLE: (
         Severity.ERROR,
-        "No wheel that the target installs, and no sdist.",
-        "The free-threaded target cannot install any file of this version on this platform.",
+        "No wheel fits the target, and there is no sdist.",
+        "Installers find no file of this version for the target and the platform.",
         "Use another version, platform or package.",
     ),
     Verdict.BROKEN: (
@@ -70,7 +70,7 @@ VERDICT_RULES: Final = {
     ),
     Verdict.FALLBACK: (
         Severity.INFO,
-        "The target installs the pure-Python wheel, though compiled wheels exist.",
+        "Installers choose the pure-Python wheel, although compiled wheels exist.",
         "It works, but more slowly than the wheel for the GIL-enabled build.",
         "Ask upstream for a wheel for the free-threaded build.",
     ),
