@@ -14,6 +14,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"ftaudit {__version__}"
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 nitpicky = True
 # Types in signatures that no page describes (of the standard library, and parts of the model).
 nitpick_ignore_regex = [("py:class", r".*")]

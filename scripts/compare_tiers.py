@@ -1,4 +1,4 @@
-"""Compare the binary tier's answers with the target's behaviour, module by module: `compare_tiers.py [FILE]`.
+"""Compare the binary tier's answers with the target's behavior, module by module: `compare_tiers.py [FILE]`.
 
 FILE lists distributions as requirements do, a name perhaps with several versions; the default is
 `compare_tiers.txt` next to this script, and `compare_tiers_3.15.txt` for `--target 3.15t`. Linux x86-64 is judged by

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw findings of the default profile at random, for judgement by hand, and count the judgements.
+"""Draw findings of the default profile at random, for judgment by hand, and count the judgments.
 
     scripts/draw_findings.py draw NAME==VERSION … [--count 160] [--most 10] [--seed 12] [--around 6] [--cache FOLDER]
     scripts/draw_findings.py count [JUDGED.csv] [--round NAME]

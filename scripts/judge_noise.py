@@ -27,7 +27,7 @@ FIVE = ("Django==5.2.8", "SQLAlchemy==2.0.44", "rich==14.2.0", "requests==2.32.5
 
 
 def main() -> int:
-    """Run the judgement."""
+    """Run the judgment."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("projects", nargs="*", default=FIVE, metavar="NAME==VERSION")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ftaudit-judge")

@@ -212,7 +212,7 @@ def _line(found: list[Finding]) -> int | str:
 
 
 def main() -> int:
-    """Run the judgement."""
+    """Run the judgment."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="?", type=Path, default=Path(__file__).with_name("rule_cases.csv"))
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ftaudit-judge")

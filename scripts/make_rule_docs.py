@@ -59,7 +59,7 @@ def page(rule: Rule) -> Iterator[str]:
     yield from (f"# {info.code} {info.name}", "", info.summary, "")
     default = "yes" if info.default else f"no: `--select {info.code}` or `--pedantic`"
     if info.migration:
-        default = "in projects that ask for the limited API, from 3.15t on; else `--select FT7`"
+        default = "in projects that use the limited API, for 3.15t and later; otherwise with `--select FT7`"
     yield from (
         "| severity | confidence | on by default | since |",
         "| --- | --- | --- | --- |",
@@ -79,8 +79,10 @@ def examples(rule: Rule) -> Iterator[str]:
         yield from ("## Flagged", "", *(f"- {finding_line(rule, each)}" for each in rule.INVALID), "")
         yield from ("## Not flagged", "", *(f"- {each.title}" for each in rule.VALID), "")
     elif isinstance(rule, SourceRule):
-        for title, each in (("Flagged", rule.INVALID), ("Not flagged", rule.VALID)):
-            yield from (f"## {title}", "")
+        instead = [example for example in rule.VALID if example.instead]
+        others = [example for example in rule.VALID if not example.instead]
+        for title, each in (("Flagged", rule.INVALID), ("Use instead", instead), ("Not flagged", others)):
+            yield from (f"## {title}", "") if each else ()
             for example in each:
                 yield from source_example(rule, example)
 
@@ -109,17 +111,18 @@ def source_example(rule: SourceRule, example: SourceExample) -> Iterator[str]:
 
 def contents(rules: tuple[Rule, ...]) -> Iterator[str]:
     """Yield the lines of the table of all rules."""
-    yield from ("# Rules", "", "Made by `scripts/make_rule_docs.py` from the rules themselves.")
+    yield from ("# Rules", "", "`ftaudit explain RULE` prints the page of a rule.")
     for digit, title in GROUPS.items():
         group = [rule for rule in rules if rule.info.code[2:3] == digit]
         if group:
-            yield from ("", f"## {title}", "", "| code | rule | severity | confidence | default |")
-            yield "| --- | --- | --- | --- | --- |"
+            yield from ("", f"## {title}", "", "| code | rule | summary | severity | confidence | default |")
+            yield "| --- | --- | --- | --- | --- | --- |"
             for rule in group:
                 info = rule.info
                 on = "on" if info.default else "off"
                 link = f"[{info.name}]({info.name}.md)"
-                yield f"| {info.code} | {link} | {info.severity} | {info.confidence} | {on} |"
+                yield f"| {info.code} | {link} | {info.summary} | {info.severity} | {info.confidence} | {on} |"
+    yield from ("", "```{toctree}", ":hidden:", "", *(rule.info.name for rule in rules), "```")
 
 
 def stale() -> dict[Path, str | None]:

@@ -148,6 +148,8 @@ class SourceExample:
     others: tuple[tuple[str, str], ...] = ()
     """Further files of the same tree, as pairs of path and text."""
     target: str = "3.14t"
+    instead: bool = False
+    """In `VALID`: whether it shows what to write instead of flagged code."""
 
 
 class SourceRule(Rule):
@@ -158,6 +160,14 @@ class SourceRule(Rule):
     """Rules whose findings its examples need: they run together in the examples."""
     VALID: ClassVar[tuple[SourceExample, ...]] = ()
     INVALID: ClassVar[tuple[SourceExample, ...]] = ()
+
+    def shown_examples(self) -> Iterator[tuple[str, SourceExample]]:
+        """Yield the examples for a short description, with their titles: flagged code, and what to write instead."""
+        yield from (("Flagged", example) for example in self.INVALID[:1])
+        instead = [example for example in self.VALID if example.instead]
+        yield from (("Use instead", example) for example in instead[:1])
+        if not instead:
+            yield from (("Not flagged", example) for example in self.VALID[:1])
 
     def fix(self, unit: Any, finding: Finding) -> Fix | NoFix | None:
         """Return the edits that remove one of the rule's findings, or the reason why it has no edits; `None` if it

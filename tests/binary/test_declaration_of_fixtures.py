@@ -92,7 +92,7 @@ def test_a_shim_without_its_group_module_is_undetermined_and_names_it() -> None:
     assert "fixture__mypyc" in answer.how
 
 
-def test_single_and_multi_phase_initialisation_are_told_apart() -> None:
+def test_single_and_multi_phase_initialization_are_told_apart() -> None:
     folder = ROOT / "windows-arm64"
     assert declare(next(folder.glob("multi_used.*"))).multi_phase is True
     assert declare(next(folder.glob("single_set.*"))).multi_phase is False

@@ -1,4 +1,4 @@
-"""Modules of each ABI under each target: CPython's behaviour, and the tiers' answers without it."""
+"""Modules of each ABI under each target: CPython's behavior, and the tiers' answers without it."""
 
 from __future__ import annotations
 

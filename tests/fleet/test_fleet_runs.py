@@ -439,7 +439,10 @@ def test_inputs_in_subfolders_that_are_not_read_are_named(fleet: Fleet, run: Run
     said = f"these inputs in its subfolders were not read: {left}; to audit them, specify them too"
     assert rows["mono"]["notes"] == [said]
     assert not [note for note in rows["included"]["notes"] if "subfolders" in note], "it was read with the other one"
-    assert f"its subfolders have {base / 'bare' / 'service' / 'requirements.txt'}" in rows["bare"]["problem"]
+    assert (
+        f"specify the inputs in its subfolders: {base / 'bare' / 'service' / 'requirements.txt'}"
+        in rows["bare"]["problem"]
+    )
 
 
 def test_a_folder_without_a_run_and_a_data_set_of_a_newer_version_are_clear_errors(run: Run, tmp_path: Path) -> None:

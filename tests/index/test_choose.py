@@ -220,7 +220,7 @@ def test_a_lock_entry_with_hashes_and_no_files_needs_the_index() -> None:
     assert query_for(pin(source_tree=".")) is None
 
 
-def test_names_are_compared_normalised_and_versions_as_versions() -> None:
+def test_names_are_compared_normalized_and_versions_as_versions() -> None:
     locked = pin(
         name=canonicalize_name("my-demo"), files=(DistributionFile(filename="My.Demo-1.0.0-py3-none-any.whl"),)
     )

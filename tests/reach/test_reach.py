@@ -365,11 +365,11 @@ def test_an_absent_module_may_be_in_a_package_that_could_not_be_read(tmp_path: P
 
 
 def test_a_package_without_files_is_found_by_its_name(tmp_path: Path) -> None:
-    code = "import dark_matter\ndef f():\n    import grey\ntry:\n    import other\nexcept ImportError:\n    pass"
-    found = ask(tmp_path, {"app.py": code}, unread=("dark-matter", "grey", "unused"))
+    code = "import dark_matter\ndef f():\n    import gray\ntry:\n    import other\nexcept ImportError:\n    pass"
+    found = ask(tmp_path, {"app.py": code}, unread=("dark-matter", "gray", "unused"))
     modules = {each.module: each for each in found.modules}
     assert modules["dark_matter"].reached is START and modules["dark_matter"].cuts[0].line == 1
-    assert modules["grey"].reached is RUN
+    assert modules["gray"].reached is RUN
     assert not {"other", "unused"} & modules.keys()
 
 

@@ -162,7 +162,7 @@ def test_paths_are_relative_to_the_repository_and_percent_encoded(path: str, uri
     assert made["locations"][0]["physicalLocation"]["artifactLocation"] == uri
 
 
-def test_a_fingerprint_outlives_another_line_version_wording_and_neighbour_but_not_another_package() -> None:
+def test_a_fingerprint_outlives_another_line_version_wording_and_neighbor_but_not_another_package() -> None:
     def prints(**pin: Any) -> set[str]:
         name = pin.pop("name", "old")
         given = report(package(facts(name=name, kind=WheelKind.NONE, pin=pin)), *pin.pop("others", ()))

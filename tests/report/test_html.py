@@ -146,7 +146,7 @@ def test_hazards_of_the_own_source_are_told_by_rule_with_their_lines() -> None:
     page = html.render(migration())
     first, second = text_of(page, "article.rule")
     assert first.startswith("FT401") and "the project as a whole" in first
-    assert second.startswith("FT501 global-lazy-init warning 3 A global is initialised on first use.")
+    assert second.startswith("FT501 global-lazy-init warning 3 A global is initialized on first use.")
     assert text_of(page, ".hazard .hit")[0] == "10 if STATE is None:"
     # Tabs are blanks and entities are unchanged.
     assert "load('<b>&amp;</b>')" in second

@@ -60,7 +60,7 @@ def test_no_line_is_wider_than_the_terminal_and_no_name_is_lost(width: int) -> N
     assert all(name in joined for name in ("fine1.0", "guilty-pkg1.0", "old-pkg1.0"))
 
 
-def test_without_colour_there_is_no_escape_and_with_colour_there_is() -> None:
+def test_without_color_there_is_no_escape_and_with_color_there_is() -> None:
     assert "\x1b" not in check_table.render(BLOCKED)
     assert "\x1b[" in check_table.render(BLOCKED, color=True)
 

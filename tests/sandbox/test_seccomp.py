@@ -33,7 +33,7 @@ def tried(call, *arguments):
 def filtered(code: str, *, walled: bool, cwd: Path) -> str:
     program = make_filter(walled=walled)
     if program is None:
-        pytest.skip("the calls of this machine are not known")
+        pytest.skip("ftaudit does not know the system calls of this machine")
     encoded = base64.b64encode(program).decode()
     command = [sys.executable, "-c", FILTERED + code, encoded]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=cwd).stdout.strip()

@@ -16,7 +16,9 @@ from ftaudit.sandbox.seccomp import make_filter
 
 pytestmark = [
     pytest.mark.interpreter,
-    pytest.mark.skipif(make_filter(walled=False) is None, reason="the calls of this machine are not known"),
+    pytest.mark.skipif(
+        make_filter(walled=False) is None, reason="ftaudit does not know the system calls of this machine"
+    ),
 ]
 
 DENIED = """

@@ -282,7 +282,7 @@ def test_tests_vendored_code_and_ignored_files_are_left_out_and_counted(tmp_path
     assert result.left_out == {"test": 1, "vendored": 1}
 
 
-def test_what_builds_tools_and_others_wrote_is_recognised_without_gitignore(tmp_path: Path) -> None:
+def test_what_builds_tools_and_others_wrote_is_recognized_without_gitignore(tmp_path: Path) -> None:
     files = {
         "setup.py": "",
         "pkg/a.py": COUNTER,
@@ -300,7 +300,7 @@ def test_what_builds_tools_and_others_wrote_is_recognised_without_gitignore(tmp_
     assert (result.left_out, result.skipped) == ({"built": 2, "vendored": 1}, ())
 
 
-def test_scripts_of_the_developers_and_copies_of_other_projects_are_recognised(tmp_path: Path) -> None:
+def test_scripts_of_the_developers_and_copies_of_other_projects_are_recognized(tmp_path: Path) -> None:
     counter = "static int n;\nint f(void) { return ++n; }\n"
     files = {
         "pyproject.toml": "",
@@ -367,7 +367,7 @@ def test_every_named_file_is_looked_at_and_none_becomes_context_of_the_next(tmp_
         assert places(result) == ["a.py:4 global-augassign", "b.py:4 global-augassign"]
 
 
-def test_a_module_without_an_entry_point_that_is_recognised_is_not_called_clean(tmp_path: Path) -> None:
+def test_a_module_without_an_entry_point_that_is_recognized_is_not_called_clean(tmp_path: Path) -> None:
     (tmp_path / "m.c").write_text("#include <Python.h>\nSTART(m) { return PyModule_Create(&def); }\n")
     result = scan(find_files([tmp_path]), rules=(MissingModGil(),), target=parse_target("3.14t"), jobs=0)
     assert result.exit_code(Severity.ERROR) == 3

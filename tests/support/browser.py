@@ -47,7 +47,7 @@ class Browser:
     def show(
         self, html: str, *, width: int = 1100, scheme: str = "light", media: str = "", script: bool = True
     ) -> None:
-        """Load a page in a window of that width, with a colour scheme, for a medium, with or without JavaScript."""
+        """Load a page in a window of that width, with a color scheme, for a medium, with or without JavaScript."""
         path = self.folder / "page.html"
         path.write_text(html, encoding="utf-8")
         screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}

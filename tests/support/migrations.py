@@ -265,7 +265,7 @@ def _plan() -> Plan:
 _LAZY = RuleInfo(
     code="FT501",
     name="global-lazy-init",
-    summary="A global is initialised on first use.",
+    summary="A global is initialized on first use.",
     severity=Severity.WARNING,
     confidence=Confidence.HIGH,
     since="0.1",

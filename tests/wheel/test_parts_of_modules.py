@@ -1,4 +1,4 @@
-"""Code that a module's initialisation does not reach is left out; unread data is not treated as known."""
+"""Code that a module's initialization does not reach is left out; unread data is not treated as known."""
 
 from __future__ import annotations
 

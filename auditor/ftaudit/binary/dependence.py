@@ -193,7 +193,7 @@ def _following(
     if other.faulted and len(path.turned) > 1:
         return found  # A path that no machine takes, beyond the stand-ins.
     last = max(path.turned, default=-1)
-    # Decisions of the parent run were inverted from there. The writes of an inverted branch are labelled,
+    # Decisions of the parent run were inverted from there. The writes of an inverted branch are labeled,
     # so that a decision that this changes is one more.
     before = {decision.address for decision in path.parent.decisions} if path.parent is not None else set()
     counting = sum(1 << index for index, name in enumerate(other.labels) if name in COUNTING)

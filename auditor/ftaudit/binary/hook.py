@@ -32,9 +32,9 @@ class RunEnding(Enum):
     """The end of a run of the hook."""
 
     SLOTS = "slots"
-    """It returned a module definition (multi-phase initialisation) or a slot array."""
+    """It returned a module definition (multi-phase initialization) or a slot array."""
     MODULE = "module"
-    """It returned a module object (single-phase initialisation)."""
+    """It returned a module object (single-phase initialization)."""
     FAILED = "failed"
     """It did not get that far."""
 
@@ -124,7 +124,7 @@ class HookRun:
     too_large: bool = False
     """It was too long because it has very many different instructions, and not because it repeats few of them."""
     created: bool = False
-    """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
+    """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialization."""
 
     @property
     def declared_something(self) -> bool:

@@ -91,7 +91,7 @@ class InspectSettings:
     use_cache: bool = True
     """Whether facts of earlier runs count, and new ones are stored."""
     workers: int | None = None
-    """Processes that analyse; `None` is one for each core."""
+    """Processes that analyze; `None` is one for each core."""
     wheels: int = 8
     """Wheels read at a time."""
     connections: int = 16

@@ -24,7 +24,7 @@ EASILY_PARSED: Final = 32 << 20
 MOST_HOOKS: Final = 8
 """How many init hooks are followed in an image without one of its own name."""
 READ_ON: Final = 2
-"""How often missing code of a module's initialisation is read, before the module is read whole."""
+"""How often missing code of a module's initialization is read, before the module is read whole."""
 
 
 @dataclass(slots=True)

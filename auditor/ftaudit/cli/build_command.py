@@ -17,7 +17,7 @@ OFFERED: Final = (Format.TABLE, Format.JSON)
 BUILD_SECONDS: Final = 1200.0
 EPILOG: Final = """\
 exit codes: 0 all build and leave the GIL off · 1 one does not
-2 usage error · 3 one could not be checked, or reached a limit
+2 usage error · 3 one could not be checked, or a limit was reached
 
 examples:
   ftaudit build lru-dict==1.3.0

@@ -12,7 +12,7 @@ from ftaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from ftaudit.model import Verdict
-    from ftaudit.rule import Rule
+    from ftaudit.rule import Rule, SourceExample
 
 EPILOG: Final = """\
 examples:
@@ -79,6 +79,8 @@ def _list_rules(rules: Iterable[Rule]) -> str:
 def _explain(rule: Rule) -> str:
     import inspect
 
+    from ftaudit.rule import SourceRule
+
     info = rule.info
     state = "on by default" if info.default else "off unless selected or --pedantic"
     parts = [
@@ -87,8 +89,8 @@ def _explain(rule: Rule) -> str:
         inspect.cleandoc(type(rule).__doc__ or info.summary),
         f"Remedy: {info.remedy}",
     ]
-    examples = (_example(rule, "INVALID", "Flagged"), _example(rule, "VALID", "Not flagged"))
-    parts += [example for example in examples if example]
+    if isinstance(rule, SourceRule):
+        parts += (_example(title, example) for title, example in rule.shown_examples())
     if info.links:
         parts.append("\n".join(("See:", *(f"  {link}" for link in info.links))))
     return "\n\n".join(parts) + "\n"
@@ -108,15 +110,9 @@ def _filled(text: str, width: int) -> str:
     return "\n\n".join(map(fill, text.rstrip("\n").split("\n\n"))) + "\n"
 
 
-def _example(rule: Rule, kind: str, title: str) -> str | None:
-    examples: tuple[Any, ...] = getattr(rule, kind, ())
-    code = getattr(examples[0], "code", None) if examples else None
-    if code is None:
-        return None
-    flagged = set(examples[0].lines)
-    lines = [
-        f"  {'>' if number in flagged else ' '} {line}" for number, line in enumerate(code.rstrip("\n").split("\n"), 1)
-    ]
+def _example(title: str, example: SourceExample) -> str:
+    code = example.code.rstrip("\n").split("\n")
+    lines = [f"  {'>' if number in example.lines else ' '} {line}" for number, line in enumerate(code, 1)]
     return "\n".join((f"{title}:", *lines))
 
 

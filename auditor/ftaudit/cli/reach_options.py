@@ -30,7 +30,7 @@ def add_reach(parser: argparse.ArgumentParser) -> None:
 
 def add_fail_on_reach(group: Any) -> None:
     """Add `--fail-on-reach`."""
-    text = "fail for a package that turns the GIL on only if your code loads it: start, run (or later), any (or unsure)"
+    text = "count only packages that your code loads: start, run (at start or later), any (unsure ones too)"
     group.add_argument("--fail-on-reach", choices=LEVELS, metavar="WHEN", help=text)
 
 

@@ -147,6 +147,4 @@ def _scan(
 def _why_no_scan(options: argparse.Namespace) -> str:
     if options.no_scan:
         return "The project's own source was not scanned (--no-scan)."
-    return (
-        "The project's own source was not scanned: no input is in a project folder. To scan source code, use --scan PATH."
-    )
+    return "The project's own source was not scanned: no input is in a project folder. --scan PATH scans a folder."

@@ -42,8 +42,8 @@ def add_parsers(commands: Any) -> None:
     stress = commands.add_parser(
         "stress",
         help="call packages from many threads without the GIL, and report what fails",
-        description="Use packages from many threads at once without the GIL, in a sandbox. It finds failures and "
-        "never proves that a package is safe.",
+        description="Call packages from many threads at once without the GIL, in a sandbox, and report what fails. "
+        "A run without a failure does not prove that a package is safe.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -390,7 +390,7 @@ def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
         if reader.skipped:
             warnings.append(f"links skipped on {reader.entry.url}: {reader.skipped}")
         if reader.is_stale:
-            warnings.append(f"offline: the page is {_span(reader.entry.age)} old")
+            warnings.append(f"offline: the cached page is {_span(reader.entry.age)} old")
     return tuple(warnings)
 
 

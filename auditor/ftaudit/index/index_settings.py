@@ -198,7 +198,9 @@ def _source(text: str, env: Mapping[str, str]) -> IndexSource:
     named = _NAMED.fullmatch(text)
     name, url = named.groups() if named else (None, text)
     if "://" not in url and not url.startswith("file:") and not Path(url).expanduser().is_dir():
-        raise UsageError(f"not a URL or a folder: {public(url)}", hint="specify the https:// URL of an index, or a folder")
+        raise UsageError(
+            f"not a URL or a folder: {public(url)}", hint="specify the https:// URL of an index, or a folder"
+        )
     source = _location(url)
     if not source.url.endswith("/"):
         source = IndexSource(url=f"{source.url}/", user=source.user, password=source.password)
@@ -226,7 +228,9 @@ def _location(text: str) -> IndexSource:
     if parts.scheme == "file":
         return IndexSource(url=urlunsplit(("file", "", quote(parts.path, safe="/%:~+@!,"), "", "")))
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"not the URL of an index: {public(text)}", hint="specify an https:// or file:// URL, or a path")
+        raise UsageError(
+            f"not the URL of an index: {public(text)}", hint="specify an https:// or file:// URL, or a path"
+        )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
     url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))

@@ -145,7 +145,7 @@ def _may_load(value: Value) -> bool:
     return isinstance(value, (Lazy, OneOf))
 
 
-def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoint]:
+def analyze(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoint]:
     """Run everything; return the start points that do not exist."""
     missing: list[StartPoint] = []
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ftaudit.model.reachability import OpenKind, OpenSite, ReachAnswer, StartPoint
 from ftaudit.reach.abstract_run import AbstractRun, PythonLanguage
-from ftaudit.reach.analysis import LANGUAGE, analyse
+from ftaudit.reach.analysis import LANGUAGE, analyze
 from ftaudit.reach.binary_names import names_in
 from ftaudit.reach.classify import classify
 from ftaudit.reach.finder import Finder, Found
@@ -65,7 +65,7 @@ def find_reach(question: ReachQuestion, language: PythonLanguage = LANGUAGE) -> 
 def _answer(question: ReachQuestion, machine: AbstractRun) -> ReachAnswer:
     finder = question.finder
     try:
-        missing = analyse(machine, question.starts)
+        missing = analyze(machine, question.starts)
     finally:
         for tree in finder.trees:
             if isinstance(tree, WheelTree):

@@ -324,7 +324,7 @@ def _filter_calls(config: Config, left_open: dict[str, str], done: dict[str, Any
     walled = bool(done["network_cut"] and done["processes"] and done["files"] == "read-only mounts")
     encoded = config["filters"][walled]
     if encoded is None:
-        left_open[CALLS] = "the calls of this machine are not known"
+        left_open[CALLS] = "ftaudit does not know the system calls of this machine"
         return
     program = base64.b64decode(encoded)
     try:

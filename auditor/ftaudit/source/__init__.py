@@ -9,7 +9,7 @@ How it works, and what a room (`python/`, `c/`, `cython/`, `rust/`, `build/`) su
 3. *Second pass.* `Reader.wants(source, rules)` may say that a file cannot interest any rule. Of the rest,
    `Reader.parse(source, context)` makes a unit, a subclass of `Unit`; each rule of the language gets `check(unit)`.
    Shared models (guards, escapes, containers) are attributes of the unit, computed once, on first use.
-4. *Shared state.* If a `SharedStateRule` asks, `Reader.summarise(unit)` says what each function of a file does to
+4. *Shared state.* If a `SharedStateRule` asks, `Reader.summarize(unit)` says what each function of a file does to
    shared state, and `Reader.compose(summaries, context)` follows the calls of the whole tree to the entry points and
    returns `Access` values (`ftaudit.source.shared_state`), from which races and the state table are made.
 5. *Whole tree.* Each `BuildRule` gets `check(project)`: all contexts, and all findings so far.

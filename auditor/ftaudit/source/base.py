@@ -223,7 +223,7 @@ class Reader(ABC):
         """Return whether the file may touch state that threads share: a cheap first test. When unsure, yes."""
         return False
 
-    def summarise(self, unit: Any) -> Survey | None:
+    def summarize(self, unit: Any) -> Survey | None:
         """Return what the file's functions do to shared state, and which functions they call; `None` for nothing.
 
         Runs where rules check the unit. `compose` receives the summaries of all files.
@@ -245,7 +245,7 @@ class _UnitRule(SourceRule):
     generated: ClassVar[bool] = False
     """Whether it also checks generated code (rules about declarations do)."""
 
-    summarised: ClassVar[bool] = False
+    summarized: ClassVar[bool] = False
     """Whether it checks the state that threads share, so that the state table can be made as well."""
 
     def check(self, unit: Any) -> Iterator[Finding]:
@@ -365,10 +365,10 @@ class Project:
 
 
 def stateful_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
-    """Return the rooms whose files must be summarised for the rules."""
+    """Return the rooms whose files must be summarized for the rules."""
     rules = tuple(rules)
     found = {rule.room for rule in rules if isinstance(rule, SharedStateRule)}
-    found |= rooms_of(rule for rule in rules if isinstance(rule, _UnitRule) and rule.summarised)
+    found |= rooms_of(rule for rule in rules if isinstance(rule, _UnitRule) and rule.summarized)
     return frozenset(found)
 
 

@@ -51,7 +51,7 @@ class RuleResults:
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     summary: Survey | None = None
-    """The file's effects on shared state, if a rule asks; see `Reader.summarise`."""
+    """The file's effects on shared state, if a rule asks; see `Reader.summarize`."""
 
 
 def needed_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
@@ -135,9 +135,9 @@ def check_file(
 
 def _with_summary(checked: RuleResults, reader: Reader, unit: Unit) -> RuleResults:
     try:
-        return replace(checked, summary=reader.summarise(unit))
+        return replace(checked, summary=reader.summarize(unit))
     except Exception as error:
-        failure = _failure("summarising what the file does to shared state", unit.path, error)
+        failure = _failure("summarizing what the file does to shared state", unit.path, error)
         return replace(checked, skipped=(*checked.skipped, failure))
 
 

@@ -269,7 +269,7 @@ class _Roles:
         return False
 
     def _is_copied(self, folder: PurePath) -> bool:
-        """Return whether a folder is a copy of another project: it has a licence, and no Python project in it."""
+        """Return whether a folder is a copy of another project: it has a license, and no Python project in it."""
         if folder == PurePath():
             return False
         if folder not in self.copied:
@@ -286,7 +286,7 @@ class _Roles:
         return any(map(self._is_library, folder.parents))
 
     def _is_library(self, folder: PurePath) -> bool:
-        """Return whether a folder within a project is a library of C with its own licence and build."""
+        """Return whether a folder within a project is a library of C with its own license and build."""
         if folder in self.projects or folder in self.above_python or self.projects.isdisjoint(folder.parents):
             return False
         files = self.root / folder

@@ -107,7 +107,7 @@ class WheelArchive:
             yield from found
 
     def _read_wholes(self, group: Sequence[MemberReader]) -> list[tuple[ArchiveMember, bytes | None]]:
-        """Read neighbours with one request."""
+        """Read neighbors with one request."""
         start = group[0].member.offset
         span = self._source.read(start, group[-1].member.end)
         for reader in group:
@@ -129,9 +129,9 @@ class WheelArchive:
         """Yield what the loader maps of each member that starts like a shared object; others come without data.
 
         Of large members, only the part that the loader maps is fetched; small ones are fetched with their
-        neighbours; `fetchers`, threads, do so in parallel, and then the images come in order of completion. With the
+        neighbors; `fetchers`, threads, do so in parallel, and then the images come in order of completion. With the
         init hooks' names by member name in `hooks`, large modules come with holes in place of code that
-        their initialisation is unlikely to reach; a second request without `hooks` reads the rest. A fault
+        their initialization is unlikely to reach; a second request without `hooks` reads the rest. A fault
         in one member does not prevent reading the others, but a broken connection does: then
         `ArchiveError` is raised.
         """
@@ -158,7 +158,7 @@ class WheelArchive:
             yield from images
 
     def _read_together(self, group: Sequence[MemberReader]) -> list[MemberImage]:
-        """Read neighbours with one request."""
+        """Read neighbors with one request."""
         if len(group) > 1:
             start = group[0].member.offset
             span = self._source.read(start, group[-1].member.end)
@@ -202,7 +202,7 @@ def _in_parallel(tasks: Sequence[Callable[[], R]], fetchers: Executor | None) ->
 
 
 def _groups(readers: Sequence[MemberReader]) -> Iterator[list[MemberReader]]:
-    """Yield neighbours that one request fetches."""
+    """Yield neighbors that one request fetches."""
     group: list[MemberReader] = []
     for reader in readers:
         if group and (

@@ -27,7 +27,7 @@ class Abi3tBuildTimeVersion(CRule):
         ),
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Read `Py_Version` for the running version, and `Py_TARGET_ABI3T` for the oldest supported version.",
         links=(f"{GUIDE}#avoid-build-time-conditionals", *LINKS[1:]),
         default=False,
@@ -42,6 +42,7 @@ static int new_enough(void) { return Py_Version >= 0x03100000; }
 #endif
 """,
             target="3.15t",
+            instead=True,
         ),
         SourceExample(code="static int f(void) { return PY_VERSION_HEX >= 0x030C0000; }\n"),
     )

@@ -104,7 +104,7 @@ class Abi3tBuildTool(BuildRule):
         ),
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Require a version of the tool that supports abi3t. If no version does, wait for one.",
         links=LINKS,
         default=False,
@@ -115,6 +115,7 @@ class Abi3tBuildTool(BuildRule):
             path="pyproject.toml",
             code='[build-system]\nrequires = ["setuptools>=84.2"]\n',
             target="3.14t",
+            instead=True,
         ),
         SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["hatchling"]\n', target="3.15t"),
     )

@@ -26,7 +26,7 @@ class Abi3tDefinitionLookup(CRule):
         summary="The code looks up a module by its `PyModuleDef`, which an abi3t module does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Add a `Py_mod_token` slot, and use `PyModule_GetToken` and `PyType_GetModuleByToken` (it returns a strong "
             "reference). Instead of calling `PyState_FindModule`, pass the module or its state as an argument."
@@ -38,7 +38,9 @@ class Abi3tDefinitionLookup(CRule):
     words = ("PyModule_GetDef", "PyType_GetModuleByDef", "PyState_")
     VALID = (
         SourceExample(
-            code="static PyObject *f(PyTypeObject *t) { return PyType_GetModuleByToken(t, &token); }\n", target="3.15t"
+            code="static PyObject *f(PyTypeObject *t) { return PyType_GetModuleByToken(t, &token); }\n",
+            target="3.15t",
+            instead=True,
         ),
         SourceExample(code="static PyObject *f(PyTypeObject *t) { return PyType_GetModuleByDef(t, &def); }\n"),
     )

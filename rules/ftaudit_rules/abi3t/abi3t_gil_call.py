@@ -24,7 +24,7 @@ class Abi3tGilCall(CRule):
         summary="`PyUnstable_Module_SetGIL` is not part of any stable ABI.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Put `PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED)` into the module's `PySlot` array.",
         links=LINKS,
         default=False,
@@ -33,7 +33,9 @@ class Abi3tGilCall(CRule):
     words = ("PyUnstable_Module_SetGIL",)
     VALID = (
         SourceExample(
-            code="static PySlot slots[] = {PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED), PySlot_END};\n", target="3.15t"
+            code="static PySlot slots[] = {PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED), PySlot_END};\n",
+            target="3.15t",
+            instead=True,
         ),
         SourceExample(code="static void f(PyObject *m) { PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED); }\n"),
     )

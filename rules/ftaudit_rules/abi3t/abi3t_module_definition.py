@@ -29,7 +29,7 @@ class Abi3tModuleDefinition(CRule):
         summary="The module is defined by a `PyModuleDef`, which a build for abi3t does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Under `#ifdef Py_TARGET_ABI3T`, define `PyModExport_NAME` and return a `PySlot` array: `Py_mod_abi` with "
             "`PyABIInfo_VAR`, `Py_mod_name`, `Py_mod_doc`, `Py_mod_methods`, `Py_mod_state_size`, `Py_mod_exec`, "
@@ -49,6 +49,7 @@ static PySlot slots[] = {PySlot_STATIC_DATA(Py_mod_abi, &abi_info), PySlot_STATI
 PyMODEXPORT_FUNC PyModExport_m(void) { return slots; }
 """,
             target="3.15t",
+            instead=True,
         ),
         SourceExample(
             code="""\

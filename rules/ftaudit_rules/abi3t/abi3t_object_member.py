@@ -44,7 +44,7 @@ class Abi3tObjectMember(CRule):
         summary="The code uses a member of an object or type struct, which is opaque in a build for abi3t.",
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Use `Py_TYPE`, `Py_SET_TYPE`, `Py_REFCNT` and `Py_SIZE` for objects, and `PyType_GetSlot`, "
             "`PyType_GetFullyQualifiedName` or `PyType_GetFlags` for types."
@@ -61,6 +61,7 @@ static void f(PyObject *o, PyTypeObject *T, PyVarObject *v) { if (Py_IS_TYPE(o, 
 static PyTypeObject U = {.tp_name = "m.U", .tp_free = 0};
 """,
             target="3.15t",
+            instead=True,
         ),
         SourceExample(code="static int f(PyObject *o, PyTypeObject *T) { return o->ob_type == T; }\n"),
     )

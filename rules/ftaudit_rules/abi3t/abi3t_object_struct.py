@@ -29,7 +29,7 @@ class Abi3tObjectStruct(CRule):
         summary="A struct begins with an object header, whose size is unknown in a build for abi3t.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Remove the object header from the struct. In the `PyType_Spec`, set `.basicsize = -(int)sizeof(DATA)` and "
             "add `Py_RELATIVE_OFFSET` to the members. Get the data with `PyObject_GetTypeData(self, cls)`. If the "
@@ -47,6 +47,7 @@ typedef struct { int size; PyObject *owner; } CounterData;
 static PyType_Spec spec = {.name = "m.Counter", .basicsize = -(int)sizeof(CounterData), .slots = NULL};
 """,
             target="3.15t",
+            instead=True,
         ),
         SourceExample(code="typedef struct { PyObject_HEAD int size; } Counter;\n"),
     )

@@ -31,7 +31,7 @@ class Abi3tOutsideLimitedApi(CRule):
         summary="The code uses a part of the C API that is not in the limited API.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Use a function of the limited API, or compile this code only in builds without `Py_TARGET_ABI3T`.",
         links=(*LINKS, "https://docs.python.org/3.15/c-api/stable.html#limited-api-list"),
         default=False,
@@ -44,6 +44,7 @@ class Abi3tOutsideLimitedApi(CRule):
 static PyObject *f(PyObject *list) { return PyList_GetItemRef(list, 0); }
 """,
             target="3.15t",
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -25,7 +25,7 @@ class Abi3tStaticType(CRule):
         summary="A type is a static `PyTypeObject`, which the limited API does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Describe the type with a `PyType_Spec` and `PyType_Slot` entries, create it in the module's `Py_mod_exec` "
             "function with `PyType_FromModuleAndSpec`, and keep it in the module's state."
@@ -42,6 +42,7 @@ static PyType_Spec spec = {.name = "m.T", .slots = NULL};
 static PyTypeObject *made;
 """,
             target="3.15t",
+            instead=True,
         ),
         SourceExample(code="static PyTypeObject T = {PyVarObject_HEAD_INIT(NULL, 0)};\n"),
         SourceExample(

@@ -24,7 +24,7 @@ class Abi3tVariableSize(CRule):
         summary="The objects of a type have a variable size, which abi3t does not support in 3.15.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Allocate the items separately from the object, with `PyMem_Malloc`. If you cannot, build a wheel for each "
             "version of CPython instead."
@@ -36,7 +36,9 @@ class Abi3tVariableSize(CRule):
     words = ("itemsize",)
     VALID = (
         SourceExample(
-            code='static PyType_Spec spec = {.name = "m.T", .itemsize = 0, .slots = NULL};\n', target="3.15t"
+            code='static PyType_Spec spec = {.name = "m.T", .itemsize = 0, .slots = NULL};\n',
+            target="3.15t",
+            instead=True,
         ),
         SourceExample(code="static PyType_Spec spec = {.itemsize = sizeof(long), .slots = NULL};\n"),
     )

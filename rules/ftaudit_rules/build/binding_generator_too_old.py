@@ -49,6 +49,7 @@ class BindingGeneratorTooOld(BuildRule):
     )
 
     VALID = (
+        SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["pybind11>=2.13"]\n', instead=True),
         SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["pybind11>=2.10"]\n'),
         SourceExample(
             path="pyproject.toml", code="[build-system]\nrequires = [\"cffi>=2.0; python_version >= '3.14'\"]\n"

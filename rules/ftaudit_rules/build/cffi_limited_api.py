@@ -40,6 +40,7 @@ class CffiLimitedApi(BuildRule):
         SourceExample(
             path="build_m.py",
             code="ok = not sysconfig.get_config_var('Py_GIL_DISABLED')\nffi.set_source('m', '', py_limited_api=ok)\n",
+            instead=True,
         ),
     )
     INVALID = (

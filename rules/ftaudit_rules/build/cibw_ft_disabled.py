@@ -45,6 +45,7 @@ class CibwFtDisabled(BuildRule):
     )
 
     VALID = (
+        SourceExample(path="pyproject.toml", code='[tool.cibuildwheel]\nskip = [\n  "pp*",\n]\n', instead=True),
         SourceExample(
             path="pyproject.toml", code='[tool.cibuildwheel]\nskip = ["pp*", "cp314t-win_arm64", "cp313t-*"]\n'
         ),

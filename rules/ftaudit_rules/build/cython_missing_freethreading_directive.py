@@ -43,7 +43,11 @@ class CythonMissingFreethreadingDirective(BuildRule):
     )
 
     VALID = (
-        SourceExample(path="m.pyx", code="# cython: language_level=3, freethreading_compatible=True\ndef f(): pass\n"),
+        SourceExample(
+            path="m.pyx",
+            code="# cython: language_level=3, freethreading_compatible=True\ndef f(): pass\n",
+            instead=True,
+        ),
         SourceExample(path="m.pyx", code="#cython: embedsignature=True\n#cython: freethreading_compatible = True\n"),
         SourceExample(
             path="m.pyx",

@@ -30,7 +30,7 @@ class CythonTooOld(BuildRule):
     )
 
     VALID = (
-        SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["Cython>3.1.1,<3.1.4"]\n'),
+        SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["Cython>3.1.1,<3.1.4"]\n', instead=True),
         SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["Cython>=3.0"]\n'),
         SourceExample(
             path="pyproject.toml", code="[build-system]\nrequires = [\"Cython<3.1; python_version < '3.13'\"]\n"

@@ -30,7 +30,8 @@ class CythonVersionGate(BuildRule):
     VALID = (
         SourceExample(
             code='if Version(cython_version) >= Version("3.1.0b1"):\n'
-            '    directives["freethreading_compatible"] = True\n'
+            '    directives["freethreading_compatible"] = True\n',
+            instead=True,
         ),
         SourceExample(code='if cython.__version__ >= "3.0":\n    directives["language_level"] = 3\n'),
     )

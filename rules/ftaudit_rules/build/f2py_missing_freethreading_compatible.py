@@ -37,6 +37,7 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
             path="meson.build",
             code="generator(f2py, arguments: ['@INPUT@', '--lower', '--freethreading-compatible'], "
             "output: '@BASENAME@.c')\n",
+            instead=True,
         ),
         SourceExample(
             path="meson.build",

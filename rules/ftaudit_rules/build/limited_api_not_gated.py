@@ -50,7 +50,8 @@ class LimitedApiNotGated(BuildRule):
         SourceExample(
             code='FT = sysconfig.get_config_var("Py_GIL_DISABLED")\n'
             'setup(ext_modules=[Extension("m", ["m.c"], py_limited_api=not FT,\n'
-            '    define_macros=[] if FT else [("Py_LIMITED_API", "0x030A0000")])])\n'
+            '    define_macros=[] if FT else [("Py_LIMITED_API", "0x030A0000")])])\n',
+            instead=True,
         ),
         SourceExample(
             code='GIL_OFF = sysconfig.get_config_var("Py_GIL_DISABLED")\n'

@@ -31,7 +31,9 @@ class NanobindMissingFreeThreaded(BuildRule):
     )
 
     VALID = (
-        SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext FREE_THREADED NB_STATIC ext.cpp)\n"),
+        SourceExample(
+            path="CMakeLists.txt", code="nanobind_add_module(ext FREE_THREADED NB_STATIC ext.cpp)\n", instead=True
+        ),
         SourceExample(
             path="CMakeLists.txt",
             code="set(FLAGS NB_STATIC)\nlist(APPEND FLAGS FREE_THREADED)\nnanobind_add_module(ext ${FLAGS} ext.cpp)\n",

@@ -30,7 +30,9 @@ class NanobindStableAbiOnly(BuildRule):
     )
 
     VALID = (
-        SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext STABLE_ABI FREE_THREADED ext.cpp)\n"),
+        SourceExample(
+            path="CMakeLists.txt", code="nanobind_add_module(ext STABLE_ABI FREE_THREADED ext.cpp)\n", instead=True
+        ),
         SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext ext.cpp)\n"),
     )
     INVALID = (SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext STABLE_ABI ext.cpp)\n", lines=(1,)),)

@@ -27,7 +27,9 @@ class NoFtCi(BuildRule):
 
     VALID = (
         SourceExample(
-            path=".github/workflows/ci.yml", code="strategy:\n  matrix:\n    python-version: ['3.14', '3.14t']\n"
+            path=".github/workflows/ci.yml",
+            code="strategy:\n  matrix:\n    python-version: ['3.14', '3.14t']\n",
+            instead=True,
         ),
         SourceExample(code="setup()\n"),
     )

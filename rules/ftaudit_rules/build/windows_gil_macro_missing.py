@@ -58,6 +58,7 @@ class WindowsGilMacroMissing(BuildRule):
             "        macros.append(('Py_GIL_DISABLED', 1))\n"
             "    ext = Extension('m', ['m.c'], define_macros=macros)\n",
             others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools>=43"]\n'),),
+            instead=True,
         ),
     )
     INVALID = (

@@ -14,7 +14,7 @@ from ftaudit.source.c.memory import find_mismatches
 class AllocDomainMismatch(CRule):
     """In the GIL-enabled build, `PyMem_` and `PyObject_` functions share one allocator, so a mismatch between them
     often goes unnoticed. The free-threaded build uses separate mimalloc heaps for objects and for other memory. Freeing
-    memory with a function of another family is undefined behaviour in every build. If one of the two functions is
+    memory with a function of another family is undefined behavior in every build. If one of the two functions is
     `malloc` or `free`, it usually corrupts the heap."""
 
     info = RuleInfo(
@@ -39,6 +39,7 @@ class AllocDomainMismatch(CRule):
             code="""\
 void f(void) { char *b = PyMem_Malloc(9); PyMem_Free(b); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

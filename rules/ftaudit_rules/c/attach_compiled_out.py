@@ -25,7 +25,7 @@ class AttachCompiledOut(CRule):
         summary="`PyGILState_Ensure` or a similar call is not compiled in free-threaded builds, which also need it.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Call `PyGILState_Ensure` and `PyGILState_Release` in every build: they attach and detach the thread.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
@@ -39,6 +39,7 @@ void call(PyObject *f) {
     PyGILState_Release(state);
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

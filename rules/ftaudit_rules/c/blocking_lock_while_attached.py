@@ -42,6 +42,7 @@ class BlockingLockWhileAttached(CRule):
             code="""\
 static void f(PyObject *o) { PyMutex_Lock(&m); PyObject_CallNoArgs(o); PyMutex_Unlock(&m); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

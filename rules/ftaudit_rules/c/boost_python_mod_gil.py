@@ -48,6 +48,7 @@ class BoostPythonModGil(CRule):
 BOOST_PYTHON_MODULE(ext, boost::python::mod_gil_not_used()) { def("f", f); }
 """,
             path="ext.cpp",
+            instead=True,
         ),
     )
     INVALID = (

@@ -48,6 +48,7 @@ static PyObject *get(Obj *self, PyObject *k) {
     return v;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -51,6 +51,7 @@ class BorrowedListItem(CRule):
             code="""\
 static PyObject *first(PyObject *m, PyObject *lst) { return PyList_GetItemRef(lst, 0); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -11,7 +11,7 @@ from ftaudit.source.c import CUnit, api
 
 
 class BorrowedMisc(CRule):
-    """`PyCell_GET` reads a cell without synchronisation. `PySys_GetObject` returns a borrowed reference to an attribute
+    """`PyCell_GET` reads a cell without synchronization. `PySys_GetObject` returns a borrowed reference to an attribute
     of `sys` that any thread can rebind. `PyEval_GetLocals` returns a borrowed reference to a dictionary of the
     frame."""
 
@@ -36,6 +36,7 @@ class BorrowedMisc(CRule):
             code="""\
 static PyObject *get(PyObject *cell) { return PyCell_Get(cell); }
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -33,6 +33,7 @@ class BorrowedModule(CRule):
             code="""\
 static PyObject *get(void) { return PyImport_AddModuleRef("pkg.sub"); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

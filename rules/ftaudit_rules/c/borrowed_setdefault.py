@@ -40,6 +40,7 @@ static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
     return v;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

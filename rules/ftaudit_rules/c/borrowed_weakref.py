@@ -52,6 +52,7 @@ static int visit(PyObject *r) {
     return rc;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

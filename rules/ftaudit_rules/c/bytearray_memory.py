@@ -43,6 +43,7 @@ static PyObject *first(PyObject *self, PyObject *arg) {
     return result;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -56,6 +56,7 @@ int f(PyObject *d) {
     return rc;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

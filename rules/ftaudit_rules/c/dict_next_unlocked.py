@@ -60,6 +60,7 @@ static int each(PyObject *m, PyObject *opts) {
     return err;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

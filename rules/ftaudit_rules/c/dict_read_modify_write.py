@@ -9,7 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.text import normalised
+from ftaudit.source.c.text import normalized
 
 _GETS = (
     "PyDict_GetItem",
@@ -37,7 +37,7 @@ class DictReadModifyWrite(CRule):
         summary="A value of a shared dictionary is read, changed and stored under the same key, without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Hold a critical section on the dictionary from the read to the store.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
@@ -57,6 +57,7 @@ static int note(PyObject *key) {
     return result;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\
@@ -98,11 +99,11 @@ static int note(PyObject *key) {
         for store in stores:
             if store.function is None or len(store.arguments) < 3 or unit.at_import(store.function):
                 continue
-            where = tuple(map(normalised, store.arguments[:2]))
+            where = tuple(map(normalized, store.arguments[:2]))
             for read in reversed(reads):
                 if read.function is not store.function or not store.start - _LONGEST < read.start < store.start:
                     continue
-                if len(read.arguments) < 2 or tuple(map(normalised, read.arguments[:2])) != where:
+                if len(read.arguments) < 2 or tuple(map(normalized, read.arguments[:2])) != where:
                     continue
                 if unit.guarded(store.start) or not unit.origin(store).shared:
                     break
@@ -119,7 +120,7 @@ static int note(PyObject *key) {
     def _uses(unit: CUnit, after: int, store: object) -> bool:
         """Return whether the stored value was computed between the two calls."""
         arguments = store.arguments  # type: ignore[attr-defined]
-        name = normalised(arguments[2])
+        name = normalized(arguments[2])
         start = store.start  # type: ignore[attr-defined]
         made = re.compile(rf"\b{re.escape(name)}\s*=(?!=)") if name.isidentifier() else None
         return made is None or made.search(unit.code, after, start) is not None

@@ -52,6 +52,7 @@ class DirectContainerFields(CRule):
             code="""\
 static void f(PyObject *lst) { PyObject *it = PyList_GetItemRef(lst, 0); use(it); Py_XDECREF(it); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -53,6 +53,7 @@ class DirectObjectHeader(CRule):
             code="""\
 static void f(PyObject *o) { if (Py_IS_TYPE(o, &T) && !PyUnstable_Object_IsUniquelyReferenced(o)) copy(o); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -58,6 +58,7 @@ static PyObject *rename(PyFunctionObject *func, PyObject *name) {
     Py_RETURN_NONE;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

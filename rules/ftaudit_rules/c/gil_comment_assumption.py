@@ -52,6 +52,7 @@ class GilCommentAssumption(CRule):
 /* atomic: updated from several threads */
 static _Atomic long hits;
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -33,6 +33,18 @@ class GilstateAsLock(CRule):
     VALID = (
         SourceExample(
             code="""\
+static PyMutex mutex;
+static int n;
+static void cb(void) {
+    PyMutex_Lock(&mutex);
+    n++;
+    PyMutex_Unlock(&mutex);
+}
+""",
+            instead=True,
+        ),
+        SourceExample(
+            code="""\
 extern PyObject *callback;
 static int n;
 static void cb(void) {

@@ -14,8 +14,8 @@ from ftaudit.source.c.locks import words
 _SETTING_UP = frozenset(
     [
         "init",
-        "initialize",
         "initialise",
+        "initialize",
         "setup",
         "add",
         "register",
@@ -43,7 +43,7 @@ class LateTypeReady(CRule):
     info = RuleInfo(
         code="FT325",
         name="late-type-ready",
-        summary="`PyType_Ready` is called outside module initialisation.",
+        summary="`PyType_Ready` is called outside module initialization.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
@@ -57,6 +57,7 @@ class LateTypeReady(CRule):
 static int mod_exec(PyObject *m) { return PyType_Ready(&T); }
 static PyModuleDef_Slot s[] = {{Py_mod_exec, mod_exec}, {0, NULL}};
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

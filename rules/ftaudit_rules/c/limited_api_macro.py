@@ -55,6 +55,7 @@ class LimitedApiMacro(CRule):
 #endif
 #include <Python.h>
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -47,6 +47,7 @@ static PyObject *build(PyObject *m, PyObject *v) {
 typedef struct { PyObject_HEAD PyObject *items; } Obj;
 static int put(Obj *self, Py_ssize_t i, PyObject *v) { return PyList_SetItem(self->items, i, v); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -42,6 +42,7 @@ static void f(void) {
     work();
 }
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -11,7 +11,7 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.guards import LockedSection
-from ftaudit.source.c.text import normalised
+from ftaudit.source.c.text import normalized
 from ftaudit.source.shared_state import AccessKind
 
 _CONTAINER = r"(?<![\w.>)\]])((?:[A-Za-z_]\w*\s*(?:\.|->)\s*)*[A-Za-z_]\w*)"
@@ -51,7 +51,7 @@ class LockReleasedTooSoon(CRule):
         summary="The result of a look-up under a lock is used after the lock is released.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Hold the lock from the look-up to the store, or look the key up again under the second lock "
             "(`try_emplace` keeps the first value). Return a copy or a `std::shared_ptr` instead of a pointer into the "
@@ -74,6 +74,7 @@ std::string Tracker::report() {
 }
 """,
             path="tracker.cpp",
+            instead=True,
         ),
         SourceExample(
             code="""\
@@ -227,13 +228,13 @@ void Table::drop(int key) {
     def _split(self, unit: CUnit, function: Function, sections: list[LockedSection]) -> Iterator[Finding]:
         """Yield the stores whose look-up was in an earlier locked block."""
         lookups = [
-            (found.start(), normalised(found[1])) for found in _LOOKUP.finditer(unit.code, function.body, function.end)
+            (found.start(), normalized(found[1])) for found in _LOOKUP.finditer(unit.code, function.body, function.end)
         ]
         if not lookups:
             return
         for store in _OVERWRITES.finditer(unit.code, function.body, function.end):
             around = unit.sections(function).at(store.start())
-            name = normalised(store[1])
+            name = normalized(store[1])
             asked = [at for at, container in lookups if container == name and at < store.start()]
             if not around or not asked or any(section.start <= asked[-1] for section in around):
                 continue

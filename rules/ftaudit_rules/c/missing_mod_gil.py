@@ -80,6 +80,7 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, .m_name = "m", .m_slots = slots};
 PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -70,6 +70,7 @@ static PyModuleDef_Slot s[] = {
 #endif
   {0, NULL}};
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -45,6 +45,25 @@ class MutableFunctionStatic(CRule):
     )
     VALID = (
         SourceExample(
+            path="casters.cpp",
+            code="""\
+static std::mutex casters_mutex;
+static std::unordered_map<unsigned, int> &Casters() {
+    static std::unordered_map<unsigned, int> casters;
+    return casters;
+}
+void add(unsigned id, int caster) {
+    std::lock_guard<std::mutex> guard(casters_mutex);
+    Casters()[id] = caster;
+}
+int find(unsigned id) {
+    std::lock_guard<std::mutex> guard(casters_mutex);
+    return Casters().find(id)->second;
+}
+""",
+            instead=True,
+        ),
+        SourceExample(
             code="""\
 static std::unordered_map<Raw *, Model *> &Models() {
     static auto *models = new std::unordered_map<Raw *, Model *>();
@@ -284,7 +303,7 @@ def _changed_through_alias(unit: CUnit, function: Function, at: int) -> int | No
 
 
 def _may_be_filled(unit: CUnit, variable: Variable) -> bool:
-    if unit.is_thread_local(variable) or unit.is_synchronised(variable):
+    if unit.is_thread_local(variable) or unit.is_synchronized(variable):
         return False
     return "static" in variable.words and not {"const", "constexpr"} & set(variable.words)
 

@@ -71,6 +71,7 @@ NB_MODULE(ext, m) {
             code="""\
 static _Atomic int calls; static PyObject *f(PyObject *m, PyObject *a) { calls++; Py_RETURN_NONE; }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

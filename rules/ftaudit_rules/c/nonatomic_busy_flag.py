@@ -53,6 +53,7 @@ static PyObject *run(Obj *self) {
     return work(self);
 }
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -50,6 +50,7 @@ class ObjectMallocNonobject(CRule):
 typedef struct { int n; } node;
 node *make(void) { node *n = (node *)PyMem_Malloc(sizeof(node)); return n; }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -37,6 +37,7 @@ class ObjectsOutsideObjectDomain(CRule):
             code="""\
 static PyObject *make(PyTypeObject *T) { PyObject *o = T->tp_alloc(T, 0); return o; }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -33,7 +33,7 @@ class OtherThreadsFrames(CRule):
         summary="The code walks the thread states or frames of other threads while those threads run.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Let each thread inspect its own frames, or use `sys._current_frames()`, which stops the other threads.",
         links=("https://docs.python.org/3.14/c-api/init.html",),
     )
@@ -57,6 +57,7 @@ static PyObject *mine(PyObject *m, PyObject *unused) {
     return Py_XNewRef(PyThreadState_GetFrame(PyThreadState_Get()));
 }
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -45,6 +45,7 @@ class ProcessGlobalStateC(CRule):
             code="""\
 int f(int dir) { return openat(dir, "x", 0); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

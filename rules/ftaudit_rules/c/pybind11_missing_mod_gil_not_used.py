@@ -44,6 +44,7 @@ class Pybind11MissingModGilNotUsed(CRule):
 PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) { m.def("f", &f); }
 """,
             path="ext.cpp",
+            instead=True,
         ),
         SourceExample(
             code="""\

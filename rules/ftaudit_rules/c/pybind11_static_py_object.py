@@ -21,14 +21,14 @@ _ONCE = re.compile(r"call_once|get_stored")
 
 
 class Pybind11StaticPyObject(CRule):
-    """C++ runs the initialiser of a static variable once, and holds a lock of the C++ runtime meanwhile. If the
-    initialiser runs Python code, an attached thread that waits for the lock can deadlock with a stop-the-world pause.
+    """C++ runs the initializer of a static variable once, and holds a lock of the C++ runtime meanwhile. If the
+    initializer runs Python code, an attached thread that waits for the lock can deadlock with a stop-the-world pause.
     All interpreters share the object, and it is destroyed after the last interpreter has ended."""
 
     info = RuleInfo(
         code="FT411",
         name="pybind11-static-py-object",
-        summary=("The initialiser of a static `py::object` runs Python code under a lock of the C++ runtime."),
+        summary=("The initializer of a static `py::object` runs Python code under a lock of the C++ runtime."),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
@@ -47,6 +47,7 @@ py::object &cls() {
 }
 """,
             path="a.cpp",
+            instead=True,
         ),
         SourceExample(
             code="""\
@@ -84,7 +85,7 @@ void set_handler(py::object h) { handler = h; }
         for variable in unit.syntax.variables:
             if unit.is_thread_local(variable) or "gil_safe" in variable.type:
                 continue
-            value = unit.code[slice(*variable.initialiser)] if variable.initialiser else ""
+            value = unit.code[slice(*variable.initializer)] if variable.initializer else ""
             object_ = bool(_OBJECT.search(variable.type))
             if variable.function is not None:
                 runs = bool(_OBJECT.search(value) and _RUNS_PYTHON.search(value)) or (
@@ -93,7 +94,7 @@ void set_handler(py::object h) { handler = h; }
                 handle = "handle" in variable.type or "&" in variable.type
                 if _ONCE.search(value) or not (runs or (object_ and not handle)):
                     continue
-                message = f"the initialiser of `{variable.name}` runs Python code under a lock of the C++ runtime"
+                message = f"the initializer of `{variable.name}` runs Python code under a lock of the C++ runtime"
             elif object_ and variable.start in written:
                 message = (
                     f"all threads share the Python reference `{variable.name}`, and functions assign it without a lock"

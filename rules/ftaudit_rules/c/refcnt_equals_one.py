@@ -46,6 +46,7 @@ class RefcntEqualsOne(CRule):
             code="""\
 static void f(PyObject *arr) { if (PyUnstable_Object_IsUniquelyReferenced(arr)) mutate_in_place(arr); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -54,6 +54,7 @@ static PyObject *get(void *key) {
     return o;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

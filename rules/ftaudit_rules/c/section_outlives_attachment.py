@@ -29,7 +29,7 @@ class SectionOutlivesAttachment(CRule):
         summary="A critical section ends after `PyGILState_Release` or `PyEval_SaveThread` in the same block.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Put the section into its own block that ends before the thread detaches.",
         links=("https://docs.python.org/3.14/c-api/synchronization.html",),
     )
@@ -52,6 +52,7 @@ void call(PyObject *self) {
 }
 """,
             path="a.cpp",
+            instead=True,
         ),
     )
     INVALID = (

@@ -55,6 +55,7 @@ static int each(PyObject *m, PyObject *arg) {
     return 0;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

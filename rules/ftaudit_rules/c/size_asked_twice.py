@@ -10,7 +10,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.file import Call
-from ftaudit.source.c.text import normalised
+from ftaudit.source.c.text import normalized
 
 _SIZES = (
     "PySequence_Size",
@@ -45,7 +45,7 @@ class SizeAskedTwice(CRule):
         summary="The code reads the size of an object to allocate memory, and reads it again afterwards.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Read the size once and keep it. Copy the object into a tuple first (`PySequence_Tuple`), so that its "
             "items do not change."
@@ -63,6 +63,7 @@ static PyObject *sum(PyObject *m, PyObject *list) {
     return total(values, n);
 }
 """,
+            instead=True,
         ),
     )
     INVALID = (
@@ -84,7 +85,7 @@ static PyObject *sum(PyObject *m, PyObject *list) {
         for call in unit.calls(*_SIZES):
             if call.function is None or len(call.arguments) != 1:
                 continue
-            key = call.function.body, normalised(call.arguments[0])
+            key = call.function.body, normalized(call.arguments[0])
             before = first.setdefault(key, call)
             if before is call or unit.guarded(call.start) or not unit.origin(call).shared:
                 continue

@@ -33,7 +33,7 @@ class StaticPyobjectCache(CRule):
         code="FT320",
         name="static-pyobject-cache",
         summary=(
-            "A static variable that holds a Python object is assigned without a lock outside module initialisation."
+            "A static variable that holds a Python object is assigned without a lock outside module initialization."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
@@ -77,6 +77,7 @@ static PyObject *get(void) {
     return cache;
 }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -33,6 +33,7 @@ class StaticTypeObject(CRule):
 static PyType_Slot type_slots[] = {{0, NULL}};
 static PyType_Spec spec = {.name = "m.T", .slots = type_slots};
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\
@@ -58,6 +59,6 @@ static PyTypeObject T = {PyVarObject_HEAD_INIT(NULL, 0)};
                 "PyTypeObject" in variable.words
                 and not variable.pointer
                 and "extern" not in variable.words
-                and variable.initialiser
+                and variable.initializer
             ):
                 yield self.finding(f"`{variable.name}` is a static type", location=unit.place(variable.start))

@@ -64,6 +64,7 @@ class ThreadUnsafeLibc(CRule):
             code="""\
 int f(time_t now) { struct tm tmv; struct tm *t = localtime_r(&now, &tmv); return t->tm_year; }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

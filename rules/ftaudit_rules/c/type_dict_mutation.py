@@ -25,7 +25,7 @@ class TypeDictMutation(CRule):
     info = RuleInfo(
         code="FT326",
         name="type-dict-mutation",
-        summary="A type's dictionary or slot is changed outside module initialisation.",
+        summary="A type's dictionary or slot is changed outside module initialization.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
@@ -42,6 +42,7 @@ class TypeDictMutation(CRule):
 extern PyObject *type, *func;
 static int mod_exec(PyObject *m) { return PyObject_SetAttrString(type, "run", func); }
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

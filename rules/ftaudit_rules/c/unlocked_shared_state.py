@@ -29,7 +29,7 @@ class UnlockedSharedState(SharedStateRule):
         summary="Methods that threads can run at the same time access the same field without a common lock.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Hold one lock in every method that accesses the field: `Py_BEGIN_CRITICAL_SECTION(self)` and "
             "`Py_END_CRITICAL_SECTION()`, or a `PyMutex` in the object (Python 3.13). On older versions, define the "
@@ -96,6 +96,7 @@ static PyObject *median(PyObject *op, PyObject *arg) {
 static PyMethodDef methods[] = {{"median", median, METH_O, NULL}, {NULL}};
 """,
             path="median.cpp",
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -66,6 +66,7 @@ int find(const std::string &name) {
 }
 """,
             path="known.cpp",
+            instead=True,
         ),
         SourceExample(
             code="""\

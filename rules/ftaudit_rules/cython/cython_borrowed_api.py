@@ -45,7 +45,7 @@ class CythonBorrowedApi(CythonRule):
     )
 
     VALID = (
-        SourceExample(code="def f(dict d, k):\n    return d[k]\n"),
+        SourceExample(code="def f(dict d, k):\n    return d[k]\n", instead=True),
         SourceExample(code="def f(n):\n    cdef list out = [None] * n\n    return PyList_GET_ITEM(out, 0)\n"),
         SourceExample(
             code="def f(dict d, k):\n"

@@ -72,7 +72,7 @@ class CythonCdefClassUnlocked(CythonRule):
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#critical-sections",),
     )
 
-    summarised = True
+    summarized = True
     VALID = (
         SourceExample(
             code="cdef class Api:\n    cdef object lock\n    cdef dict known\n"
@@ -84,7 +84,8 @@ class CythonCdefClassUnlocked(CythonRule):
             "    cdef size_t size\n"
             "    @cython.critical_section\n"
             "    def add(self, size_t n):\n"
-            "        self.size += n\n"
+            "        self.size += n\n",
+            instead=True,
         ),
         SourceExample(
             code="cdef class Pool:\n"

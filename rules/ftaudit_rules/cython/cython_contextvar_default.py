@@ -41,7 +41,8 @@ class CythonContextvarDefault(CythonRule):
     VALID = (
         SourceExample(
             code="from contextvars import ContextVar\n_tags = ContextVar('tags', default={})\n"
-            "def tag(key, value):\n    _tags.set({**_tags.get(), key: value})\n"
+            "def tag(key, value):\n    _tags.set({**_tags.get(), key: value})\n",
+            instead=True,
         ),
         SourceExample(
             code="from contextvars import ContextVar\ncdef class Limits:\n    cdef readonly int most\n"

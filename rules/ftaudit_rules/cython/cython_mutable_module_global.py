@@ -105,7 +105,7 @@ class CythonMutableModuleGlobal(CythonRule):
     )
 
     VALID = (
-        SourceExample(code="def enc(str s):\n    cdef char scratch[4096]\n    scratch[0] = 1\n"),
+        SourceExample(code="def enc(str s):\n    cdef char scratch[4096]\n    scratch[0] = 1\n", instead=True),
         SourceExample(code="cdef object _loads = json.loads\ndef f(s):\n    return _loads(s)\n"),
         SourceExample(
             code="cdef uint8_t TABLE[16]\nmemset(TABLE, 0, 16)\nfor i in range(128):\n    set_bit(TABLE, i)\n"
@@ -258,7 +258,7 @@ def _python_containers(unit: CythonUnit, declared: dict[str, CythonVariable]) ->
         kind = _LITERALS.get(" ".join(words[2:]))
         if words[1:2] == ["="] and kind is not None and words[0] not in declared and line.parent < 0:
             found[words[0]] = CythonVariable(
-                name=words[0], type=kind, line=line.number, column=line.tokens[0].column, initialised=True
+                name=words[0], type=kind, line=line.number, column=line.tokens[0].column, initialized=True
             )
     return found
 
@@ -341,7 +341,7 @@ def _writes(
         elif after[:2] == [".", "data"] and before == "(" and position > 1 and _ARRAY.search(variable.type):
             if tokens[position - 2].text in _WRITES_FIRST:
                 yield token.text, f"filled by `{tokens[position - 2].text}()`"
-        elif variable.array and not variable.initialised and token.text not in filled and "const" not in variable.type:
+        elif variable.array and not variable.initialized and token.text not in filled and "const" not in variable.type:
             if before == "&":
                 yield token.text, "passed as a buffer"
             elif before == "(" and position > 1 and tokens[position - 2].text in _WRITES_FIRST:

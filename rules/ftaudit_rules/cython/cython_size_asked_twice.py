@@ -29,7 +29,7 @@ class CythonSizeAskedTwice(CythonRule):
         summary="Cython code reads the length of an object to allocate memory, and reads it again afterwards.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Copy the object first (`cdef tuple items = tuple(a)`), read the length once, and keep it.",
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#thread-safety",),
     )
@@ -38,7 +38,8 @@ class CythonSizeAskedTwice(CythonRule):
         SourceExample(
             code="def f(a):\n    cdef tuple items = tuple(a)\n    cdef Py_ssize_t i, n = len(items)\n"
             "    cdef int *p = <int *>malloc(n * sizeof(int))\n"
-            "    for i in range(n):\n        p[i] = items[i]\n    free(p)\n"
+            "    for i in range(n):\n        p[i] = items[i]\n    free(p)\n",
+            instead=True,
         ),
         SourceExample(
             code="def f(tuple a):\n    cdef int *p = <int *>malloc(len(a) * sizeof(int))\n"

@@ -40,7 +40,7 @@ class CythonWithGilAsLock(CythonRule):
         SourceExample(code=f"{_HEAD}        out[i] = f(i)\n"),
         SourceExample(code="cdef void note() noexcept nogil:\n    with gil:\n        totals.append(1)\n"),
         SourceExample(
-            code=f"{_HEAD}        with gil:\n            with lock:\n                seen.append(i)\n",
+            code=f"{_HEAD}        with gil:\n            with lock:\n                seen.append(i)\n", instead=True
         ),
         SourceExample(code=f"{_HEAD}        with gil:\n            raise ValueError(i)\n"),
     )

@@ -28,15 +28,28 @@ class Abi3OnlyWheel(PackageRule):
         restates_verdict=True,
     )
     VALID = (
-        PackageExample(title="a free-threaded wheel next to it", facts=package("cp39-abi3-win_amd64", T_LINUX)),
-        PackageExample(title="abi3t on 3.15t", facts=package("cp315-abi3.abi3t-win_amd64", target="3.15t")),
-        PackageExample(title="no stable ABI", facts=package("cp314-cp314-win_amd64")),
-        PackageExample(title="pure", facts=package("py3-none-any", chosen="py3-none-any")),
+        PackageExample(
+            title="the release also has a free-threaded wheel", facts=package("cp39-abi3-win_amd64", T_LINUX)
+        ),
+        PackageExample(
+            title="the release has an abi3t wheel, and the target is 3.15t",
+            facts=package("cp315-abi3.abi3t-win_amd64", target="3.15t"),
+        ),
+        PackageExample(title="the wheel does not use the stable ABI", facts=package("cp314-cp314-win_amd64")),
+        PackageExample(title="the release is pure Python", facts=package("py3-none-any", chosen="py3-none-any")),
     )
     INVALID = (
-        PackageExample(title="abi3", facts=package("cp39-abi3-win_amd64"), findings=1),
-        PackageExample(title="abi3t on 3.14t", facts=package("cp315-abi3.abi3t-win_amd64"), findings=1),
-        PackageExample(title="abi3 on 3.15t", facts=package("cp39-abi3-win_amd64", target="3.15t"), findings=1),
+        PackageExample(title="the release has only an abi3 wheel", facts=package("cp39-abi3-win_amd64"), findings=1),
+        PackageExample(
+            title="the release has an abi3t wheel, and the target is 3.14t",
+            facts=package("cp315-abi3.abi3t-win_amd64"),
+            findings=1,
+        ),
+        PackageExample(
+            title="the release has an abi3 wheel, and the target is 3.15t",
+            facts=package("cp39-abi3-win_amd64", target="3.15t"),
+            findings=1,
+        ),
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:

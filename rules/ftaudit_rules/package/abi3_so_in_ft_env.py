@@ -35,25 +35,25 @@ class Abi3SoInFtEnv(PackageRule):
         links=("https://peps.python.org/pep-0803/",),
     )
     VALID = (
-        PackageExample(title="the target's suffix", facts=installed(modules=(extension(),))),
+        PackageExample(title="the suffix of the file is that of the target", facts=installed(modules=(extension(),))),
         PackageExample(
-            title="3.15t does not load it",
+            title="the target is 3.15t, which does not load the file",
             facts=package(
                 "cp315-cp315t-win_amd64", chosen="cp315t", target="3.15t", modules=(extension(suffix=".abi3.so"),)
             ),
         ),
         PackageExample(
-            title="wrongly named, but compiled for the free-threaded build",
+            title="the suffix is wrong, but the module was compiled for the free-threaded build",
             facts=installed(modules=(extension(suffix=".abi3.so", free_threaded_build=True),)),
         ),
         PackageExample(
-            title="abi3t",
+            title="the module uses abi3t",
             facts=installed(modules=(extension(suffix=".abi3t.so"),)),
         ),
     )
     INVALID = (
         PackageExample(
-            title="abi3 in a cp314t wheel",
+            title="a cp314t wheel contains an abi3 module",
             facts=installed(modules=(extension(suffix=".abi3.so"),)),
             findings=1,
         ),

@@ -28,13 +28,16 @@ class BinaryGilUsed(PackageRule):
         restates_verdict=True,
     )
     VALID = (
-        PackageExample(title="not used", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
         PackageExample(
-            title="nothing declared: another rule's",
+            title="the module declares that it does not use the GIL",
+            facts=installed(modules=(extension(GilDeclaration.NOT_USED),)),
+        ),
+        PackageExample(
+            title="the module declares nothing (FT201 reports this)",
             facts=installed(modules=(extension(GilDeclaration.UNDECLARED),)),
         ),
         PackageExample(
-            title="the import shows that it leaves the GIL off",
+            title="the import shows that the module leaves the GIL off",
             facts=installed(
                 modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=False)),),
             ),
@@ -42,7 +45,7 @@ class BinaryGilUsed(PackageRule):
     )
     INVALID = (
         PackageExample(
-            title="slot = used",
+            title="the slot says that the module uses the GIL",
             facts=installed(modules=(extension(GilDeclaration.USED, framework="Cython"),)),
             findings=1,
         ),

@@ -30,13 +30,16 @@ class BinaryNoGilDeclaration(PackageRule):
         restates_verdict=True,
     )
     VALID = (
-        PackageExample(title="it declares", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
         PackageExample(
-            title="it could not be determined",
+            title="the module declares that it does not use the GIL",
+            facts=installed(modules=(extension(GilDeclaration.NOT_USED),)),
+        ),
+        PackageExample(
+            title="the declaration could not be determined",
             facts=installed(modules=(extension(GilDeclaration.UNDETERMINED),)),
         ),
         PackageExample(
-            title="the import shows that it leaves the GIL off",
+            title="the import shows that the module leaves the GIL off",
             facts=installed(
                 modules=(extension(GilDeclaration.UNDECLARED, runtime=imported(requires_gil=False)),),
             ),
@@ -44,7 +47,7 @@ class BinaryNoGilDeclaration(PackageRule):
     )
     INVALID = (
         PackageExample(
-            title="no slot",
+            title="the module has no slot",
             facts=installed(modules=(extension(GilDeclaration.UNDECLARED, framework="Cython"),)),
             findings=1,
         ),

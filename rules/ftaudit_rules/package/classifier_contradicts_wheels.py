@@ -36,11 +36,11 @@ class ClassifierContradictsWheels(PackageRule):
     )
     VALID = (
         PackageExample(
-            title="claimed and true",
+            title="every module leaves the GIL off",
             facts=installed(classifiers=(_STABLE,), modules=(extension(GilDeclaration.NOT_USED),)),
         ),
         PackageExample(
-            title="an unstable level is not a claim",
+            title="the classifier says Unstable",
             facts=installed(classifiers=(_UNSTABLE,), modules=(extension(GilDeclaration.USED),)),
         ),
         PackageExample(
@@ -57,7 +57,9 @@ class ClassifierContradictsWheels(PackageRule):
             facts=installed(classifiers=(_STABLE,), modules=(extension(GilDeclaration.USED),)),
             findings=1,
         ),
-        PackageExample(title="no wheel of the target's", facts=package(GIL_LINUX, classifiers=(_STABLE,)), findings=1),
+        PackageExample(
+            title="no wheel is for the target", facts=package(GIL_LINUX, classifiers=(_STABLE,)), findings=1
+        ),
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:

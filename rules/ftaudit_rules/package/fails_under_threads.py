@@ -23,14 +23,14 @@ class FailsUnderThreads(PackageRule):
         summary="The package crashes, hangs or returns wrong results when several threads use it without the GIL.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Guard the shared object with your own lock, and send the script from `--report` to the authors.",
         links=("https://py-free-threading.github.io/porting-extensions/",),
     )
-    VALID = (PackageExample(title="nothing failed", facts=stressed()),)
+    VALID = (PackageExample(title="no call fails", facts=stressed()),)
     INVALID = (
-        PackageExample(title="a crash", facts=stressed(failure()), findings=1),
-        PackageExample(title="a hang", facts=stressed(failure(StressFailureKind.HANG)), findings=1),
+        PackageExample(title="a call crashes", facts=stressed(failure()), findings=1),
+        PackageExample(title="a call hangs", facts=stressed(failure(StressFailureKind.HANG)), findings=1),
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:

@@ -26,25 +26,35 @@ class FtWheelCoverageGap(PackageRule):
         for_authors=Severity.WARNING,
     )
     VALID = (
-        PackageExample(title="the same platforms", facts=package(GIL_LINUX, T_LINUX, chosen="cp314t")),
         PackageExample(
-            title="another libc version of the same platform",
+            title="the free-threaded wheels are for the same platforms",
+            facts=package(GIL_LINUX, T_LINUX, chosen="cp314t"),
+        ),
+        PackageExample(
+            title="the wheels are for different libc versions of the same platform",
             facts=package("cp314-cp314-manylinux_2_17_x86_64", T_LINUX, chosen="cp314t"),
         ),
-        PackageExample(title="no free-threaded wheel: another rule's", facts=package(GIL_LINUX)),
+        PackageExample(title="the release has no free-threaded wheel (FT101 reports this)", facts=package(GIL_LINUX)),
         PackageExample(
-            title="universal2 is both",
+            title="a universal2 wheel covers both architectures",
             facts=package("cp314-cp314-macosx_11_0_arm64", "cp314-cp314t-macosx_11_0_universal2"),
         ),
         PackageExample(
-            title="older Pythons had more", facts=package("cp39-cp39-win32", GIL_LINUX, T_LINUX, chosen="cp314t")
+            title="other platforms have wheels only for older versions of Python",
+            facts=package("cp39-cp39-win32", GIL_LINUX, T_LINUX, chosen="cp314t"),
         ),
     )
     INVALID = (
         PackageExample(
-            title="no musllinux", facts=package(GIL_LINUX, "cp314-cp314-musllinux_1_2_x86_64", T_LINUX), findings=1
+            title="the release has no free-threaded wheel for musllinux",
+            facts=package(GIL_LINUX, "cp314-cp314-musllinux_1_2_x86_64", T_LINUX),
+            findings=1,
         ),
-        PackageExample(title="no Windows", facts=package("cp39-abi3-win_amd64", T_LINUX), findings=1),
+        PackageExample(
+            title="the release has no free-threaded wheel for Windows",
+            facts=package("cp39-abi3-win_amd64", T_LINUX),
+            findings=1,
+        ),
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:

@@ -25,13 +25,23 @@ class FtWheelPythonGap(PackageRule):
         links=("https://py-free-threading.github.io/ci/",),
     )
     VALID = (
-        PackageExample(title="both", facts=package("cp313-cp313t-win_amd64", T_LINUX)),
-        PackageExample(title="none at all: another rule's", facts=package("cp314-cp314-win_amd64")),
         PackageExample(
-            title="3.15t takes abi3t", facts=package("cp314-cp314t-win_amd64", "cp315-abi3t-win_amd64", target="3.15t")
+            title="the release has wheels for 3.13t and for the target",
+            facts=package("cp313-cp313t-win_amd64", T_LINUX),
+        ),
+        PackageExample(
+            title="the release has no free-threaded wheel (FT101 reports this)", facts=package("cp314-cp314-win_amd64")
+        ),
+        PackageExample(
+            title="the target is 3.15t, which can use an abi3t wheel",
+            facts=package("cp314-cp314t-win_amd64", "cp315-abi3t-win_amd64", target="3.15t"),
         ),
     )
-    INVALID = (PackageExample(title="3.13t alone", facts=package("cp313-cp313t-win_amd64"), findings=1),)
+    INVALID = (
+        PackageExample(
+            title="the only free-threaded wheel is for 3.13t", facts=package("cp313-cp313t-win_amd64"), findings=1
+        ),
+    )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
         """Yield one finding that names the versions that have wheels."""

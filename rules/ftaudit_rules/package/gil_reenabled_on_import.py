@@ -26,17 +26,17 @@ class GilReenabledOnImport(PackageRule):
     )
     VALID = (
         PackageExample(
-            title="it stays off",
+            title="the import leaves the GIL off",
             facts=installed(modules=(extension(runtime=imported(requires_gil=False)),)),
         ),
         PackageExample(
-            title="read, not imported",
+            title="the module was read, but not imported",
             facts=installed(modules=(extension(GilDeclaration.USED),)),
         ),
     )
     INVALID = (
         PackageExample(
-            title="it comes on",
+            title="the import turns the GIL on",
             facts=installed(modules=(extension(runtime=imported(requires_gil=True)),)),
             findings=1,
         ),

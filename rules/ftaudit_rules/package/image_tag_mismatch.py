@@ -43,21 +43,24 @@ class ImageTagMismatch(PackageRule):
         restates_verdict=True,
     )
     VALID = (
-        PackageExample(title="they agree", facts=installed(modules=(_image("elf", "x86_64", _LINUX_SUFFIX),))),
-        PackageExample(title="it was not read", facts=installed(modules=(_image(None, None, _LINUX_SUFFIX),))),
         PackageExample(
-            title="the target does not install it",
+            title="the module is for the system and machine of the tag",
+            facts=installed(modules=(_image("elf", "x86_64", _LINUX_SUFFIX),)),
+        ),
+        PackageExample(title="the module was not read", facts=installed(modules=(_image(None, None, _LINUX_SUFFIX),))),
+        PackageExample(
+            title="installers do not choose the wheel for the target",
             facts=package(GIL_LINUX, modules=(_image("pe", "x86_64", ".pyd"),)),
         ),
     )
     INVALID = (
         PackageExample(
-            title="another machine",
+            title="the module is for another machine",
             facts=installed(modules=(_image("elf", "aarch64", _LINUX_SUFFIX),)),
             findings=1,
         ),
         PackageExample(
-            title="another system",
+            title="the module is for another system",
             facts=dataclasses.replace(
                 package(_WINDOWS, chosen="cp314t", modules=(_image("elf", "x86_64", ".cp314t-win_amd64.pyd"),)),
                 platform="win_amd64",

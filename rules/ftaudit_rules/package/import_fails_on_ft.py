@@ -29,28 +29,28 @@ class ImportFailsOnFt(PackageRule):
     )
     VALID = (
         PackageExample(
-            title="imported",
+            title="the import succeeds",
             facts=installed(modules=(extension(runtime=imported(requires_gil=False)),)),
         ),
         PackageExample(
-            title="something else is missing",
+            title="the import fails because something else is missing",
             facts=installed(
                 modules=(extension(runtime=failed("exception", "ModuleNotFoundError: tkinter", environmental=True)),),
             ),
         ),
         PackageExample(
-            title="never run",
+            title="the module was not imported",
             facts=installed(modules=(extension(runtime=failed("not-run", "limit")),)),
         ),
     )
     INVALID = (
         PackageExample(
-            title="a crash",
+            title="the import crashes",
             facts=installed(modules=(extension(runtime=failed("signal", "SIGSEGV")),)),
             findings=1,
         ),
         PackageExample(
-            title="an exception",
+            title="the import raises an exception",
             facts=installed(
                 modules=(extension(runtime=failed("exception", "ImportError: undefined symbol")),),
             ),

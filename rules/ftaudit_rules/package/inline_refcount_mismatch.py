@@ -29,22 +29,22 @@ class InlineRefcountMismatch(PackageRule):
     )
     VALID = (
         PackageExample(
-            title="compiled for the free-threaded build",
+            title="the module was compiled for the free-threaded build",
             facts=installed(modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=True),)),
         ),
         PackageExample(
-            title="nothing in it shows the build",
+            title="the module does not show for which build it was compiled",
             facts=installed(modules=(extension(GilDeclaration.NOT_USED),)),
         ),
     )
     INVALID = (
         PackageExample(
-            title="compiled for the GIL-enabled build",
+            title="a free-threaded wheel contains a module that was compiled for the GIL-enabled build",
             facts=installed(modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=False),)),
             findings=1,
         ),
         PackageExample(
-            title="the reverse",
+            title="a wheel for the GIL-enabled build contains a module that was compiled for the free-threaded build",
             facts=package(
                 GIL_LINUX, chosen=GIL_LINUX, modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=True),)
             ),

@@ -26,10 +26,16 @@ class MissingFtClassifier(PackageRule):
         default=False,
     )
     VALID = (
-        PackageExample(title="it is there", facts=installed(classifiers=(f"{CLASSIFIER} :: 2 - Beta",))),
-        PackageExample(title="pure Python says nothing", facts=package("py3-none-any", chosen="py3-none-any")),
+        PackageExample(
+            title="the metadata has the classifier", facts=installed(classifiers=(f"{CLASSIFIER} :: 2 - Beta",))
+        ),
+        PackageExample(title="the release is pure Python", facts=package("py3-none-any", chosen="py3-none-any")),
     )
-    INVALID = (PackageExample(title="none", facts=package(T_LINUX, chosen="cp314t"), findings=1),)
+    INVALID = (
+        PackageExample(
+            title="the metadata does not have the classifier", facts=package(T_LINUX, chosen="cp314t"), findings=1
+        ),
+    )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
         """Yield one finding for a free-threaded wheel that was read and has no such classifier."""

@@ -30,19 +30,28 @@ class NoFreeThreadedWheel(PackageRule):
         restates_verdict=True,
     )
     VALID = (
-        PackageExample(title="a free-threaded wheel", facts=package(GIL_LINUX, T_LINUX, chosen="cp314t")),
-        PackageExample(title="pure Python", facts=package("py3-none-any", chosen="py3-none-any")),
-        PackageExample(title="no wheel at all", facts=package()),
-        PackageExample(title="compiled, but against no Python ABI", facts=package("py3-none-win_amd64")),
-        PackageExample(title="stable-ABI wheels only: another rule's", facts=package("cp39-abi3-win_amd64")),
         PackageExample(
-            title="for an older free-threaded Python: another rule's", facts=package("cp313-cp313t-win_amd64")
+            title="the release has a free-threaded wheel", facts=package(GIL_LINUX, T_LINUX, chosen="cp314t")
+        ),
+        PackageExample(title="the release is pure Python", facts=package("py3-none-any", chosen="py3-none-any")),
+        PackageExample(title="the release has no wheel", facts=package()),
+        PackageExample(
+            title="the wheel has compiled code that uses no Python ABI", facts=package("py3-none-win_amd64")
+        ),
+        PackageExample(
+            title="the release has only stable-ABI wheels (FT102 reports this)", facts=package("cp39-abi3-win_amd64")
+        ),
+        PackageExample(
+            title="the release has a wheel for an older free-threaded Python (FT106 reports this)",
+            facts=package("cp313-cp313t-win_amd64"),
         ),
     )
     INVALID = (
-        PackageExample(title="only wheels for the GIL-enabled build", facts=package(GIL_LINUX), findings=1),
         PackageExample(
-            title="a pure fallback next to them",
+            title="the release has only wheels for the GIL-enabled build", facts=package(GIL_LINUX), findings=1
+        ),
+        PackageExample(
+            title="the release also has a pure-Python wheel, which is slower",
             facts=package(GIL_LINUX, "py3-none-any", chosen="py3-none-any"),
             findings=1,
         ),

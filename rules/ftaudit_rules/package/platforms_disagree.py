@@ -13,7 +13,7 @@ from ftaudit_rules.package._modules import made_with, remedy
 
 
 class PlatformsDisagree(PackageRule):
-    """A team that tests on one platform and deploys on another gets different behaviour. Usually a different tool chain
+    """A team that tests on one platform and deploys on another gets different behavior. Usually a different tool chain
     built the other platform's wheel, or the build did not define `Py_GIL_DISABLED`.
     """
 
@@ -29,21 +29,21 @@ class PlatformsDisagree(PackageRule):
     )
     VALID = (
         PackageExample(
-            title="they agree",
+            title="the modules of all platforms declare the same",
             facts=installed(
                 modules=(extension(GilDeclaration.USED),),
                 elsewhere=(("windows-amd64", (extension(GilDeclaration.USED, suffix=".pyd"),)),),
             ),
         ),
         PackageExample(
-            title="used or undeclared comes to the same",
+            title="one module declares that it uses the GIL, another one declares nothing: both turn the GIL on",
             facts=installed(
                 modules=(extension(GilDeclaration.USED),),
                 elsewhere=(("windows-amd64", (extension(GilDeclaration.UNDECLARED),)),),
             ),
         ),
         PackageExample(
-            title="one could not be determined",
+            title="the declaration on one platform could not be determined",
             facts=installed(
                 modules=(extension(GilDeclaration.USED),),
                 elsewhere=(("windows-amd64", (extension(GilDeclaration.UNDETERMINED),)),),
@@ -52,7 +52,7 @@ class PlatformsDisagree(PackageRule):
     )
     INVALID = (
         PackageExample(
-            title="the GIL comes back only here",
+            title="the module turns the GIL on only on this platform",
             facts=installed(
                 modules=(extension(GilDeclaration.USED),),
                 elsewhere=(("windows-amd64", (extension(GilDeclaration.NOT_USED),)),),

@@ -11,7 +11,7 @@ from ftaudit_rules.package._modules import TURNS_ON, made_with
 
 
 class RuntimeContradictsBinary(PackageRule):
-    """The import shows the behaviour on this machine. The binary tier predicts the behaviour on every machine without
+    """The import shows the behavior on this machine. The binary tier predicts the behavior on every machine without
     running the module. If the two differ, the module decides at run time (by an environment variable, a version or
     another module), or the prediction is wrong. In both cases check the results for other platforms yourself.
     """
@@ -28,27 +28,27 @@ class RuntimeContradictsBinary(PackageRule):
     )
     VALID = (
         PackageExample(
-            title="they agree",
+            title="the import does what the binary declares",
             facts=installed(modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=True)),)),
         ),
         PackageExample(
-            title="the binary said nothing",
+            title="the declaration could not be determined",
             facts=installed(
                 modules=(extension(GilDeclaration.UNDETERMINED, runtime=imported(requires_gil=True)),),
             ),
         ),
-        PackageExample(title="never imported", facts=installed(modules=(extension(GilDeclaration.USED),))),
+        PackageExample(title="the module was not imported", facts=installed(modules=(extension(GilDeclaration.USED),))),
     )
     INVALID = (
         PackageExample(
-            title="declared not used, and turns it on",
+            title="the module declares that it does not use the GIL, but its import turns the GIL on",
             facts=installed(
                 modules=(extension(GilDeclaration.NOT_USED, runtime=imported(requires_gil=True)),),
             ),
             findings=1,
         ),
         PackageExample(
-            title="declared used, and leaves it off",
+            title="the module declares that it uses the GIL, but its import leaves the GIL off",
             facts=installed(
                 modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=False)),),
             ),

@@ -29,26 +29,26 @@ class SoabiTagMismatch(PackageRule):
         ),
     )
     VALID = (
-        PackageExample(title="they agree", facts=installed(modules=(extension(),))),
-        PackageExample(title="no ABI in the name", facts=installed(modules=(extension(suffix=".so"),))),
+        PackageExample(title="the suffix of the file matches the tag", facts=installed(modules=(extension(),))),
+        PackageExample(title="the name of the file has no ABI", facts=installed(modules=(extension(suffix=".so"),))),
         PackageExample(
-            title="one file for each build",
+            title="the wheel has a file for each build",
             facts=installed(modules=(extension(suffix=".cpython-314-x86_64-linux-gnu.so"), extension())),
         ),
     )
     INVALID = (
         PackageExample(
-            title="a file of the GIL-enabled build in a cp314t wheel",
+            title="a cp314t wheel contains a file for the GIL-enabled build",
             facts=installed(modules=(extension(suffix=".cpython-314-x86_64-linux-gnu.so"),)),
             findings=1,
         ),
         PackageExample(
-            title="the reverse",
+            title="a cp314 wheel contains a file for the free-threaded build",
             facts=package(GIL_LINUX, chosen=GIL_LINUX, modules=(extension(),)),
             findings=1,
         ),
         PackageExample(
-            title="on Windows",
+            title="a wheel for Windows contains a file for the GIL-enabled build",
             facts=package(
                 "cp314-cp314t-win_amd64", chosen="cp314t", modules=(extension(suffix=".cp314-win_amd64.pyd"),)
             ),

@@ -74,7 +74,7 @@ class StableAbiBroken(PackageRule):
     )
     VALID = (
         PackageExample(
-            title="an abi3t module",
+            title="the module follows abi3t",
             facts=package(
                 _BOTH,
                 chosen="abi3t",
@@ -90,7 +90,7 @@ class StableAbiBroken(PackageRule):
             ),
         ),
         PackageExample(
-            title="a wheel of one version",
+            title="the wheel is for one version of Python",
             facts=package(
                 "cp315-cp315t-win_amd64",
                 chosen="cp315t",
@@ -101,14 +101,14 @@ class StableAbiBroken(PackageRule):
     )
     INVALID = (
         PackageExample(
-            title="a symbol outside the stable ABI",
+            title="the module uses a symbol that is not in the stable ABI",
             facts=package(
                 _BOTH, chosen="abi3t", target="3.15t", modules=(_module(".pyd", python_symbols=("PyUnicode_New",)),)
             ),
             findings=1,
         ),
         PackageExample(
-            title="a retagged module of 3.14t",
+            title="a module for 3.14t was retagged",
             facts=package(
                 _BOTH,
                 chosen="abi3t",
@@ -118,7 +118,7 @@ class StableAbiBroken(PackageRule):
             findings=2,
         ),
         PackageExample(
-            title="the name of one version's files",
+            title="the file name is for one version of Python",
             facts=package(
                 "cp315-abi3.abi3t-manylinux_2_28_x86_64",
                 chosen="abi3t",

@@ -30,16 +30,22 @@ class TagContradictsBinary(PackageRule):
         restates_verdict=True,
     )
     VALID = (
-        PackageExample(title="they agree", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
         PackageExample(
-            title="it could not be determined",
+            title="the module leaves the GIL off", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))
+        ),
+        PackageExample(
+            title="the declaration could not be determined",
             facts=installed(modules=(extension(GilDeclaration.UNDETERMINED),)),
         ),
     )
     INVALID = (
-        PackageExample(title="used", facts=installed(modules=(extension(GilDeclaration.USED),)), findings=1),
         PackageExample(
-            title="seen on import",
+            title="the module declares that it uses the GIL",
+            facts=installed(modules=(extension(GilDeclaration.USED),)),
+            findings=1,
+        ),
+        PackageExample(
+            title="the import turned the GIL on",
             facts=installed(modules=(extension(runtime=imported(requires_gil=True)),)),
             findings=1,
         ),
@@ -52,6 +58,6 @@ class TagContradictsBinary(PackageRule):
         modules = guilty_modules(facts)
         if modules:
             yield self.finding(
-                f"`{facts.index.wheel.filename}` is tagged for free-threaded CPython, but {len(modules)} of "
-                f"{len(facts.modules)} modules turn the GIL on: {named(modules)}"
+                f"`{facts.index.wheel.filename}` is tagged for free-threaded CPython, but modules in it turn the GIL "
+                f"on ({len(modules)} of {len(facts.modules)}): {named(modules)}"
             )

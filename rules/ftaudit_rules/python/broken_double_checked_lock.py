@@ -42,6 +42,7 @@ def conn():
                 _c = connect()
     return _c
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -49,6 +49,7 @@ def area(shape):
     _last = shape, value
     return value
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

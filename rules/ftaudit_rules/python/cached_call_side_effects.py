@@ -33,6 +33,15 @@ class CachedCallSideEffects(PythonRule):
         SourceExample(
             code="""\
 import functools
+@functools.lru_cache
+def table(n):
+    return (0,) * n
+""",
+            instead=True,
+        ),
+        SourceExample(
+            code="""\
+import functools
 @functools.cache
 def square(x):
     return x * x

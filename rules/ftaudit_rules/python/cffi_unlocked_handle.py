@@ -47,7 +47,8 @@ class CffiUnlockedHandle(PythonRule):
             "        self._lock = threading.Lock()\n"
             "    def run(self):\n"
             "        with self._lock:\n"
-            "            return lib.run(self.h)\n"
+            "            return lib.run(self.h)\n",
+            instead=True,
         ),
         SourceExample(code="from ._x import ffi, lib\ndef f(h):\n    return lib.run(h)\n"),
     )

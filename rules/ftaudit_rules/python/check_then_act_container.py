@@ -91,6 +91,7 @@ def get(k):
             _cache[k] = load(k)
         return _cache[k]
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

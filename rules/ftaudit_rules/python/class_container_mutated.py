@@ -49,6 +49,7 @@ class Reg:
         with self._lock:
             self.items[k] = v
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

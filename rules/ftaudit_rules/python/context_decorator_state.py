@@ -35,7 +35,7 @@ class ContextDecoratorState(PythonRule):
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy=(
             "Use a new object for each call: let `__call__` wrap the function in `with type(self)(...)`, or define "
             "`_recreate_cm`. You can also keep the state in a `threading.local` or a `ContextVar`."
@@ -69,6 +69,7 @@ class Scale(ContextDecorator):
     def __exit__(self, *exc):
         restore(self.before)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -48,6 +48,7 @@ tags = ContextVar("tags", default={})
 def tag(key, value):
     tags.set({**tags.get(), key: value})
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

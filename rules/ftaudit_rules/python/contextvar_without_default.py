@@ -47,6 +47,7 @@ level.set(1)
 def current():
     return level.get()
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -45,7 +45,8 @@ class CtypesSharedBuffer(PythonRule):
             "def f():\n"
             "    buf = ctypes.create_string_buffer(64)\n"
             "    lib.read(buf, 64)\n"
-            "    return buf.value\n"
+            "    return buf.value\n",
+            instead=True,
         ),
         SourceExample(
             code="import ctypes\nbuf = ctypes.create_string_buffer(64)\nlock = threading.Lock()\n"

@@ -39,6 +39,7 @@ def f(x):
     with decimal.localcontext(prec=50):
         return +x
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -30,6 +30,16 @@ class DelTouchesSharedState(PythonRule):
     VALID = (
         SourceExample(
             code="""\
+import queue
+_dead = queue.SimpleQueue()
+class A:
+    def __del__(self):
+        _dead.put(self.key)
+""",
+            instead=True,
+        ),
+        SourceExample(
+            code="""\
 class A:
     def __del__(self):
         self.close()

@@ -36,6 +36,7 @@ import sys, traceback
 def dump(tid):
     return traceback.format_stack(sys._current_frames()[tid])
 """,
+            instead=True,
         ),
     )
     INVALID = (

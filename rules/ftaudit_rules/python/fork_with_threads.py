@@ -43,6 +43,7 @@ def go():
     threading.Thread(target=f).start()
     multiprocessing.get_context("spawn").Process(target=g).start()
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -53,6 +53,7 @@ import sys
 def gil_off():
     return not getattr(sys, "_is_gil_enabled", lambda: True)()
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -34,6 +34,7 @@ class GilCommentAssumptionPython(PythonRule):
             code="""\
 _state = {}  # guarded by _lock
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -40,6 +40,7 @@ _ids = itertools.count(1)
 def uid():
     return next(_ids)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -1,4 +1,4 @@
-"""FT501: a module-level variable is initialised on first use without a lock."""
+"""FT501: a module-level variable is initialized on first use without a lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ftaudit.source.python.tree import inside, last_name
 
 
 class GlobalLazyInit(PythonRule):
-    """A module-level variable is initialised on first use without a lock.
+    """A module-level variable is initialized on first use without a lock.
 
     If two threads both find the variable empty, both create the object, and one of the two objects is lost: a
     connection is never closed, a registry lacks half of its entries, or there are two "singletons". Under the GIL this
@@ -27,11 +27,11 @@ class GlobalLazyInit(PythonRule):
     info = RuleInfo(
         code="FT501",
         name="global-lazy-init",
-        summary="A global is initialised on first use without a lock, so two threads can both create it.",
+        summary="A global is initialized on first use without a lock, so two threads can both create it.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Initialise the variable at import, or take a lock and repeat the test under it.",
+        remedy="Initialize the variable at import, or take a lock and repeat the test under it.",
         links=(
             "https://docs.python.org/3.14/library/threadsafety.html",
             "https://py-free-threading.github.io/porting/",
@@ -50,7 +50,8 @@ def conn():
         if _c is None:
             _c = connect()
     return _c
-"""
+""",
+            instead=True,
         ),
         SourceExample(
             code="""\
@@ -181,7 +182,7 @@ def secret():
                 "both take it"
             )
         if len(lazy.assignments) > 1:
-            return f"global `{lazy.key}` is assigned before it is complete: another thread can use it half-initialised"
+            return f"global `{lazy.key}` is assigned before it is complete: another thread can use it half-initialized"
         return (
             f"global `{lazy.key}` is tested here and assigned on line {last.lineno} without a lock: two threads can "
             "both create it"

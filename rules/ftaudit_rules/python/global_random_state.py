@@ -34,6 +34,7 @@ import random
 def draw(rng: random.Random):
     return rng.random()
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -52,6 +52,7 @@ _backend = ContextVar("backend")
 def use(v):
     _backend.set(v)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

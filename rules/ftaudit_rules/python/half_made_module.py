@@ -38,6 +38,7 @@ import importlib
 def load(name):
     return importlib.import_module(name)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

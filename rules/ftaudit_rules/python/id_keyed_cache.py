@@ -46,6 +46,7 @@ def norm(o):
         if id(o) in _seen:
             return _seen[id(o)]
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

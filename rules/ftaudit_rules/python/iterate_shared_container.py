@@ -46,6 +46,7 @@ def fire():
     for f in list(_subs.values()):
         f()
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

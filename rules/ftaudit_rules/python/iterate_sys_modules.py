@@ -45,6 +45,7 @@ import sys
 def mods():
     return [m for m in tuple(sys.modules.values()) if m]
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

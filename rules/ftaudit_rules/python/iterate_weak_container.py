@@ -52,6 +52,7 @@ def close_all():
             o.close()
 """,
             target="3.13t",
+            instead=True,
         ),
         SourceExample(
             code="""\

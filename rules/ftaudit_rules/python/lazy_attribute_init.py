@@ -1,4 +1,4 @@
-"""FT509: an attribute is initialised on first use in a way that another thread can see half done."""
+"""FT509: an attribute is initialized on first use in a way that another thread can see half done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ftaudit.source.shared_state import AccessKind
 
 
 class LazyAttributeInit(PythonRule):
-    """An attribute is initialised on first use without a lock.
+    """An attribute is initialized on first use without a lock.
 
     For most objects this is harmless: only one thread uses them, or both threads create the same value. It is not
     harmless if the object is meant for several threads (it owns a lock); if the value is a connection, a client or a
@@ -31,7 +31,7 @@ class LazyAttributeInit(PythonRule):
         code="FT509",
         name="lazy-attribute-init",
         summary=(
-            "An attribute is initialised on first use without a lock, and another thread can see it half-initialised."
+            "An attribute is initialized on first use without a lock, and another thread can see it half-initialized."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
@@ -56,6 +56,7 @@ class Setup:
             self._connection = connect()
         return self._connection
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\
@@ -229,7 +230,7 @@ class D:
                 continue
             harm = _harm(module, lazy)
             yield self.finding(
-                f"`{lazy.key}` is initialised on first use without a lock" + (f": {harm}" if harm else ""),
+                f"`{lazy.key}` is initialized on first use without a lock" + (f": {harm}" if harm else ""),
                 location=module.place(lazy.test),
                 severity=Severity.WARNING if harm else Severity.PEDANTIC,
                 sites=tuple(

@@ -47,6 +47,7 @@ class C:
     def __init__(self):
         self._lock = threading.Lock()
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\
@@ -145,7 +146,7 @@ _locks = defaultdict(threading.Lock)
             if getattr(lazy.function, "name", "") not in ("__init__", "__new__"):
                 yield self._late(module, lazy.test, f"`{lazy.key}` is created on first use")
         for function in module.tree.functions():
-            if _is_memoised(function) and _returns_lock(function):
+            if _is_memoized(function) and _returns_lock(function):
                 first = next(iter(function.decorator_list), function)
                 yield self._late(module, first, f"`{function.name}` creates a lock on first use")
         for statement in module.tree.all(ast.With):
@@ -188,7 +189,7 @@ _OF_LOOPS = ("asyncio.", "anyio.", "trio.")
 """Modules whose locks belong to one event loop, which runs in one thread."""
 
 
-def _is_memoised(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_memoized(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Return whether the result is stored: by a decorator, or by the caller, as the function's name says."""
     names = {last_name(d.func if isinstance(d, ast.Call) else d) or "" for d in function.decorator_list}
     return (

@@ -54,6 +54,7 @@ def set_opts(**kw):
     with _lock:
         OPTS.update(kw)
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -81,6 +81,7 @@ class ProcessGlobalState(PythonRule):
 def build(d):
     run(cwd=d)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -35,6 +35,14 @@ class RefcountTestPython(PythonRule):
     )
     words = ("getrefcount(",)
     VALID = (
+        SourceExample(
+            code="""\
+import weakref
+def watch(session):
+    weakref.finalize(session, notify)
+""",
+            instead=True,
+        ),
         SourceExample(code="import sys\ndef show(x):\n    print(sys.getrefcount(x))\n"),
         SourceExample(code="import sys\ndef check():\n    assert sys.getrefcount(None) > 100\n"),
     )

@@ -60,6 +60,7 @@ class temp_path:
     def __exit__(self, *a):
         _path.reset(self.tok)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

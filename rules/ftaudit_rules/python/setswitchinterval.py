@@ -36,6 +36,7 @@ class Setswitchinterval(PythonRule):
 with _lock:
     critical()
 """,
+            instead=True,
         ),
     )
     INVALID = (

@@ -34,6 +34,7 @@ def read(p):
     with open(p) as f:
         return f.read()
 """,
+            instead=True,
         ),
     )
     INVALID = (

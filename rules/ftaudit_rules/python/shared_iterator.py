@@ -49,6 +49,7 @@ def take():
     with _lock:
         return next(_it)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -45,6 +45,7 @@ _tl = _TL()
 def push(x):
     _tl.buf.append(x)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -43,7 +43,7 @@ class UnlockedObjectState(PythonRule):
     )
     signals = Signal.THREADS | Signal.SINGLETON
     speaks_as = ("FT506", "FT507")
-    summarised = True
+    summarized = True
     VALID = (
         SourceExample(
             code="""\
@@ -92,6 +92,7 @@ class Registry:
         with self.lock:
             return [name for name in self.items]
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

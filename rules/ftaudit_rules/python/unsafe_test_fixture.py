@@ -31,6 +31,16 @@ class UnsafeTestFixture(PythonRule):
     )
     VALID = (
         SourceExample(
+            path="test_env.py",
+            code="""\
+import pytest
+@pytest.mark.thread_unsafe
+def test_env(monkeypatch):
+    monkeypatch.setenv("A", "1")
+""",
+            instead=True,
+        ),
+        SourceExample(
             code="""\
 def test_add():
     assert 1 + 1 == 2

@@ -49,6 +49,7 @@ class Queue:
             self._ready.wait_for(lambda: self._items, 1)
             return self._items.pop()
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\

@@ -52,12 +52,13 @@ class PyclassMutMethod(RustRule):
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
 
-    summarised = True
+    summarized = True
     VALID = (
         SourceExample(
             code="#[pyclass(frozen)]\nstruct Store { inner: Arc<RwLock<Rows>> }\n#[pymethods]\nimpl Store {\n"
             "    fn add(&self, row: u32) { self.inner.write().unwrap().push(row); }\n"
-            "    fn size(&self) -> usize { self.inner.read().unwrap().len() }\n}\n"
+            "    fn size(&self) -> usize { self.inner.read().unwrap().len() }\n}\n",
+            instead=True,
         ),
         SourceExample(code="#[pymethods]\nimpl Counter {\n    fn get(&self) -> u32 { self.n.load(Relaxed) }\n}\n"),
         SourceExample(code="impl Counter {\n    fn add(&mut self) { self.n += 1; }\n}\n"),

@@ -49,6 +49,7 @@ class Pyo3GilUsed(RustRule):
         SourceExample(
             code="#[pymodule(gil_used = false)]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
             others=(("Cargo.toml", '[dependencies]\npyo3 = "0.25"\n'),),
+            instead=True,
         ),
         SourceExample(
             code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { m.gil_used(false)?; Ok(()) }\n",

@@ -39,7 +39,8 @@ class RawFfiModGil(RustRule):
     VALID = (
         SourceExample(
             code='pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {\n'
-            "    let slots = [PyModuleDef_Slot { slot: Py_mod_gil, value: Py_MOD_GIL_NOT_USED }];\n}\n"
+            "    let slots = [PyModuleDef_Slot { slot: Py_mod_gil, value: Py_MOD_GIL_NOT_USED }];\n}\n",
+            instead=True,
         ),
         SourceExample(code='extern "C" { pub fn PyInit_other() -> *mut PyObject; }\n'),
     )

@@ -47,14 +47,15 @@ class RustBlocksWhileAttached(RustRule):
         summary="A function waits for another thread while it is attached to the interpreter.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
-        since="0.2.0",
+        since="0.1.0",
         remedy="Wait in `py.detach(|| …)` (`allow_threads` before PyO3 0.26), and take locks inside it.",
         links=("https://pyo3.rs/latest/parallelism.html", "https://pyo3.rs/latest/free-threading.html"),
     )
     VALID = (
         SourceExample(
             code="use pyo3::prelude::*;\n#[pyfunction]\nfn open(py: Python<'_>, path: &str) -> PyResult<File> {\n"
-            "    py.detach(|| RUNTIME.block_on(File::open(path)))\n}\n"
+            "    py.detach(|| RUNTIME.block_on(File::open(path)))\n}\n",
+            instead=True,
         ),
         SourceExample(
             code="use pyo3::prelude::*;\n#[pymethods]\nimpl Writer {\n"

@@ -88,7 +88,8 @@ class RustBorrowedFfi(RustRule):
         ),
         SourceExample(
             code="use pyo3::ffi::*;\n"
-            "unsafe fn first(list: *mut PyObject) -> *mut PyObject { PyList_GetItemRef(list, 0) }\n"
+            "unsafe fn first(list: *mut PyObject) -> *mut PyObject { PyList_GetItemRef(list, 0) }\n",
+            instead=True,
         ),
         SourceExample(
             code="use pyo3::ffi::*;\nfn all(list: &Bound<PyList>) {\n    with_critical_section(list, || unsafe {\n"

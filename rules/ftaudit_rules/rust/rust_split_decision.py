@@ -65,7 +65,8 @@ class RustSplitDecision(RustRule):
         SourceExample(
             code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn get(&self) {\n"
             "        let mut guard = self.conn.lock().unwrap();\n        if guard.is_none() {\n"
-            "            *guard = Some(open());\n        }\n    }\n}\n"
+            "            *guard = Some(open());\n        }\n    }\n}\n",
+            instead=True,
         ),
         SourceExample(
             code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn close(&self) {\n"

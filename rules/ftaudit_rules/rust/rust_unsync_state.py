@@ -43,10 +43,10 @@ _MOST_SITES: Final = 40
 class RustUnsyncState(RustRule):
     """`unsafe` code in extensions often assumes that the GIL excludes other threads.
 
-    `static mut`, `unsafe impl Sync` and `UnsafeCell` are sound only if something else synchronises the threads. The
+    `static mut`, `unsafe impl Sync` and `UnsafeCell` are sound only if something else synchronizes the threads. The
     types that rely on the GIL for that (`GILProtected`, `GILOnceCell`) are deprecated, and `GILProtected` does not
     exist in free-threaded builds. The rule reports an error if functions write a `static mut` after import, because
-    simultaneous access from two threads is undefined behaviour.
+    simultaneous access from two threads is undefined behavior.
     """
 
     info = RuleInfo(
@@ -78,7 +78,7 @@ class RustUnsyncState(RustRule):
             code='use pyo3::prelude::*;\nunsafe extern "C" fn acquire(flags: *mut c_void) -> c_int {\n'
             "    let py = Python::assume_attached();\n    work(py, flags)\n}\n"
         ),
-        SourceExample(code="use pyo3::prelude::*;\nstatic CACHE: OnceLock<u32> = OnceLock::new();\n"),
+        SourceExample(code="use pyo3::prelude::*;\nstatic CACHE: OnceLock<u32> = OnceLock::new();\n", instead=True),
         SourceExample(
             code="use pyo3::prelude::*;\n#[cfg(not(Py_GIL_DISABLED))]\nstatic mut CACHE: Option<u32> = None;\n"
         ),
@@ -414,12 +414,12 @@ def _foreign(node: Node) -> bool:
 def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None]:
     declared = text.partition("=")[0]
     if "mutable_specifier" in children:
-        return "all threads share this `static mut` without synchronisation", None
+        return "all threads share this `static mut` without synchronization", None
     if "GILProtected" in declared:
         return "`GILProtected` relies on the GIL, and does not exist on free-threaded builds", None
     if "GILOnceCell" in declared:
         return (
-            "`GILOnceCell` is deprecated, and may run its initialiser in several threads at the same time",
+            "`GILOnceCell` is deprecated, and may run its initializer in several threads at the same time",
             Severity.PEDANTIC,
         )
     if "UnsafeCell" in declared or "SyncUnsafeCell" in declared:

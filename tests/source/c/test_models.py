@@ -159,11 +159,11 @@ def at_import(text: str, name: str, **others: str) -> bool:
         ("static void g(void) {}\nvoid f(void) { pthread_once(&once, g); }", True),
     ],
 )
-def test_only_what_module_initialisation_alone_calls_runs_at_import(text: str, expected: bool) -> None:
+def test_only_what_module_initialization_alone_calls_runs_at_import(text: str, expected: bool) -> None:
     assert at_import(text, "g") is expected
 
 
-def test_module_initialisation_in_another_file_counts() -> None:
+def test_module_initialization_in_another_file_counts() -> None:
     entry = "PyMODINIT_FUNC PyInit_m(void) { ready(); }\nstatic void ready(void) { fill_tables(); }\n"
     assert at_import("void fill_tables(void) {}", "fill_tables", entry=entry)
     assert not at_import("void fill_tables(void) {}\nvoid f(void) { fill_tables(); }", "fill_tables", entry=entry)

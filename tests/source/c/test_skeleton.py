@@ -102,7 +102,7 @@ def test_methods_of_a_class_inside_a_function_are_functions() -> None:
     assert names(f"void f() {{\n{FILLER}{inner}}}\nint g() {{\n{FILLER}}}\n", Language.CPP) == ["f", "get", "g"]
 
 
-def test_an_initialiser_in_braces_is_no_body() -> None:
+def test_an_initializer_in_braces_is_no_body() -> None:
     values = "1, 2, 3, 4,\n    " * 20
     made = unit(f"static int *table = VECTOR(int)\n{{\n    {values}\n}};\nint f(void)\n{{\n{FILLER}}}\n")
     assert [variable.name for variable in made.syntax.variables] == ["table"]

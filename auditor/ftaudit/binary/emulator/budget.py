@@ -10,7 +10,7 @@ class Budget:
     """How much one `read_declaration` may spend. The worker process enforces time limits."""
 
     instructions: int = 20_000_000
-    """Emulated instructions of one call into the image: an initialiser, the hook, a slot."""
+    """Emulated instructions of one call into the image: an initializer, the hook, a slot."""
     constructor_instructions: int = 2_000_000
     """The same for each static constructor: one that exceeds it is abandoned, and noted."""
     constructors: int = 8192

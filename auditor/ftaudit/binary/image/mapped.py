@@ -74,7 +74,7 @@ class Image:
     initializers: tuple[int, ...] = ()
     """Static constructors, in order."""
     entry: int | None = None
-    """PE: `DllMain`'s wrapper, which runs the C runtime's initialisers."""
+    """PE: `DllMain`'s wrapper, which runs the C runtime's initializers."""
     cookie: int | None = None
     """PE: the address of the security cookie, a number that the loader chooses."""
     tls: ThreadLocals = ThreadLocals()

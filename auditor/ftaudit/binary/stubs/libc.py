@@ -281,7 +281,7 @@ def _case(process: Process) -> int:
     return ord(chr(code).upper() if process.current == "toupper" else chr(code).lower())
 
 
-# Functions without an effect that an initialisation could notice: success, or no result at all.
+# Functions without an effect that an initialization could notice: success, or no result at all.
 
 _NOTHING = """
 PyObject_GC_Track PyObject_GC_UnTrack atexit __cxa_atexit __cxa_finalize __cxa_thread_atexit __cxa_thread_atexit_impl

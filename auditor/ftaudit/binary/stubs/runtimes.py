@@ -181,7 +181,7 @@ def _initterm_e(process: Process) -> int | None:
 
 
 def _run_table(process: Process, *, checked: bool) -> int | None:
-    """Call each function of a table of initialisers, as the Universal CRT does."""
+    """Call each function of a table of initializers, as the Universal CRT does."""
     start, end = process.argument(0), process.argument(1)
     size = min(max(end - start, 0), 1 << 16)
     table = process.machine.read(start, size - size % 8) if size else b""

@@ -119,6 +119,6 @@ class SharedWheelReader:
 
 def stored_answers(origin: StoreOrigin, use: StoreUse) -> str:
     """Return a sentence about what a store contributed, who made it, and what was compared with wheels."""
-    compared = f"; {use.compared} compared with the wheel and equal" if use.compared else ""
+    compared = f"; {use.compared} of them compared with the wheel, and equal" if use.compared else ""
     unread = f"; {use.unread} could not be compared, because the wheel could not be read" if use.unread else ""
     return f"{stored_facts(origin, use.answers)}{compared}{unread}"

@@ -46,8 +46,7 @@ VERDICT_RULES: Final = {
     Verdict.SOURCE_ONLY: (
         Severity.ERROR,
         "No wheel fits the target, but an sdist exists.",
-        "Installers have to build it. The build needs a compiler and may fail, and ftaudit has not "
-        "checked the result.",
+        "Installers have to build it. The build needs a compiler and may fail, and ftaudit has not checked the result.",
         "Use a version with a wheel for the free-threaded build, or build and audit one: `ftaudit wheel`.",
     ),
     Verdict.UNAVAILABLE: (
@@ -309,11 +308,8 @@ def _descriptor(
 
 def _markdown(rule: Rule, info: RuleInfo, why: str) -> str:
     parts = [why, f"**What to do:** {info.remedy}"]
-    for kind, title in (("INVALID", "Flagged"), ("VALID", "Not flagged")):
-        examples: Sequence[Any] = getattr(rule, kind, ())
-        code = getattr(examples[0], "code", None) if examples else None
-        if code:
-            fence = "````" if "```" in code else "```"
-            parts.append(f"**{title}:**\n\n{fence}\n{code.rstrip()}\n{fence}")
+    for title, example in rule.shown_examples() if isinstance(rule, SourceRule) else ():
+        fence = "````" if "```" in example.code else "```"
+        parts.append(f"**{title}:**\n\n{fence}\n{example.code.rstrip()}\n{fence}")
     parts += ["\n".join(f"- <{link}>" for link in info.links)] if info.links else []
     return "\n\n".join(parts)

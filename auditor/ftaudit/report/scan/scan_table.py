@@ -30,7 +30,7 @@ _MOST_SKIPPED: Final = 20
 
 
 def render(result: ScanResult, *, width: int = DEFAULT_WIDTH, color: bool = False, state: bool = False) -> str:
-    """Return the result as text that is `width` columns wide, with ANSI colours if `color`.
+    """Return the result as text that is `width` columns wide, with ANSI colors if `color`.
 
     `state` adds the table of shared state.
     """

@@ -17,7 +17,7 @@ from ftaudit.source.c.compose import compose_c
 from ftaudit.source.c.embedded import embedded_c
 from ftaudit.source.c.file import Call
 from ftaudit.source.c.preprocess import preprocess
-from ftaudit.source.c.summary import summarise_c
+from ftaudit.source.c.summary import summarize_c
 from ftaudit.source.c.syntax import load_grammars
 from ftaudit.source.c.unit import CUnit
 from ftaudit.source.shared_state import Access
@@ -60,7 +60,7 @@ class CReader(Reader):
         return gather_c(surveys)
 
     def gaps(self, context: CTree) -> Iterable[tuple[str, int | None, str]]:
-        """Yield the files that make a module although no entry point was recognised in the tree."""
+        """Yield the files that make a module although no entry point was recognized in the tree."""
         reason = "makes a module, but no entry point was recognized, so its declaration could not be determined"
         return ((path, line, reason) for path, line in context.without_entry)
 
@@ -71,9 +71,9 @@ class CReader(Reader):
             return False
         return "Py" in text or any(map(text.__contains__, context.of(Room.C, CTree).objects))
 
-    def summarise(self, unit: CUnit) -> Survey | None:
+    def summarize(self, unit: CUnit) -> Survey | None:
         """Return the effects of the file's functions on their arguments, and its entry points."""
-        return summarise_c(unit)
+        return summarize_c(unit)
 
     def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
         """Return every way in which an entry point reaches a field of an object."""

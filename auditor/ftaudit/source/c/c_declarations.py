@@ -68,7 +68,7 @@ class Variable:
     declared: int
     """The start of its declaration."""
     array: bool
-    initialiser: tuple[int, int] | None
+    initializer: tuple[int, int] | None
     function: int | None
     """The place where the body of the function begins that it is declared in; `None` at file scope."""
     member: bool = False
@@ -151,7 +151,7 @@ def parse_declaration(
     base: str | None = None
     for begin, stop in split_arguments(text, 0, len(text)):
         piece = text[begin:stop]
-        declared, initialiser = _split_initialiser(piece, cpp=cpp, in_function=function is not None)
+        declared, initializer = _split_initializer(piece, cpp=cpp, in_function=function is not None)
         found = _declarator(declared)
         if found is None:
             if base is None:
@@ -174,7 +174,7 @@ def parse_declaration(
             start=start + begin + at,
             declared=start,
             array=array,
-            initialiser=None if initialiser is None else (start + begin + initialiser, start + stop),
+            initializer=None if initializer is None else (start + begin + initializer, start + stop),
             function=function,
             member=member,
             sure=sure,
@@ -198,8 +198,8 @@ def _blank_attribute(found: re.Match[str]) -> str:
     return " " * len(found[0])
 
 
-def _split_initialiser(piece: str, *, cpp: bool, in_function: bool) -> tuple[str, int | None]:
-    """Return the declarator and the start of its initialiser; `T x(args)` and `T x{args}` count in C++."""
+def _split_initializer(piece: str, *, cpp: bool, in_function: bool) -> tuple[str, int | None]:
+    """Return the declarator and the start of its initializer; `T x(args)` and `T x{args}` count in C++."""
     depth = 0
     for at, char in enumerate(piece):
         if char == "{" and depth == 0:

@@ -174,7 +174,7 @@ class CTree:
     entries: frozenset[str] = frozenset()
     """The files that hold the entry point of a module."""
     without_entry: tuple[tuple[str, int], ...] = ()
-    """The places that create modules although no recognised entry point is in the tree: paths and lines."""
+    """The places that create modules although no recognized entry point is in the tree: paths and lines."""
     globals: Mapping[str, str] = field(default_factory=dict)
     """C++ objects that exist once, by the name of the variable: their classes, which are in `objects` too."""
     accessors: Mapping[str, str] = field(default_factory=dict)

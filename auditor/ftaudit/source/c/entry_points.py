@@ -208,23 +208,23 @@ def find_entries(unit: CUnit) -> tuple[list[PythonEntry], list[TableField]]:
     code = unit.code
     of_module = _module_tables(unit) if "PyMethodDef" in code else frozenset()
     for variable in unit.syntax.variables:
-        if variable.initialiser is None:
+        if variable.initializer is None:
             continue
         words = variable.words
         if "PyMethodDef" in words:
             kind = EntryKind.FUNCTION if variable.name in of_module else EntryKind.METHOD
-            entries += (entry for row in _rows(unit, variable.initialiser) if (entry := _method(row, kind)))
+            entries += (entry for row in _rows(unit, variable.initializer) if (entry := _method(row, kind)))
         elif "PyGetSetDef" in words:
-            for row in _rows(unit, variable.initialiser):
+            for row in _rows(unit, variable.initializer):
                 entries += _property(row)
         elif "PyMemberDef" in words:
-            members += (member for row in _rows(unit, variable.initialiser) if (member := _member(row)))
+            members += (member for row in _rows(unit, variable.initializer) if (member := _member(row)))
         elif "PyTypeObject" in words:
-            entries += _positional(unit, variable.initialiser, _TYPE_SLOTS, named=True)
+            entries += _positional(unit, variable.initializer, _TYPE_SLOTS, named=True)
         else:
             for table, slots in _SUB_SLOTS.items():
                 if table in words:
-                    entries += _positional(unit, variable.initialiser, slots, named=False)
+                    entries += _positional(unit, variable.initializer, slots, named=False)
     if any(map(code.__contains__, _SLOT_WORDS)):
         for pattern in (_SLOT_ROW, _SLOT_DOT, _SLOT_ARROW):
             for found in pattern.finditer(code):
@@ -250,8 +250,8 @@ class _Row:
 def _module_tables(unit: CUnit) -> frozenset[str]:
     names: set[str] = set()
     for variable in unit.syntax.variables:
-        if variable.initialiser is not None and "PyModuleDef" in variable.words:
-            names.update(re.findall(r"[A-Za-z_]\w*", unit.code[slice(*variable.initialiser)]))
+        if variable.initializer is not None and "PyModuleDef" in variable.words:
+            names.update(re.findall(r"[A-Za-z_]\w*", unit.code[slice(*variable.initializer)]))
     for found in re.finditer(r"Py(?:Module_AddFunctions|_InitModule\w*)\s*\(([^;]{0,300})", unit.code):
         names.update(re.findall(r"[A-Za-z_]\w*", found[1]))
     return frozenset(names)

@@ -106,7 +106,7 @@ def words(name: str) -> tuple[str, ...]:
 def lock_step(name: str) -> LockStep | None:
     """Return whether a function or macro takes a lock or releases one, by its name.
 
-    Names of the GIL (`PyGILState_Ensure`, `Py_BEGIN_ALLOW_THREADS`) are neither: it serialises nothing any more.
+    Names of the GIL (`PyGILState_Ensure`, `Py_BEGIN_ALLOW_THREADS`) are neither: it serializes nothing any more.
     """
     if _PYTHON_BEGIN.match(name):
         return LockStep.TAKE

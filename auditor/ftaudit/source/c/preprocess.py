@@ -1,6 +1,6 @@
 """The part of a C file that a free-threaded build compiles: directives and dead regions blanked, macros noted.
 
-tree-sitter does not run the preprocessor: a directive inside an initialiser or an `else` split by `#endif` breaks its
+tree-sitter does not run the preprocessor: a directive inside an initializer or an `else` split by `#endif` breaks its
 parse, and code that only the GIL build compiles would be checked. So conditions are evaluated here, before parsing.
 """
 

@@ -1,4 +1,4 @@
-"""The callers of a function: only module initialisation, methods of an instance, or any code; seen within one file."""
+"""The callers of a function: only module initialization, methods of an instance, or any code; seen within one file."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Reach:
     at_import: frozenset[int]
     """Functions that only the import of the module runs, or its end: they run in one thread."""
     named_init: frozenset[int]
-    """Functions without a caller in the file whose name says that they initialise something."""
+    """Functions without a caller in the file whose name says that they initialize something."""
     methods: frozenset[int]
     """Functions that a method, getset or slot table names, and their callees, except constructors and destructors."""
     callers: Mapping[str, tuple[int, ...]]
@@ -158,10 +158,10 @@ def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str,
         if code[max(0, slot.start() - 80) : slot.start()].rstrip().endswith((".", "Py_"))
     }
     for variable in variables:
-        if variable.initialiser is None:
+        if variable.initializer is None:
             continue
         kinds = variable.words
-        text = code[slice(*variable.initialiser)]
+        text = code[slice(*variable.initializer)]
         if kinds & _MODULE_TYPES:
             module.update(name for name in _IDENTIFIER.findall(text) if name in known)
         elif kinds & _TABLE_TYPES:

@@ -16,7 +16,7 @@ _CLASS_MACRO: Final = re.compile(r"\b(?:class|struct|union)\s+\w+\s*\(")
 _OUTLIVES: Final = ("static", "hread")
 """Text in a body that declares a variable which outlives the call."""
 _REST: Final = ";}"
-"""The replacement for the rest of a body: with a statement in it, because `{}` could be an initialiser."""
+"""The replacement for the rest of a body: with a statement in it, because `{}` could be an initializer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def skeleton_of(code: str, blocks: Iterable[tuple[int, int]]) -> Skeleton:
 
 
 def is_body(code: str, start: int) -> bool:
-    """Return whether a bracket follows parameters, and nothing that would make it an initialiser."""
+    """Return whether a bracket follows parameters, and nothing that would make it an initializer."""
     head = code[max(0, start - 400) : start]
     head = head[max(head.rfind(";"), head.rfind("{"), head.rfind("}")) + 1 :]
     return "=" not in head and bool(_PARAMETERS_END.search(head)) and not _CLASS_MACRO.search(head)

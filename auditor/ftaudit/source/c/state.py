@@ -100,7 +100,7 @@ def _open_writes(unit: CUnit, variable: Variable) -> Iterator[tuple[VariableUse,
 def _may_matter(unit: CUnit, variable: Variable) -> bool:
     if variable.constant and not variable.array:
         return False
-    if variable.constant or unit.is_synchronised(variable):
+    if variable.constant or unit.is_synchronized(variable):
         return False
     if not TABLES.isdisjoint(_TYPE_WORD.findall(variable.outer_type)) and not variable.pointer:
         return False
@@ -112,7 +112,7 @@ def _is_write(unit: CUnit, variable: Variable, use: VariableUse) -> bool:
         return not _is_comparison_artifact(use, variable)
     if use.kind is UseKind.KEPT:
         # An array that starts out empty and whose address is stored elsewhere is filled by the code that stores it.
-        return variable.array and variable.initialiser is None
+        return variable.array and variable.initializer is None
     if unit.cpp and use.kind is UseKind.READ and not variable.array and (kind := constructed_with(unit.code, use.at)):
         return _writes_reference(unit, kind)
     if not use.callee:

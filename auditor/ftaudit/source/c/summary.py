@@ -18,7 +18,7 @@ _LONGEST: Final = 60_000
 """How many characters a function may have to be read; longer ones are generated."""
 
 
-def summarise_c(unit: CUnit) -> Survey | None:
+def summarize_c(unit: CUnit) -> Survey | None:
     """Return the effects of the file's functions and its entry points, or `None` if there are neither.
 
     Functions that only the import of the module runs are left out: no other thread exists yet.

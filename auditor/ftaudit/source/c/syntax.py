@@ -125,7 +125,7 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
 
 
 def find_classes(code: str) -> tuple[tuple[int, int, str], ...]:
-    """Return the bodies of classes by their brackets, whether or not the parser recognised them as classes."""
+    """Return the bodies of classes by their brackets, whether or not the parser recognized them as classes."""
     found: list[tuple[int, int, str]] = []
     for head in _CLASS.finditer(code):
         if len(found) > _MOST_CLASSES:
@@ -248,7 +248,7 @@ def _inside(blocks: list[tuple[int, int]], offset: int) -> bool:
 
 
 def _missed_functions(code: str, functions: list[Function], blocks: list[tuple[int, int]]) -> Iterator[Function]:
-    """Find the bodies at file scope that the parser did not recognise as functions: `name(…) {` by its brackets."""
+    """Find the bodies at file scope that the parser did not recognize as functions: `name(…) {` by its brackets."""
     bodies = {function.body for function in functions}
     spans = sorted((function.start, function.end) for function in functions)
     starts = [start for start, _ in spans]
@@ -293,7 +293,7 @@ def _missed_statics(
     *,
     cpp: bool,
 ) -> Iterator[Variable]:
-    """Find `static` declarations that the parser did not recognise."""
+    """Find `static` declarations that the parser did not recognize."""
     spans = sorted([*seen, *((function.start, function.body) for function in functions)])
     count, index, reached = len(spans), 0, -1
     for found in _STATIC.finditer(code):

@@ -135,7 +135,7 @@ def strip_casts(expression: str) -> str:
     return text
 
 
-def normalised(expression: str) -> str:
+def normalized(expression: str) -> str:
     """Return an expression without casts and blanks, to compare it with another."""
     return re.sub(r"\s+", "", strip_casts(expression))
 

@@ -18,7 +18,7 @@ from ftaudit.source.c.functions import Function
 from ftaudit.source.c.guards import LockedSection, SectionFinder, find_sections
 from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local
 from ftaudit.source.c.reach import Reach, find_reach
-from ftaudit.source.c.text import find_words, normalised
+from ftaudit.source.c.text import find_words, normalized
 from ftaudit.source.c.uses import VariableUse, classify_use
 
 _MOST_OF_A_NAME: Final = 200
@@ -130,7 +130,7 @@ class CUnit(CFile):
         return function is not None and function.body in self.reach.at_import
 
     def maybe_at_import(self, function: Function) -> bool:
-        """Return whether no caller of the function is in this file and its name says that it initialises something."""
+        """Return whether no caller of the function is in this file and its name says that it initializes something."""
         return function.body in self.reach.named_init
 
     # Variables
@@ -146,7 +146,7 @@ class CUnit(CFile):
         declspec = {"__declspec", "thread"} <= words_
         return declspec or bool(words_ & self.thread_local_words) or any(map(means_thread_local, words_))
 
-    def is_synchronised(self, variable: Variable) -> bool:
+    def is_synchronized(self, variable: Variable) -> bool:
         """Return whether it is a lock, an atomic or a similar object that threads share on purpose."""
         return bool(SYNC_TYPES.search(variable.type))
 
@@ -155,7 +155,7 @@ class CUnit(CFile):
         """The variables of this file that all threads see, by name; extern declarations are not among them."""
         found: dict[str, list[Variable]] = {}
         for variable in self.syntax.variables:
-            if "extern" in variable.words and variable.initialiser is None:
+            if "extern" in variable.words and variable.initializer is None:
                 continue
             if not self.is_thread_local(variable):
                 found.setdefault(variable.name, []).append(variable)
@@ -369,7 +369,7 @@ class CUnit(CFile):
 
     def same(self, left: str, right: str) -> bool:
         """Return whether two expressions are the same except for casts and blanks."""
-        return normalised(left) == normalised(right)
+        return normalized(left) == normalized(right)
 
 
 def _defined(variables: list[Variable]) -> list[Variable]:

@@ -88,7 +88,7 @@ class CythonReader(Reader):
         """Return whether the text has a class with C fields."""
         return "class " in source.text and ("cdef" in source.text or "cclass" in source.text)
 
-    def summarise(self, unit: CythonUnit) -> Survey | None:
+    def summarize(self, unit: CythonUnit) -> Survey | None:
         """Return the uses of the fields of the file's `cdef` classes: calls are followed within a class."""
         rows = [access_row(access) for state in find_fields(unit) for access in state.accesses]
         return {"accesses": rows} if rows else None

@@ -31,7 +31,7 @@ class CythonVariable:
     column: int
     array: bool = False
     pointer: bool = False
-    initialised: bool = False
+    initialized: bool = False
 
     @property
     def is_sync(self) -> bool:
@@ -104,7 +104,7 @@ def declared(tokens: list[Token]) -> list[CythonVariable]:
                 column=name.column,
                 array=bool(after and after[0].text == "[") or _is_array_type(base),
                 pointer="*" in base or "*" in own,
-                initialised=equals < len(piece),
+                initialized=equals < len(piece),
             )
         )
     return found

@@ -26,7 +26,7 @@ _SETS_UP: Final = re.compile(r"^_{0,2}(?:c_|cy_)?(?:init|initiali[sz]e|setup|pop
 """Names of `cdef` methods that finish a new object which a function has made with `__new__`."""
 _MOST_LENDINGS: Final = 2000
 """Calls with fields of objects that are followed in one file."""
-_INITIALISERS: Final = frozenset({"initialize", "initialise", "_initialize", "_initialise", "_init", "_setup"})
+_INITIALIZERS: Final = frozenset({"initialize", "initialise", "_initialize", "_initialise", "_init", "_setup"})
 _DESTRUCTORS: Final = frozenset({"__dealloc__", "__del__"})
 
 
@@ -146,7 +146,7 @@ def _entries(unit: CythonUnit, bodies: dict[str, list[FunctionBody]]) -> Iterato
         function = some[0].function
         name = function.name
         kind = EntryKind.METHOD if function.owner else EntryKind.FUNCTION
-        sets_up = name in _INITIALISERS or (function.kind == "cdef" and _SETS_UP.match(name))
+        sets_up = name in _INITIALIZERS or (function.kind == "cdef" and _SETS_UP.match(name))
         if function.owner and (name in _CONSTRUCTORS or sets_up):
             kind = EntryKind.CONSTRUCTOR
         elif function.owner and name in _DESTRUCTORS:

@@ -46,7 +46,7 @@ class PythonReader(Reader):
         """Return whether the text mentions locks or threads, or has the only object of a private class."""
         return "class " in source.text and may_share_objects(source.text)
 
-    def summarise(self, unit: PythonModule) -> Survey | None:
+    def summarize(self, unit: PythonModule) -> Survey | None:
         """Return the uses of the attributes of the module's shared objects: calls are followed within a module."""
         rows = [access_row(access) for state in find_states(unit) for access in state.accesses]
         return {"accesses": rows} if rows else None

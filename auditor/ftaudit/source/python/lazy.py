@@ -1,4 +1,4 @@
-"""Lazy initialisation in Python: a test of something shared, and its assignment because of the test."""
+"""Lazy initialization in Python: a test of something shared, and its assignment because of the test."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LazyInit:
 
 
 def find_lazy_inits(module: Locking) -> list[LazyInit]:
-    """Return every lazy initialisation of a global or of an attribute, locked or not."""
+    """Return every lazy initialization of a global or of an attribute, locked or not."""
     found: list[LazyInit] = []
     for test in module.tree.all(ast.If):
         function = module.in_function(test)

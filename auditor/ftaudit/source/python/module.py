@@ -94,7 +94,7 @@ class PythonModule(Locking):
 
     @cached_property
     def lazy_inits(self) -> list[LazyInit]:
-        """Every lazy initialisation of a global or of an attribute, locked or not."""
+        """Every lazy initialization of a global or of an attribute, locked or not."""
         return find_lazy_inits(self)
 
     def _changes(self) -> Iterator[tuple[ast.AST, ast.expr, str]]:

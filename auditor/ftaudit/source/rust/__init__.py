@@ -55,7 +55,7 @@ class RustReader(Reader):
         """Return whether the text has methods that Python calls."""
         return "pymethods" in source.text
 
-    def summarise(self, unit: RustUnit) -> Survey | None:
+    def summarize(self, unit: RustUnit) -> Survey | None:
         """Return the accesses of the file's Python methods to the fields of their objects."""
         rows = [access_row(access) for access in find_accesses(unit)]
         return {"accesses": rows} if rows else None

@@ -153,7 +153,7 @@ class Flow:
     regions: list[tuple[int, int, int]] = field(default_factory=list)
     """Ranges of memory with labels, unless `memory` overrides them."""
     paused: bool = False
-    """Whether instructions are not followed for now: everything that they can write is already labelled."""
+    """Whether instructions are not followed for now: everything that they can write is already labeled."""
     steps: int = 0
     constructing: int = 0
     """Instructions of constructors that were followed."""

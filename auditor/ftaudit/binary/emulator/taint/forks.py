@@ -137,7 +137,7 @@ class Forks:
     """The labels of all branches so far."""
     steps: int = 0
     gave_up: bool = False
-    """Whether the rest of the constructor is not followed: all data is labelled."""
+    """Whether the rest of the constructor is not followed: all data is labeled."""
 
     def begin(self, address: int, stack: int, labels: int, paths: tuple[int, int]) -> bool:
         """Follow the other path of a branch first; return whether it goes elsewhere than the processor would.

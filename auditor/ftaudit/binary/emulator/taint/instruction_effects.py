@@ -12,7 +12,7 @@ from ftaudit.binary.emulator.taint.address_uses import SEERS, AddressUse, addres
 from ftaudit.binary.image.mapped import AARCH64
 
 LINE_SIZE = 64
-"""Bytes of a line, the unit in which labelled memory is looked up first."""
+"""Bytes of a line, the unit in which labeled memory is looked up first."""
 FLAGS, STACK, PROGRAM, X87 = "flags", "sp", "pc", "x87"
 
 _X86 = {

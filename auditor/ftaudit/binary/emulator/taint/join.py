@@ -1,4 +1,4 @@
-"""Static constructors in which unknowns decide: all their paths are followed in one run, and what differs is labelled.
+"""Static constructors in which unknowns decide: all their paths are followed in one run, and what differs is labeled.
 
 Compilers put a constructor into many modules that asks the processor for its features, with dozens of branches, and
 all constructors of a Windows module are one. None of the branches is worth a run of the whole module.

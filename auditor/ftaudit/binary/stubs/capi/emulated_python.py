@@ -1,4 +1,4 @@
-"""CPython as a module's initialisation meets it: the state that the C API functions share."""
+"""CPython as a module's initialization meets it: the state that the C API functions share."""
 
 from __future__ import annotations
 

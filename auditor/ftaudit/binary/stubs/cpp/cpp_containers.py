@@ -12,7 +12,7 @@ from ftaudit.binary.stubs.libc import counted
 CONTAINER_ANSWERS, answers = registry()
 
 _PARENT, _LEFT, _RIGHT = 8, 16, 24
-"""Fields of `std::_Rb_tree_node_base`, after its colour (bits/stl_tree.h)."""
+"""Fields of `std::_Rb_tree_node_base`, after its color (bits/stl_tree.h)."""
 _RED, _BLACK = 0, 1
 _DEEPEST = 4096
 
@@ -32,11 +32,11 @@ class _RedBlackTree:
     def set(self, node: int, field: int, value: int) -> None:
         self.machine.write_word(node + field, value)
 
-    def colour(self, node: int) -> int:
+    def color(self, node: int) -> int:
         return self.machine.read_int(node)
 
-    def paint(self, node: int, colour: int) -> None:
-        self.machine.write_int(node, colour)
+    def paint(self, node: int, color: int) -> None:
+        self.machine.write_int(node, color)
 
     def rotate(self, node: int, side: int, header: int) -> None:
         """Let a node's child on the other side take its place."""
@@ -55,10 +55,10 @@ class _RedBlackTree:
         self.set(child, side, node)
         self.set(node, _PARENT, child)
 
-    def neighbour(self, node: int, side: int) -> int:
+    def neighbor(self, node: int, side: int) -> int:
         """Return the next node on a side, in order; the header after the last and before the first."""
         other = _LEFT + _RIGHT - side
-        if side == _LEFT and self.colour(node) == _RED and self.get(self.get(node, _PARENT), _PARENT) == node:
+        if side == _LEFT and self.color(node) == _RED and self.get(self.get(node, _PARENT), _PARENT) == node:
             return self.get(node, _RIGHT)
         child = self.get(node, side)
         if child:
@@ -79,11 +79,11 @@ class _RedBlackTree:
             self.set(header, _RIGHT if left else _LEFT, node)
         elif parent == self.get(header, _LEFT if left else _RIGHT):
             self.set(header, _LEFT if left else _RIGHT, node)
-        while node != self.get(header, _PARENT) and self.colour(parent := self.get(node, _PARENT)) == _RED:
+        while node != self.get(header, _PARENT) and self.color(parent := self.get(node, _PARENT)) == _RED:
             grandparent = self.get(parent, _PARENT)
             side = _LEFT if parent == self.get(grandparent, _LEFT) else _RIGHT
             uncle = self.get(grandparent, _LEFT + _RIGHT - side)
-            if uncle and self.colour(uncle) == _RED:
+            if uncle and self.color(uncle) == _RED:
                 self.paint(parent, _BLACK)
                 self.paint(uncle, _BLACK)
                 self.paint(grandparent, _RED)
@@ -108,12 +108,12 @@ def _tree_insert(process: Process) -> int:
 
 @answers("_ZSt18_Rb_tree_incrementPSt18_Rb_tree_node_base", "_ZSt18_Rb_tree_incrementPKSt18_Rb_tree_node_base")
 def _tree_increment(process: Process) -> int:
-    return _RedBlackTree(process.machine).neighbour(process.argument(0), _RIGHT)
+    return _RedBlackTree(process.machine).neighbor(process.argument(0), _RIGHT)
 
 
 @answers("_ZSt18_Rb_tree_decrementPSt18_Rb_tree_node_base", "_ZSt18_Rb_tree_decrementPKSt18_Rb_tree_node_base")
 def _tree_decrement(process: Process) -> int:
-    return _RedBlackTree(process.machine).neighbour(process.argument(0), _LEFT)
+    return _RedBlackTree(process.machine).neighbor(process.argument(0), _LEFT)
 
 
 # Lists: each node begins with the next one and the one before (bits/stl_list.h).

@@ -15,7 +15,7 @@ from ftaudit.source.python.tree import dotted, last_name
 _DECORATORS = frozenset({"cached", "cachedmethod"})
 
 
-class UnsynchronisedCache(PythonRule):
+class UnsynchronizedCache(PythonRule):
     """A cache of cachetools or a similar library is used without a lock.
 
     Every look-up changes the order or the expiry times of the entries, in Python code. The documentation of these
@@ -25,7 +25,7 @@ class UnsynchronisedCache(PythonRule):
 
     info = RuleInfo(
         code="FT535",
-        name="unsynchronised-cache",
+        name="unsynchronized-cache",
         summary="A cache that is not thread-safe, even for look-ups, is used without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
@@ -47,6 +47,7 @@ class Client:
         with self._lock:
             return self._known.get(k)
 """,
+            instead=True,
         ),
         SourceExample(
             code="""\
