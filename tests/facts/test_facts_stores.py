@@ -148,7 +148,7 @@ def test_an_imported_store_is_asked_by_each_check_until_it_is_removed(run: Run, 
     assert run("facts", "import", team.store, "--cache-dir", cache)[0] == 0
     assert declarations(check(run, team, cache, "--offline")[1]) == EVERYTHING
     code, text = run("facts", "info", "--cache-dir", cache)
-    assert (code, "made by   the team" in text, "wheels    2, with 2 answers" in text) == (0, True, True)
+    assert (code, "made by   the team" in text, "wheels    2, with 2 results" in text) == (0, True, True)
     assert run("cache", "clean", "facts", "--cache-dir", cache)[0] == 0
     assert "no facts store is imported" in run("facts", "info", "--cache-dir", cache)[1]
     assert check(run, team, cache, "--offline")[0] == 3
@@ -350,10 +350,13 @@ def test_answers_are_compared_with_the_wheels_and_a_wrong_one_is_an_error(run: R
     assert run(*check, "--cache-dir", cache)[0] == 1
     assert run("facts", "export", "-o", honest, "--cache-dir", cache)[0] == 0
     code, said = run("facts", "verify", honest, wheels)
-    assert (code, "1 answers compared with the wheels, and equal; 1 wheels are not in the store" in said) == (0, True)
+    assert (
+        code,
+        "1 result compared with the wheels, without a difference; the store does not have 1 wheel" in said,
+    ) == (0, True)
     (tmp_path / "nothing").mkdir()
     code, said = run("facts", "verify", honest, tmp_path / "nothing")
-    assert (code, "no answer was compared with a wheel" in said) == (3, True)
+    assert (code, "no result was compared with a wheel" in said) == (3, True)
     code, said = run(*check, "--no-cache", "--facts", honest, "--read-again", "100")
     assert (code, "1 of them compared with the wheel, and equal" in " ".join(said.split())) == (1, True)
 

@@ -64,7 +64,7 @@ class WheelReader:
         answers = self._ask_with_libraries(answers)
         answers += self._ask_the_rest()
         limits = self.archive.limits
-        files = f"more than {limits.probes} large files with such names, or {_mib(limits.others)} of small ones"
+        files = f"more than {limits.probes} large files with unusual names, or {_mib(limits.others)} of small ones"
         answers += _left_out(candidates.left_out, files)
         if any(answer.lost for _, answer in answers):
             self.certain = False

@@ -72,9 +72,10 @@ def _add(actions: Any, name: str, does: str, answer: Callable[..., CommandAnswer
 def run_export(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Write the store. Raise `UsageError` if the cache has no facts, or the file cannot be written."""
     from ftaudit.facts.exchange import export_facts
+    from ftaudit.report.package.agreeing_rows import counted
 
     made, size = export_facts(settings_of(options).cache, options.output, by=options.by)
-    text = f"{made.wheels} wheels, {made.answers} answers, {size / 1e3:.1f} kB"
+    text = f"{counted(made.wheels, 'wheel')}, {_results(made.answers)}, {size / 1e3:.1f} kB"
     return CommandAnswer(text=f"{options.output}: {text}, {size / made.wheels:.0f} bytes per wheel\n")
 
 
@@ -113,11 +114,12 @@ def run_verify(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Compare the store. Raise `InputError` for a damaged store, and `StoreMismatch` for one that is wrong."""
     from ftaudit.facts.exchange import compare_with_wheels
     from ftaudit.facts.facts_store import FactsStore
+    from ftaudit.report.package.agreeing_rows import counted
 
     store = FactsStore(options.stores[0])
     try:
         count = sum(1 for _ in store.check())
-        text = f"{store.path}: {count} answers, and all match their digests\n"
+        text = f"{store.path}: {_results(count)}; the digests match\n"
         if options.wheels:
             if not store.is_usable:
                 raise UsageError(
@@ -125,13 +127,17 @@ def run_verify(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
                     hint="run `ftaudit facts verify` with the ftaudit version that made the store",
                 )
             compared, unknown = compare_with_wheels(store, options.wheels)
+            missing = f"; the store does not have {counted(unknown, 'wheel')}" if unknown else ""
             if not compared:
-                text += f"no answer was compared with a wheel; {unknown} wheels are not in the store\n"
-                return CommandAnswer(text=text, exit_code=3)
-            text += f"{compared} answers compared with the wheels, and equal; {unknown} wheels are not in the store\n"
+                return CommandAnswer(text=f"{text}no result was compared with a wheel{missing}\n", exit_code=3)
+            text += f"{_results(compared)} compared with the wheels, without a difference{missing}\n"
     finally:
         store.close()
     return CommandAnswer(text=text)
+
+
+def _results(number: int) -> str:
+    return f"{number} {'result' if number == 1 else 'results'}"
 
 
 def _about(store: FactsStore) -> str:
@@ -146,6 +152,6 @@ def _about(store: FactsStore) -> str:
         f"  made by   {clean(made.by)}\n"
         f"  on        {clean(made.created)}\n"
         f"  with      ftaudit {clean(made.ftaudit)}, analysis {clean(made.analysis)}{used}\n"
-        f"  wheels    {made.wheels}, with {made.answers} answers\n"
+        f"  wheels    {made.wheels}, with {_results(made.answers)}\n"
         f"  size      {size / 1e3:.1f} kB, {size / max(1, made.wheels):.0f} bytes per wheel\n"
     )
