@@ -61,7 +61,7 @@ def test_the_table_of_inputs_names_every_format() -> None:
 
 
 def test_the_order_of_inputs_is_the_one_in_which_they_are_looked_for(tmp_path: Path) -> None:
-    section = INPUTS.read_text("utf-8").partition("The order is:\n")[2].partition("\nIf you name")[0]
+    section = INPUTS.read_text("utf-8").partition("The order is:\n")[2].partition("\nIf you specify")[0]
     order = [name for name in re.findall(r"`([^`]+)`", section) if "*" not in name]
     assert len(order) == 10
     contents = {

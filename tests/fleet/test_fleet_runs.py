@@ -291,7 +291,7 @@ def test_what_is_no_name_of_a_package_is_an_error_before_any_request(
     where = ("--index-url", fleet.server.simple_url, "--cache-dir", tmp_path / "cache", *WHERE)
     code, said = run("fleet", "survey", "--names", names, "-o", tmp_path / "data", *where)
     assert (code, "is not the name of a package" in said, len(fleet.server.requests)) == (2, True, asked)
-    assert ("name only the package, six" in said) == name.startswith("six")
+    assert ("specify only the package, six" in said) == name.startswith("six")
 
 
 def test_the_weekly_script_of_the_documentation_is_quiet_without_news(

@@ -142,7 +142,9 @@ def build_parser() -> Parser:
     )
 
     parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
-    parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"ftaudit {__version__}", help="show the version and exit"
+    )
     # Two commands describe the command line itself, so they get the function that makes it.
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")

@@ -77,7 +77,7 @@ def add_parsers(commands: Any) -> None:
     fixes = group.add_mutually_exclusive_group()
     fixes.add_argument("--diff", action="store_true", help="print the fixes as a diff for `git apply`")
     fixes.add_argument("--write", action="store_true", help="write the safe fixes, then report what remains")
-    declare = "print the edits that declare the GIL unused, if no error or warning remains"
+    declare = "print the edits that declare that modules do not need the GIL, if no error or warning remains"
     group.add_argument("--declare", action="store_true", help=declare)
     wheel = "with --declare: also stress this wheel, built from the edited source"
     group.add_argument("--stress", dest="stress_wheel", type=Path, metavar="WHEEL", help=wheel)

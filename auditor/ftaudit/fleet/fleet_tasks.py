@@ -91,9 +91,7 @@ def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
             return {"problem": f"{error.problem} (correct its path in the manifest, or remove the line)"}
         problem = f"{error.problem}{f' ({error.hint})' if error.hint else ''}"
         below = find_inputs_below(Path(task.path)).paths if _lacks_input(Path(task.path)) else ()
-        return {
-            "problem": f"{problem}; its subfolders have {_named(below)}: specify them instead" if below else problem
-        }
+        return {"problem": f"{problem}; specify the inputs in its subfolders: {_named(below)}" if below else problem}
     except (OSError, RuntimeError, ValueError) as error:  # Its path, or one in it, is too long, forbidden, or a loop.
         why = error.strerror if isinstance(error, OSError) else error
         return {"problem": f"it cannot be read: {why}"}
