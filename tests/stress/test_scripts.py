@@ -15,6 +15,8 @@ from ftaudit.stress.child.units import TOGETHER, ThreadedUnit, picked
 pytestmark = pytest.mark.interpreter
 FAILS = '(_ for _ in ()).throw(SystemError("damaged"))'
 
+KEEPS = 'sys.modules.setdefault("kept", []).append(bytes(2000))'
+
 
 def unit(*operations: str, **options: Any) -> ThreadedUnit:
     common: dict[str, Any] = {
@@ -38,17 +40,21 @@ def test_a_script_runs_by_itself_and_its_exit_code_says_whether_something_failed
         "error": (unit(FAILS), 1),
         "rotating error": (unit("len(o)", FAILS, subjects=("a", "b"), rotating=True), 1),
         "wrong": (unit("o.index(3)", checked=(0,), expected=("4",)), 1),
+        "steady": (unit("o.append(i)", growth=1 << 40, seconds=0.3), 0),
+        "grows": (unit(KEEPS, growth=1 << 10, rounds=1 << 40, seconds=2.0), 1),
         "lost": (unit("o.append(i)", state="id(object()) * o.pop()"), 1),
     }
     for name, (each, wanted) in units.items():
         script = tmp_path / f"{name}.py"
-        script.write_text(render(each.changed(seconds=60.0)), encoding="utf-8")
+        script.write_text(render(each if each.growth else each.changed(seconds=60.0)), encoding="utf-8")
         ran = subprocess.run(
             [interpreter().path, "-I", script], capture_output=True, text=True, check=False, cwd=tmp_path
         )
         assert ran.returncode == wanted, (name, ran.stdout, ran.stderr)
         if wanted:
-            assert ran.stderr.startswith(("error: SystemError: damaged", "wrong result: ")), ran.stderr
+            assert ran.stderr.startswith(("error: SystemError: damaged", "wrong result: ", "memory growth: ")), (
+                ran.stderr
+            )
         else:
             assert "no failure" in ran.stdout
 

@@ -492,6 +492,7 @@ def failure_sentence(failure: StressFailure) -> str:
         StressFailureKind.HANG: "hangs",
         StressFailureKind.WRONG_RESULT: "gives a wrong result",
         StressFailureKind.ERROR: "raises an error",
+        StressFailureKind.GROWTH: "leaks memory",
     }[failure.kind]
     if failure.kind is StressFailureKind.CRASH and failure.signal:
         what += f" ({signal_name(failure.signal)})"

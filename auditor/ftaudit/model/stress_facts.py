@@ -21,6 +21,8 @@ class StressFailureKind(StrEnum):
     """A result or a state that no single thread produces."""
     ERROR = "error"
     """An exception that only damaged state raises: `SystemError`, a panic, "already borrowed"."""
+    GROWTH = "memory growth"
+    """The process needs more and more memory."""
 
 
 class StressEnd(StrEnum):

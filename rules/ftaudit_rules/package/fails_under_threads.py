@@ -20,7 +20,7 @@ class FailsUnderThreads(PackageRule):
     info = RuleInfo(
         code="FT605",
         name="fails-under-threads",
-        summary="The package crashes, hangs or returns wrong results when several threads use it without the GIL.",
+        summary="The package crashes, hangs, leaks memory or returns wrong results when threads run without the GIL.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -22,7 +22,7 @@ import tempfile
 import time
 
 from ftaudit.stress.child import order_checks, package_contents, probes
-from ftaudit.stress.child.script_text import ARRIVED
+from ftaudit.stress.child.script_text import ARRIVED, CONTROL_SHARE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -301,7 +301,9 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
 def _alone(names: dict[str, Any], fail: Any, places: Any) -> dict[str, Any]:
     """Make the calls of all threads in this thread, in turn, for as long in each round as all of them have."""
     operations, pick = names["OPERATIONS"], names.get("pick")
-    end = time.monotonic() + names["SECONDS"]
+    end = names["end"] = time.monotonic() + names["SECONDS"]
+    if watch := names.get("watch"):
+        names["GROWTH"] /= CONTROL_SHARE
     rounds = 0
     while time.monotonic() < end and rounds < names["ROUNDS"]:
         shared = names["make"]()
@@ -314,4 +316,7 @@ def _alone(names: dict[str, Any], fail: Any, places: Any) -> dict[str, Any]:
                 names["outcome"](operation, shared, number * names["CALLS"] + call)
         rounds += 1
         places[0] = rounds
+        if watch:
+            shared = None
+            watch()
     return {"rounds": rounds, "overlaps": 0}

@@ -90,7 +90,7 @@ class Outcome:
         """The calls that were made, or as many as are certain if the process did not report them."""
         self.failed = str(result.get("failed", ""))
         self.kind = str(result.get("kind", "")) if self.failed else _kind_of(answer)
-        """`""` if nothing failed; `crash`, `hang`, `wrong result`, or `error`."""
+        """`""` if nothing failed; `crash`, `hang`, `wrong result`, `error`, or `memory growth`."""
         first = len(head_of(unit)) + 1
         at = [int(line) - first for line in _UNIT_LINE.findall(self.stack)]
         self.operations = [index for index in at if 0 <= index < len(unit.operations)]

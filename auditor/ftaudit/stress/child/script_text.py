@@ -60,7 +60,7 @@ def work(number):
     """{work}"""
 {once}    for turn in range(1, ROUNDS + 1):
         if number == 0:
-            current[0] = make() if time.monotonic() < end else None
+{watch}            current[0] = make() if time.monotonic() < end else None
         meet(number, 3 * turn)
         shared = current[0]
         if shared is None:
@@ -154,6 +154,28 @@ def state_of_one():
 
 '''
 
+WATCH = '''
+
+def watch():
+    """Note the memory in use at each quarter of the time. Fail if it grew in every quarter but the first."""
+    if time.monotonic() < end - SECONDS * (3 - len(sizes)) / 4:
+        return
+    current[0] = None
+    gc.collect()
+    with open("/proc/self/statm", encoding="ascii") as file:
+        sizes.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    grown = [after - before for before, after in itertools.pairwise(sizes)]
+    # What grows in good code, such as a cache, also grows with the GIL or in one thread.
+    least = GROWTH if THREADS > 1 and not sys._is_gil_enabled() else GROWTH / {share}
+    if len(sizes) == 4 and min(grown) > least:
+        fail("memory growth", f"{{sum(grown) / 2**20:.1f}} MiB in {{0.75 * SECONDS:g}} s")
+
+
+sizes = []
+'''
+CONTROL_SHARE = 8
+"""The part of the growth that is enough with the GIL, or in one thread: those make fewer calls in the same time."""
+
 
 PERIOD = 0.01
 """Maximum seconds of a round. Rounds that are much shorter end before another thread gets a processor."""
@@ -193,6 +215,13 @@ def pick(number, turn):
     return OPERATIONS[(turn // (count if number % 2 else 1) + number // 2 * 5) % count]
 
 '''
+PICK_SAME = '''
+
+def pick(number, turn):
+    """Return the operation of all threads in a round."""
+    return OPERATIONS[turn % len(OPERATIONS)]
+
+'''
 ONCE = "    main()\n"
 FORKED = """\
     for attempt in range(PROCESSES):
@@ -222,10 +251,12 @@ def head_of(unit: ThreadedUnit) -> list[str]:
     standard = {"os", "sys", "threading", "time"} | ({"random"} if unit.checked and unit.expected is None else set())
     standard |= {"itertools", "subprocess", "tempfile"} if _uses_files(unit) else set()
     standard |= words & {"collections", "copy", "gc", "io", "itertools", "operator", "pickle", "tempfile"}
+    standard |= {"gc", "itertools"} if unit.growth else set()
     lines = [f"import {name}" for name in sorted(standard)]
     lines += ["", *[f"import {name}" for name in unit.imports if name.partition(".")[0] in words], ""]
     lines += [f"THREADS, CALLS, ROUNDS, SECONDS = {unit.threads}, {unit.calls}, {unit.rounds}, {unit.seconds:g}"]
     lines += [f"INTERVAL, PERIOD = {unit.interval:g}, {PERIOD_ROTATING if unit.rotating else PERIOD:g}"]
+    lines += [f"GROWTH = {unit.growth}"] if unit.growth else []
     lines += ["OPERATIONS = ["]
     return lines
 
@@ -252,7 +283,9 @@ def render(unit: ThreadedUnit, *, measured: bool = False) -> str:
         body = MEASURED.format(body=body if unit.state is None else EVERY_CALL) + (COUNTED if unit.state else "")
         lines += ["begun, ended, made, overlaps = [0.0] * THREADS, [0.0] * THREADS, [0] * THREADS, [0]"]
     if unit.rotating:
-        checks += PICK
+        checks += PICK_SAME if unit.growth else PICK
+    if unit.growth:
+        checks += WATCH.format(share=CONTROL_SHARE)
     if _uses_files(unit):
         checks = FILES + checks
     setup = "\n".join(f"    {name} = {expression}" for name, expression in unit.shared.items())
@@ -266,6 +299,7 @@ def render(unit: ThreadedUnit, *, measured: bool = False) -> str:
         else "Do one operation again and again on what all threads share.",
         once="" if unit.rotating else OWN_OPERATION,
         each=NEXT_OPERATION if unit.rotating else "",
+        watch="            watch()\n" if unit.growth else "",
         body=body,
         arrived=ARRIVED,
         expected=expected,

@@ -66,6 +66,8 @@ class SettledFailure:
 
     def is_same(self, unit: ThreadedUnit, outcome: Outcome) -> bool:
         """Return whether another failure appears to have the same cause."""
+        if self.unit.growth and outcome.kind != self.kind:
+            return False  # What loses memory may crash too.
         if self.native and outcome.native == self.native and outcome.kind == self.kind:
             return True
         if unit.target != self.unit.target:
@@ -100,8 +102,8 @@ class Triage:
         """Units that end the process although no compiled code of a package is loaded: the interpreter fails."""
         self.rare: list[dict[str, Any]] = []
         """Units that failed, but not often enough to be reported."""
-        self.excluded: set[tuple[str, frozenset[str]]] = set()
-        """Targets and operations that do not run again."""
+        self.excluded: set[tuple[str, frozenset[str], bool]] = set()
+        """Targets and operations that do not run again, and whether that is a check of the memory."""
         self.suspected: list[ThreadedUnit] = []
         """Units that failed once and deserve more runs."""
         self.completed = False
@@ -123,6 +125,8 @@ class Triage:
 
     def _know(self, unit: ThreadedUnit, outcome: Outcome) -> None:
         """Remember what failed, so that it does not hide other failures."""
+        if unit.growth:
+            return  # It ends no other unit.
         own = [text for text in unit.operations if text not in MUTATIONS]
         seen = [unit.operations[place] for place in outcome.operations if place < len(unit.operations)]
         culprit = next((text for text in seen if text in own), (own or list(unit.operations))[0])
@@ -206,11 +210,11 @@ class Triage:
         row = _told(unit, outcome)
         if row not in rows:
             rows.append(row)
-        self.excluded.add((unit.target, frozenset(unit.operations)))
+        self.excluded.add((unit.target, frozenset(unit.operations), unit.growth > 0))
 
     def is_excluded(self, unit: ThreadedUnit) -> bool:
         """Return whether the operations of a unit also fail with the GIL, in one thread, or in the interpreter."""
-        return (unit.target, frozenset(unit.operations)) in self.excluded
+        return (unit.target, frozenset(unit.operations), unit.growth > 0) in self.excluded
 
     def _rarely(self, unit: ThreadedUnit, outcome: Outcome) -> None:
         """Record a unit that did not fail again, or not often enough, and run it again later."""
@@ -229,6 +233,8 @@ class Triage:
         """
         self.completed = False
         seconds = longer * min(max(SCRIPT_SHARE * host.budget.seconds, 0.5), most)
+        if unit.growth:
+            seconds = unit.seconds  # It always ends at the end.
         self.slowest = 0.0
         script = render(unit.changed(seconds=seconds))
         failed = 0
@@ -259,13 +265,16 @@ class Triage:
         """Return how the unit fails with the GIL or in one thread, in which case the GIL is not the cause."""
         outcome = self.control().run(unit)
         if not outcome.kind and unit.processes == 1:
-            outcome = self.free.run(unit.changed(seconds=0.2, rounds=min(unit.rounds, 200)), alone=True)
+            less = {} if unit.growth else {"seconds": 0.2, "rounds": min(unit.rounds, 200)}
+            outcome = self.free.run(unit.changed(**less), alone=True)
         return outcome if outcome.kind else None
 
     def _smaller(self, unit: ThreadedUnit, kind: str, seen: Outcome) -> tuple[ThreadedUnit, Outcome]:
         """Return the smallest unit that still fails, by operations, threads, and calls, and its last failure."""
         last = seen
         reserve = self.left() * (1 - MINIMIZING)
+        if unit.growth:
+            return self._half(unit, kind, last, reserve)
         for candidate in _rotating_fewer(unit, seen) if unit.rotating else _fewer(unit, seen):
             if self.left() <= reserve:
                 break
@@ -287,6 +296,20 @@ class Triage:
         if unit.rotating or unit.kind == COLLECTION:
             return unit, last
         return self._best(unit, kind, last, reserve)
+
+    def _half(self, unit: ThreadedUnit, kind: str, last: Outcome, reserve: float) -> tuple[ThreadedUnit, Outcome]:
+        """Return the fewest methods that still lose memory, by leaving out one half again and again."""
+        while len(unit.operations) > 1 and self.left() > reserve:
+            places = list(range(len(unit.operations)))
+            middle = len(places) // 2
+            for kept in (places[:middle], places[middle:]):
+                candidate = unit.with_operations(kept)
+                if found := self._failures(candidate, kind, 2, enough=1):
+                    unit, last = candidate, found[-1]
+                    break
+            else:
+                break
+        return unit.changed(rotating=len(unit.operations) > 1), last
 
     def _best(self, unit: ThreadedUnit, kind: str, last: Outcome, reserve: float) -> tuple[ThreadedUnit, Outcome]:
         """Return the unit with the fewest threads and calls for which it fails in two of two runs, or most often."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from ftaudit.stress.child import arguments_to_try
@@ -15,7 +16,7 @@ from ftaudit.stress.child.schedule import (
     with_callback,
 )
 from ftaudit.stress.child.subjects import SharedType, by_call, swapped, unit_of, varied
-from ftaudit.stress.child.units import COLLECTION, ThreadedUnit
+from ftaudit.stress.child.units import COLLECTION, MEMORY, ThreadedUnit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 SLICE_COLLECTION = 1.2
 """Run time of a unit in which objects change while the garbage collector runs."""
+SLICE_MEMORY = 0.6
+"""Run time of a unit that checks the memory."""
+GROWTH = 1 << 17
+"""Bytes in each quarter of that time."""
+MOST_MEMORY = 4
+"""Methods of such a unit: more would get too few rounds each."""
 MOST_PAIRS = 60
 MOST_SELVES = 20
 MOST_COUNTED, TIME_COUNTED = 10_000, 0.01
@@ -151,6 +158,26 @@ def of_collection(subject: SharedType, changes: list[dict[str, Any]], chance: Ch
             subjects=tuple(dict.fromkeys(row["name"] for row in changes if row["text"] in taken[start : start + 2])),
             recipe=subject.recipe,
             **{**chance.options(3), "threads": chance.threads or 8, "calls": 3, "seconds": SLICE_COLLECTION},
+        )
+
+
+def of_memory(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
+    """Yield units in which the memory must not grow, although a few methods take turns on one object after another."""
+    if not subject.compiled or not os.path.exists("/proc/self/statm"):  # noqa: PTH110 - quick
+        return
+    own = [each for each in subject.operations if each["text"].startswith("o.")]
+    chance.random.shuffle(own)
+    for start in range(0, min(len(own), MOST_TOGETHER), MOST_MEMORY):
+        taken = own[start : start + MOST_MEMORY]
+        yield unit_of(
+            subject,
+            MEMORY,
+            [each["text"] for each in taken],
+            [each["name"] for each in taken],
+            by_recipe=any(each["recipe"] for each in taken),
+            rotating=len(taken) > 1,
+            growth=GROWTH,
+            **{**chance.options(2), "threads": chance.threads or 4, "calls": 5, "seconds": SLICE_MEMORY},
         )
 
 

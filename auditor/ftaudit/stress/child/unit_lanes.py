@@ -24,6 +24,10 @@ FUNCTIONS, PER_FUNCTION = 6.0, 0.3
 PYTHON_FUNCTIONS = 0.5
 FIRST_USES = 1.5
 SUSPECTS = 4.0
+MEMORY_EVERY = 4
+"""Repetitions of the units of a type, one of which checks the memory."""
+MEMORY_AFTER = 12
+"""Units of a type before that check."""
 CHECK_EVERY = 3
 """Units without a check between two with one."""
 MOST_SUSPECTED = 3
@@ -104,14 +108,18 @@ class UnitLanes:
         return [each for each in self.learner.callables.values() if each.calls and each.compiled is compiled]
 
     def _of_subject(self, subject: SharedType) -> Iterator[ThreadedUnit]:
-        for chance in self._chances():
+        for again, chance in enumerate(self._chances()):
             count = 0
+            memory = iter(()) if again % MEMORY_EVERY else type_units.of_memory(subject, chance)
             checks = self._checked(type_units.checks_of(subject, chance))
             units = itertools.chain(type_units.together_on(subject, chance), type_units.of_subject(subject, chance))
             for count, unit in enumerate(units, start=1):
                 yield unit
                 if count % CHECK_EVERY == 0 and (check := next(checks, None)) is not None:
                     yield check
+                if count == MEMORY_AFTER:
+                    yield from memory
+            yield from memory
             for check in checks:
                 count += 1
                 yield check

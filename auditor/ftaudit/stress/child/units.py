@@ -17,6 +17,8 @@ FIRST_PROCESSES = 12
 """The processes of such a unit, none of which has used the package before."""
 COLLECTION = "garbage collection"
 """The kind of units whose last operation runs the garbage collector."""
+MEMORY = "memory over time"
+"""The kind of units that fail if the process needs more and more memory."""
 
 
 def picked(number: int, turn: int, count: int) -> int:
@@ -34,6 +36,7 @@ class ThreadedUnit:
         "checked",
         "compiled",
         "expected",
+        "growth",
         "imports",
         "interval",
         "kind",
@@ -68,6 +71,7 @@ class ThreadedUnit:
         checked: tuple[int, ...] = (),
         expected: tuple[str, ...] | None = None,
         processes: int = 1,
+        growth: int = 0,
         recipe: bool = False,
         rotating: bool = False,
         compiled: bool = True,
@@ -92,6 +96,8 @@ class ThreadedUnit:
         """Those results, if the script must not compute them because it tests first calls."""
         self.processes = processes
         """The number of processes for a try, none of which has used the package before."""
+        self.growth = growth
+        """The bytes that each quarter of the time but the first must add to count as a failure; 0 checks no memory."""
         self.recipe = recipe
         """Whether a recipe provided any part of it."""
         self.compiled = compiled
