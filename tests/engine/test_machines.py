@@ -5,12 +5,16 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import pytest
 from support.command import ftaudit
 from support.wheels import wheel
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "binaries" / "linux-x86_64"
+ROOT = Path(__file__).parents[2] / "fixtures"
+FIXTURES = ROOT / "binaries" / "linux-x86_64"
 ALLOW = "--allow-machines"
 PPC = 21
+RISC_V = 243
+I386 = 0x14C
 
 
 def write(folder: Path, platform: str, cases: tuple[str, ...], machine: int | None = None) -> str:
@@ -71,3 +75,43 @@ def test_the_answer_counts_the_platforms_that_block_and_those_that_are_not_known
     _, said = run(tmp_path, ".")
     assert "on 3 of 4 platforms." in said
     assert "On 1 platform not everything could be checked." in said
+
+
+@pytest.mark.parametrize("platform", ["manylinux_2_39_riscv64", "win32"])
+@pytest.mark.parametrize(
+    ("case", "fault"),
+    [
+        ("good", None),
+        ("definition_abi", "has only a `PyInit_` function"),
+        ("outside", "`PyUnicode_New`"),
+    ],
+)
+def test_the_names_in_an_image_break_the_stable_abi_on_every_machine(
+    platform: str, case: str, fault: str | None, tmp_path: Path
+) -> None:
+    windows = platform == "win32"
+    (path,) = (ROOT / "abi3t" / ("windows-amd64" if windows else "linux-x86_64")).glob(f"{case}.*")
+    image = bytearray(path.read_bytes())
+    where = struct.unpack_from("<I", image, 0x3C)[0] + 4 if windows else 18
+    struct.pack_into("<H", image, where, I386 if windows else RISC_V)
+    name = f"demo/{case}.pyd" if windows else f"demo/{case}.abi3t.so"
+    tag = f"cp315-abi3t-{platform}"
+    (tmp_path / f"demo-1.0-{tag}.whl").write_bytes(wheel({name: bytes(image)}, tags=(tag,)))
+    code, said = run(tmp_path, "--target", "3.15t", f"demo-1.0-{tag}.whl")
+    said = " ".join(said.split())
+    assert "ftaudit does not emulate" in said
+    if fault is None:
+        assert (code, "FT212" in said) == (3, False)
+    else:
+        assert code == 1 and "FT212" in said and fault in said
+
+
+def test_a_machine_that_is_not_emulated_cannot_load_symbols_that_its_cpython_lacks(tmp_path: Path) -> None:
+    (path,) = (ROOT / "abi3t" / "linux-x86_64").glob("good.*")
+    image = bytearray(path.read_bytes())
+    struct.pack_into("<H", image, 18, RISC_V)
+    tag = "cp314-cp314t-manylinux_2_39_riscv64"
+    members = {"demo/good.cpython-314t-riscv64-linux-gnu.so": bytes(image)}
+    (tmp_path / f"demo-1.0-{tag}.whl").write_bytes(wheel(members, tags=(tag,)))
+    code, said = run(tmp_path, f"demo-1.0-{tag}.whl")
+    assert code == 1 and "broken" in said

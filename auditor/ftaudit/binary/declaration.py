@@ -143,8 +143,7 @@ def _read_one(
     budget: Budget,
 ) -> Reading:
     if image.machine not in (X86_64, AARCH64):
-        told = f"ftaudit does not emulate {image.machine}"
-        return Reading(binary=replace(_answer(image, GilDeclaration.UNDETERMINED, told), not_emulated=True))
+        return Reading(binary=replace(_without_emulation(image, module_name, version), not_emulated=True))
     framework = find_framework(image, module_name)
     if image.absent or image.doubtful:
         return _read_partial(image, module_name, path, version, framework, budget)
@@ -211,6 +210,17 @@ def _read_one(
         abi_info=best.slots.abi_info if best.slots is not None else None,
     )
     return Reading(binary=answer, missing=loaded.missing if declaration is GilDeclaration.UNDETERMINED else ())
+
+
+def _without_emulation(image: Image, module_name: str, version: Version) -> ModuleBinary:
+    """Return the answer for a machine that is not emulated: what the tables of its symbols say."""
+    build = find_build(image.imports, image.libraries)
+    hook = choose_hook(image.exports, module_name, version)
+    refusal = _unloadable(image, version)
+    if hook is None and hook_name(module_name, Hook.EXPORT) in image.exports:
+        refusal = Refusal(kind=RefusalKind.NO_HOOK)
+    how = f"ftaudit does not emulate {image.machine}"
+    return _answer(image, GilDeclaration.UNDETERMINED, how, build=build, hook=hook, refusal=refusal)
 
 
 def _without_hook(

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ftaudit.binary.image.lief_library import load_lief
 from ftaudit.binary.image.mapped import (
     AARCH64,
     HOOK_PREFIXES,
@@ -79,14 +80,14 @@ def machine_of(data: bytes) -> str:
 
 
 def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = False, holes: Holes = ()) -> Image:
-    """Map and relocate an ELF shared object of x86-64 or AArch64; other machines come back without memory.
+    """Map and relocate an ELF shared object of x86-64 or AArch64; other machines come back with their names alone.
 
     Init hooks are listed among its exports, or with `every_export` whatever it defines. Raise `ImageError` for what
     is not such a file or needs more than `limit` bytes. `holes` are ranges of the file that are not available.
     """
     machine = machine_of(data)
     if machine not in _KINDS:
-        return Image(format="elf", machine=machine)
+        return _named(data, machine)
     with malformed("ELF"):
         image = _load(data, machine, limit, base, every_export)
         image = replace(
@@ -107,6 +108,32 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
             ),
             doubtful=tuple(sorted(_absent(data, holes, base, code=False))),
         )
+
+
+def _named(data: bytes, machine: str) -> Image:
+    """Return an image without memory: its hooks, the symbols that it takes, and the libraries that it needs.
+
+    Hooks have no address. If the tables cannot be read, no name is known either.
+    """
+    lief = load_lief()
+    config = lief.ELF.ParserConfig()
+    config.parse_relocations = config.parse_symtab_symbols = config.parse_notes = config.parse_overlay = False
+    try:
+        with malformed("ELF"):
+            binary = lief.ELF.parse(data, config)
+            symbols = [(str(symbol.name), symbol) for symbol in binary.dynamic_symbols]
+            taken = {name: symbol.binding for name, symbol in symbols if name and not symbol.shndx}
+            hooks = [name for name, symbol in symbols if symbol.shndx and name.startswith(HOOK_PREFIXES)]
+            return Image(
+                format="elf",
+                machine=machine,
+                exports=dict.fromkeys(hooks, 0),
+                imports=frozenset(taken),
+                weak_imports=frozenset(n for n, binding in taken.items() if binding == lief.ELF.Symbol.BINDING.WEAK),
+                libraries=tuple(map(str, binary.libraries)),
+            )
+    except ImageError:
+        return Image(format="elf", machine=machine)
 
 
 def file_offset(image: Image, address: int) -> int | None:

@@ -1,4 +1,4 @@
-"""LIEF, imported when the first Mach-O or PE file comes."""
+"""LIEF, imported when the first file comes that is Mach-O, PE, or ELF for a machine that is not emulated."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Image:
     format: str
     """`elf`, `macho` or `pe`."""
     machine: str
-    """`x86_64`, `aarch64` or another machine's name, for which `memory` is empty."""
+    """`x86_64`, `aarch64` or another machine's name, for which `memory` is empty and the exports have no address."""
     base: int = 0
     memory: bytes | bytearray = b""
     """From `base` on, relocated to it."""

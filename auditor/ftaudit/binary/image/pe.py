@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftaudit.binary.image.lief_library import load_lief
 from ftaudit.binary.image.mapped import (
     AARCH64,
     DEFAULT_COOKIE,
+    HOOK_PREFIXES,
     X86_64,
     Bind,
     Image,
@@ -44,19 +45,19 @@ def machine_of(data: bytes) -> str:
 
 
 def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = False) -> Image:
-    """Map and relocate a PE DLL of x86-64 or AArch64; other machines come back without memory.
+    """Map and relocate a PE DLL of x86-64 or AArch64; other machines come back with their names alone.
 
     Init hooks are listed among its exports, or with `every_export` whatever it exports. Raise `ImageError` for what
     is not such a file or needs more than `limit` bytes.
     """
     machine = machine_of(data)
     if machine not in (X86_64, AARCH64):
-        return Image(format="pe", machine=machine)
+        return _named(data, machine)
     with malformed("PE"):
         return _load(data, machine, limit, base, every_export)
 
 
-def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
+def _parse(data: bytes) -> Any:
     lief = load_lief()
     config = lief.PE.ParserConfig()
     config.parse_exceptions = config.parse_rsrc = config.parse_signature = config.parse_arm64x_binary = False
@@ -66,6 +67,34 @@ def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) 
     binary = lief.PE.parse(data, config)
     if binary is None:
         raise ImageError("LIEF cannot parse this PE file")
+    return binary
+
+
+def _named(data: bytes, machine: str) -> Image:
+    """Return an image without memory: its hooks, the symbols that it takes, and the libraries that it needs.
+
+    Hooks have no address. If the tables cannot be read, no name is known either.
+    """
+    try:
+        with malformed("PE"):
+            binary = _parse(data)
+            export = binary.get_export()
+            exported = [str(item.name) for item in export.entries if item.address] if export is not None else []
+            return Image(
+                format="pe",
+                machine=machine,
+                exports=dict.fromkeys((name for name in exported if name.startswith(HOOK_PREFIXES)), 0),
+                imports=frozenset(
+                    str(entry.name) for each in binary.imports for entry in each.entries if not entry.is_ordinal
+                ),
+                libraries=tuple(str(each.name) for each in (*binary.imports, *binary.delay_imports)),
+            )
+    except ImageError:
+        return Image(format="pe", machine=machine)
+
+
+def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
+    binary = _parse(data)
     size = binary.optional_header.sizeof_image
     if not 0 < size <= limit:
         raise ImageError(f"the PE image spans {size} bytes")
