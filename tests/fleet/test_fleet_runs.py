@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from support.fixture_wheels import GOOD, GUILTY, project_name, wheel_of
 from support.fleet_runs import WHERE, Fleet, Run, digests_of
+from support.index_server import Reply
 
 import ftaudit
 from ftaudit.fleet.dataset import DataSetWriter, read_rows, read_run
@@ -101,6 +102,56 @@ def test_a_cluster_gives_the_same_bytes_and_a_missing_one_is_a_clear_error(fleet
     assert done.stdout.splitlines()[-1] == "2 1", done.stderr
     assert "there is no Dask scheduler at tcp://127.0.0.1:9" in done.stderr
     assert digests_of(tmp_path / "data") == digests_of(fleet.data)
+
+
+POLITE = """
+import json, os, subprocess, sys
+from distributed import Client, LocalCluster
+from ftaudit.cli import main
+from ftaudit.fleet import executors
+
+HELD = "__import__('ftaudit.index.pace', fromlist=['_'])._held"
+OPENED = "getattr(__import__('ftaudit.fleet.fleet_tasks', fromlist=['_'])._kept, 'opened', None)"
+SEEN = f"(lambda opened: opened and (opened.key[0].rate, opened.key[0].connections))({OPENED})"
+
+if __name__ == "__main__":
+    arguments, *caches = json.loads(sys.argv[1])
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as cluster:
+        address = cluster.scheduler_address
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard"]
+        command += ["--nthreads", "1"]
+        workers = [
+            subprocess.Popen(command, env={**os.environ, "FTAUDIT_CACHE_DIR": cache}, stderr=subprocess.DEVNULL)
+            for cache in caches
+        ]
+        try:
+            with Client(address) as client:
+                client.wait_for_workers(len(caches))
+                code = main([*arguments, "--dask", address])
+                held = [sorted(each) for each in client.run(eval, HELD).values()]
+                seen = [client.submit(eval, SEEN, pure=False, workers=[one]).result() for one in client.nthreads()]
+                print(json.dumps([code, held, [each for each in seen if each]]))
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+"""
+
+
+def test_on_a_cluster_each_machine_has_its_share_of_the_rate_and_a_pause_holds_all_of_them(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """Two workers with caches of their own are two machines to each other."""
+    pytest.importorskip("distributed")
+    name = project_name(GUILTY)
+    fleet.server.first(f"/simple/{name}/", Reply(status=429, headers=(("Retry-After", "3"),)))
+    survey = ["fleet", "survey", name, "-o", str(tmp_path / "data"), "--index-url", fleet.server.simple_url, *WHERE[:3]]
+    arguments = [[*survey, "--rate", "20", "--connections", "16"], str(tmp_path / "one"), str(tmp_path / "two")]
+    done = subprocess.run(
+        [sys.executable, "-c", POLITE, json.dumps(arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [1, [["127.0.0.1"], ["127.0.0.1"]], [[10.0, 8]]], done.stderr
 
 
 HOSTILE = """
@@ -232,6 +283,14 @@ def test_a_closed_standard_output_is_a_clear_error_and_the_data_set_is_whole(fle
         assert "Traceback" not in done.stderr
     assert digests_of(data) == digests_of(fleet.data)
     assert (site / "index.html").is_file()
+
+
+def test_workers_that_have_no_connections_do_not_run_and_the_user_is_told(
+    fleet: Fleet, run: Run, tmp_path: Path
+) -> None:
+    code, said = run(*fleet.check(tmp_path / "data"), "--workers", "3", "--connections", "4")
+    assert (code, "at most 1 worker runs at a time" in said) == (1, True), said
+    assert digests_of(tmp_path / "data") == digests_of(fleet.data)
 
 
 def test_two_runs_into_one_folder_are_an_error(fleet: Fleet, run: Run, tmp_path: Path) -> None:
@@ -477,6 +536,7 @@ def test_what_no_task_can_use_is_an_error_and_the_corrected_command_runs_in_the_
         (("nowhere",), "nowhere does not exist"),
         ((lock, "--index-url", "nonsense"), "not a URL"),
         ((lock, "--select", "no-such-rule"), "no-such-rule"),
+        ((lock, "--connections", "3"), "--connections takes a number of at least 4"),
         *(((lock, "--rate", rate), "--rate takes a ") for rate in ("nan", "inf", "1e-9", "0", "-1")),
         ((lock, "--facts", tmp_path / "no.ftfacts"), "no.ftfacts cannot be read"),
         ((lock, "--dask", "tcp://127.0.0.1:9"), "--dask and --workers exclude each other"),

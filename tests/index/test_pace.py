@@ -9,6 +9,7 @@ import pytest
 import requests
 from support.index_server import IndexServer, Reply
 
+from ftaudit.index import pace as pace_module
 from ftaudit.index.index_settings import IndexSettings
 from ftaudit.index.net import Session
 from ftaudit.index.pace import Pace
@@ -50,6 +51,23 @@ def test_a_pause_that_one_process_was_asked_for_counts_for_all(tmp_path: Path, s
     Pace(tmp_path, None).hold("index.example", 1e9)
     Pace(tmp_path, None).wait("index.example")
     assert slept[1:] == [120.0]
+
+
+def test_a_pause_of_another_machine_counts_here_and_is_not_told_again(
+    tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, float]] = []
+    monkeypatch.setattr(pace_module, "_held", {})
+    monkeypatch.setattr(pace_module, "_told", [])
+    pace_module.tell_holds(lambda host, seconds: told.append((host, seconds)))
+    before = Pace(tmp_path / "missing", None)
+    pace_module.obey_hold("index.example", 7)
+    Pace(tmp_path / "missing", None).wait("index.example")
+    assert (slept, told) == ([7.0], [])
+    before.hold("index.example", 3)
+    assert told == [("index.example", 3)]
+    before.wait("index.example")
+    assert slept == [7.0, 3.0]
 
 
 def test_a_folder_that_cannot_be_used_leaves_each_process_its_own_pace(tmp_path: Path, slept: list[float]) -> None:

@@ -171,7 +171,7 @@ def run_status(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
 def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
     from ftaudit.cores import count_cores
-    from ftaudit.fleet.executors import Executor, LocalWorkers
+    from ftaudit.fleet.executors import FEWEST_CONNECTIONS, Executor, LocalWorkers, limited
     from ftaudit.fleet.runs import FleetRun
 
     for name in ("workers", "rate", "connections"):
@@ -182,17 +182,22 @@ def _run(options: argparse.Namespace, progress: ProgressListener) -> FleetRun:
         raise UsageError("--dask and --workers exclude each other", hint=hint)
     if options.rate is not None and not (SLOWEST_RATE <= options.rate < math.inf):
         raise UsageError(f"--rate takes a number of at least {SLOWEST_RATE}")
+    if options.connections < FEWEST_CONNECTIONS:
+        hint = "a worker needs one for index pages, and three for wheels"
+        raise UsageError(f"--connections takes a number of at least {FEWEST_CONNECTIONS}", hint=hint)
+    most = options.connections // FEWEST_CONNECTIONS
     workers = options.workers or count_cores()
-    # Each worker gets its share of the connections; the rate is shared through a file in the cache.
-    share = max(1, options.connections // workers)
-    settings = replace(settings_of(options), static=True, jobs=1, connections=share)
+    settings = replace(settings_of(options), static=True, jobs=1, connections=options.connections)
     address = options.dask or (None if options.workers else os.environ.get(SCHEDULER))
+    if workers > most and not address:
+        say(limited(most))
+    workers = min(workers, most)
     executor: Executor = LocalWorkers(workers)
     if address:
         from ftaudit.fleet.dask_cluster import DaskWorkers
         from ftaudit.index.index_settings import options_of_environment
 
-        executor = DaskWorkers(address, say=say)
+        executor = DaskWorkers(address, most=most, say=say)
         # The workers have environments of their own.
         given = options_of_environment(os.environ)
         settings = replace(

@@ -16,10 +16,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from ftaudit.errors import FtauditError, UsageError
-from ftaudit.fleet.executors import K, Outcome
+from ftaudit.fleet.executors import K, Outcome, Share, limited
 from ftaudit.fleet.worker_identity import worker_identity
+from ftaudit.index.pace import obey_hold, tell_holds
 from ftaudit.workers import Died, TaskEnding
 
 IN_FLIGHT: Final = 2
@@ -37,6 +39,8 @@ _HANDSHAKE: Final = 5.0
 _DESCRIBED: Final = 60.0
 """Seconds that new workers have to import ftaudit."""
 _DESCRIBE: Final = "__import__('ftaudit.fleet.worker_identity', fromlist=['_']).describe_worker()"
+_HOLDS: Final = "ftaudit-holds"
+"""The topic of the pauses that servers ask workers for."""
 _INSTALL: Final = "install this version of ftaudit, with the same rules, for every worker"
 _UNREACHED: Final = (
     OSError,
@@ -57,18 +61,23 @@ class DaskWorkers:
     deaths = 3
     """A task that Dask gives up has ended at least so many workers (`distributed.scheduler.allowed-failures`)."""
 
-    def __init__(self, address: str, *, say: Callable[[str], None]) -> None:
-        """`say` shows the user a sentence. Raise `UsageError` if `dask.distributed` is not installed."""
+    def __init__(self, address: str, *, most: int, say: Callable[[str], None]) -> None:
+        """`most` tasks are under way at a time. `say` shows the user a sentence.
+
+        Raise `UsageError` if `dask.distributed` is not installed.
+        """
         if importlib.util.find_spec("distributed") is None:
             raise UsageError("--dask needs dask.distributed", hint="pip install 'ftaudit[fleet]'")
         self._address = address
+        self._most = most
         self._say = say
         self._client: Any = None
         self._threads = 0
         self._counted = -_COUNT
-        self._checked: frozenset[str] = frozenset()
+        self._places: dict[str, tuple[str, str]] = {}
+        """For each worker that was checked, the host and the cache folder, through which it shares a rate."""
         self._manned = time.monotonic()
-        self._warned = False
+        self._warned = self._is_limited = False
 
     def check(self) -> None:
         """Raise `UsageError` if there is no Dask scheduler at the address.
@@ -82,11 +91,21 @@ class DaskWorkers:
 
     def __enter__(self) -> DaskWorkers:
         try:
-            self._client = _connect(self._address)
+            self._join()
         except _UNREACHED as error:
             raise self._missing(error) from error
         self._manned = time.monotonic()
         return self
+
+    def _join(self) -> None:
+        self._client = _connect(self._address)
+        self._client.subscribe_topic(_HOLDS, self._spread)
+
+    async def _spread(self, event: tuple[float, tuple[str, float]]) -> None:
+        """Let every worker of the cluster obey a pause that a server asked one of them for."""
+        _, (host, seconds) = event
+        with contextlib.suppress(*_UNREACHED):  # Workers come and go.
+            await self._client._run(obey_hold, host, seconds, on_error="ignore")
 
     def _missing(self, error: Exception) -> UsageError:
         return UsageError(
@@ -108,7 +127,10 @@ class DaskWorkers:
         def submit(task: K) -> None:
             # A name is used once: the scheduler may still remember how an earlier attempt ended.
             name = f"{task.key}-{next(numbers)}"
-            future = self._client.submit(answer_of, work, task, worker_identity().digest, key=name, pure=False)
+            share = Share(
+                workers=max(1, min(self._threads, self._most)), machines=max(1, len(set(self._places.values())))
+            )
+            future = self._client.submit(answer_of, work, task, share, worker_identity().digest, key=name, pure=False)
             under_way[name] = task, future
             future.add_done_callback(lambda done: ended.put(done.key))
 
@@ -156,11 +178,15 @@ class DaskWorkers:
                 self._check_workers(frozenset(threads))
                 self._threads = sum(threads.values())
             self._wait_for_workers(now)
-        return IN_FLIGHT * self._threads
+            if self._threads > self._most and not self._is_limited:
+                self._is_limited = True
+                self._say(limited(self._most))
+        return min(IN_FLIGHT * self._threads, self._most)
 
     def _check_workers(self, workers: frozenset[str]) -> None:
         """Raise `UsageError` if a new worker lacks ftaudit, or has another one."""
-        new = sorted(workers - self._checked)
+        self._places = {worker: place for worker, place in self._places.items() if worker in workers}
+        new = sorted(workers - self._places.keys())
         if not new:
             return
         # A builtin function and text: what a worker without ftaudit can read.
@@ -175,10 +201,10 @@ class DaskWorkers:
                     f"the Dask worker {worker} cannot import ftaudit ({type(told).__name__}: {told})",
                     hint=_INSTALL,
                 )
-            version, digest = told
+            version, digest, *folder = told
             if digest != worker_identity().digest:
                 raise self._differs(f"the Dask worker {worker}", version)
-        self._checked = workers
+            self._places[worker] = urlsplit(worker).hostname or worker, str(folder)
 
     def _differs(self, worker: str, version: str) -> UsageError:
         own = worker_identity().version
@@ -206,7 +232,7 @@ class DaskWorkers:
         deadline = time.monotonic() + ABSENCE
         while True:
             try:
-                self._client = _connect(self._address)
+                self._join()
             except _UNREACHED as error:
                 if time.monotonic() > deadline:
                     raise FtauditError(
@@ -250,10 +276,21 @@ class DaskWorkers:
                 client.close(timeout=2)
 
 
-def answer_of(work: Callable[[K, Any], Any], task: K, digest: str) -> Any:
+def answer_of(work: Callable[[K, Any], Any], task: K, share: Share, digest: str) -> Any:
     """Run a task on a worker. The answer is a `OtherIdentity` if it has another identity than the one that asks."""
+    from distributed import get_worker
+
     own = worker_identity()
-    return work(task, None) if own.digest == digest else OtherIdentity(version=own.version)
+    if own.digest != digest:
+        return OtherIdentity(version=own.version)
+    worker: Any = get_worker()
+
+    def tell(host: str, seconds: float) -> None:
+        with contextlib.suppress(*_UNREACHED):  # The worker is about to end.
+            worker.log_event(_HOLDS, [host, seconds])
+
+    tell_holds(tell)
+    return work(task, share)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

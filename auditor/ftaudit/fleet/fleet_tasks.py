@@ -23,6 +23,7 @@ from ftaudit.engine.selected_pins import SelectedPins, select_pins
 from ftaudit.engine.session import AuditSession, open_sessions, open_sessions_for_pins
 from ftaudit.errors import FtauditError
 from ftaudit.fleet.earlier_answers import EarlierAnswer, EarlierAnswers, open_answers
+from ftaudit.fleet.executors import Share
 from ftaudit.fleet.fleet_questions import Question, question_of, row_of_question
 from ftaudit.fleet.fleet_rows import rows_of_package
 from ftaudit.fleet.projects import find_inputs_below
@@ -78,10 +79,11 @@ class JudgeTask:
         return f"ftaudit-{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
 
-def read_project(task: ReadTask, _: object = None) -> dict[str, Any]:
+def read_project(task: ReadTask, share: Share | None = None) -> dict[str, Any]:
     """Return what a project pins for each target, with the questions; a project that cannot be read has a `problem`."""
     try:
-        with open_sessions((task.path,), task.settings, task.targets) as sessions:
+        settings = task.settings if share is None else share.of(task.settings)
+        with open_sessions((task.path,), settings, task.targets) as sessions:
             read = sessions[0].read[0]
             selected = {session.target.name: select_pins(session) for session in sessions}
             apart = _left_out(Path(task.path), read, selected.values())
@@ -176,13 +178,13 @@ def _pins(
     return {"pins": pins, **said}, questions
 
 
-def judge_task(task: JudgeTask, _: object = None) -> dict[str, Any]:
+def judge_task(task: JudgeTask, share: Share | None = None) -> dict[str, Any]:
     """Return the rows of each question by its key, and notes.
 
     `error` is a sentence if the run as a whole cannot go on: a facts store is damaged or wrong.
     """
     try:
-        return _answers(task)
+        return _answers(task if share is None else replace(task, settings=share.of(task.settings)))
     except FtauditError as error:
         return {"error": error.problem, "hint": error.hint}
     except Exception as error:  # Our bug: the other tasks go on, and a worker elsewhere tells the same.

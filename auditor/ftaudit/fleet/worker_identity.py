@@ -10,6 +10,7 @@ from pathlib import Path
 import ftaudit
 from ftaudit.__about__ import __version__
 from ftaudit.registry import rules_identity
+from ftaudit.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +31,9 @@ def worker_identity() -> WorkerIdentity:
 
 
 def describe_worker() -> list[str]:
-    """Return the version and the digest of this process as plain data."""
+    """Return the version and the digest of this process, and its cache folder, as plain data."""
     identity = worker_identity()
-    return [identity.version, identity.digest]
+    return [identity.version, identity.digest, str(Settings().cache)]
 
 
 def code_digest() -> str:

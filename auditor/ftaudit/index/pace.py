@@ -6,14 +6,33 @@ import contextlib
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 FILE: Final = "pace.sqlite3"
 _PATIENCE: Final = 30.0
 """Seconds to wait for the file; without it a process keeps to the rate alone."""
 _LONGEST: Final = 120.0
 """The longest pause in seconds that counts: a server, or a wrong clock, must not stop a run."""
+
+_every: Final[WeakSet[Pace]] = WeakSet()
+_held: Final[dict[str, float]] = {}
+"""Until when other machines were asked to pause, by host: for those that are made later."""
+_told: Final[list[Callable[[str, float], object]]] = []
+
+
+def tell_holds(tell: Callable[[str, float], object]) -> None:
+    """Call `tell` with the host and the seconds of each pause that a server asks this process for, from any thread."""
+    _told[:] = [tell]
+
+
+def obey_hold(host: str, seconds: float) -> None:
+    """Send a host no request for so long, because it asked another machine for that."""
+    _held[host] = max(_held.get(host, 0.0), time.time() + min(seconds, _LONGEST))
+    for pace in list(_every):
+        pace.obey(host, seconds)
 
 
 class Pace:
@@ -27,7 +46,8 @@ class Pace:
         self._path = None if folder is None else folder / FILE
         self._gap = 0.0 if rate is None else 1.0 / rate
         self._lock = threading.Lock()
-        self._next: dict[str, float] = {}
+        self._next: dict[str, float] = dict(_held)
+        _every.add(self)
 
     def wait(self, host: str) -> None:
         """Return when a request to the host may be sent."""
@@ -38,6 +58,12 @@ class Pace:
 
     def hold(self, host: str, seconds: float) -> None:
         """Send the host no request for so long: it asks for that (`Retry-After`)."""
+        self.obey(host, seconds)
+        for tell in _told:
+            tell(host, seconds)
+
+    def obey(self, host: str, seconds: float) -> None:
+        """Send the host no request for so long."""
         self._reserve(host, 0.0, min(seconds, _LONGEST))
 
     def _reserve(self, host: str, gap: float, hold: float) -> float:
