@@ -48,7 +48,8 @@ class Share:
 
 def limited(most: int) -> str:
     """Return a sentence about a run that has fewer workers than there could be."""
-    return f"at most {most} {'worker runs' if most == 1 else 'workers run'} at a time: each needs {FEWEST_CONNECTIONS} connections (see --connections)"
+    run = "worker runs" if most == 1 else "workers run"
+    return f"at most {most} {run} at a time: each needs {FEWEST_CONNECTIONS} connections (see --connections)"
 
 
 K = TypeVar("K", bound=KeyedTask)
