@@ -26,7 +26,7 @@ AFTER = "', which requires the GIL"
 class LoadedModule:
     """An extension module, and the imports that loaded it."""
 
-    __slots__ = ("chain", "code", "file", "lazy", "line", "name")
+    __slots__ = ("chain", "code", "file", "functions", "lazy", "line", "name", "program")
 
     def __init__(
         self,
@@ -36,6 +36,8 @@ class LoadedModule:
         code: str | None,
         line: int,
         lazy: tuple[str, int] | None = None,
+        program: str | None = None,
+        functions: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         """Dotted import name."""
@@ -49,6 +51,12 @@ class LoadedModule:
         """The line of `code` that was running."""
         self.lazy = lazy
         """File and line of the first use of a lazy import (PEP 810), if that led to this module."""
+        self.program = program
+        """The main program whose code was running in this thread: the module that `-m` ran, or a path."""
+        self.functions = functions
+        """The user's functions in progress, `module:function`, from the outermost to the one that made the first
+        import of `chain`.
+        """
 
     @property
     def source_line(self) -> str:
@@ -304,25 +312,53 @@ def explain(culprit: LoadedModule) -> list[tuple[str, str]]:
 def _describe(kind: type[_M], name: str, file: str | None, frame: FrameType | None) -> _M:
     """Read the imports in progress, and the code that started them, from the stack."""
     chain: list[str] = []
+    functions: list[str] = []
     code: str | None = None
     lazy: tuple[str, int] | None = None
+    program: str | None = None
     line = 0
-    importing = False
+    importing = in_outer = False
     while frame is not None:
-        path = frame.f_code.co_filename
+        path, name_of_code = frame.f_code.co_filename, frame.f_code.co_name
         if importing and not path.startswith("<frozen importlib") and _resolves(frame):
             lazy = path, frame.f_lineno
         importing = path == "<frozen importlib._bootstrap>"
-        if path == "<frozen importlib._bootstrap>":
-            if frame.f_code.co_name == "_find_and_load":
+        if importing:
+            if name_of_code == "_find_and_load":
                 chain.append(str(frame.f_locals.get("name")))
-        elif code is None and _is_own(path):
-            code, line = path, frame.f_lineno
+                if not in_outer:
+                    functions.clear()
+        elif _is_own(path):
+            if code is None:
+                code, line = path, frame.f_lineno
+            if not in_outer and frame.f_code.co_flags & _IS_FUNCTION:
+                functions.append(_function_name(frame))
+        if not in_outer and name_of_code == "<module>" and frame.f_globals.get("__name__") == "__main__":
+            program, in_outer = _program_name(frame), True
         frame = frame.f_back
     chain.reverse()
+    functions.reverse()
     if not chain or chain[-1] != name:
         chain.append(name)
-    return kind(name, file, tuple(chain), code, line, lazy)
+    return kind(name, file, tuple(chain), code, line, lazy, program, tuple(functions))
+
+
+_IS_FUNCTION = 1
+"""`CO_OPTIMIZED`: the code of a function, and not of a module or a class."""
+
+
+def _function_name(frame: FrameType) -> str:
+    name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+    return f"{frame.f_globals.get('__name__')}:{name}"
+
+
+def _program_name(frame: FrameType) -> str | None:
+    """Return the module that `-m` runs, or the path of a script; `None` for other text."""
+    spec = frame.f_globals.get("__spec__")
+    if spec is not None:
+        return str(spec.name)
+    path = frame.f_code.co_filename
+    return None if path.startswith("<") else path
 
 
 def _resolves(frame: FrameType) -> bool:

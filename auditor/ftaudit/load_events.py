@@ -22,6 +22,9 @@ SUFFIX = ".jsonl"
 MOST_CHAIN = 200
 """Imports of one chain that are reported: the first and the last ones."""
 
+MOST_FUNCTIONS = 50
+"""Functions in progress that are reported: the outermost ones."""
+
 
 class Recorder:
     """Reports what this process loads."""
@@ -61,6 +64,8 @@ class Recorder:
                 "path": _absolute(module.code),
                 "line": module.line,
                 "during": self.during(),
+                "program": module.program,
+                "functions": [str(name) for name in module.functions[:MOST_FUNCTIONS]],
             }
         )
 

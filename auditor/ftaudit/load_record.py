@@ -56,6 +56,12 @@ class Load:
     line: int
     during: str | None
     """The test that ran, if pytest recorded it."""
+    program: str | None
+    """The main program whose code was running in the thread, as in `Loads.programs`."""
+    functions: tuple[str, ...]
+    """The user's functions in progress when the first import of `chain` began, `module:function`, the outermost
+    first.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +74,7 @@ class Loads:
     unfinished: int
     """Processes that ended without their exit handlers: killed, `os._exit`, or `exec`."""
     modules: tuple[Load, ...]
-    """Each extension module once, by name."""
+    """Each extension module, once for each way in which it was loaded, by name."""
     imported: frozenset[str]
     """Python modules outside the standard library whose import was completed."""
     programs: frozenset[str]
@@ -104,18 +110,20 @@ def _added(one: Loads, other: Loads) -> Loads:
 
 
 def _distinct(loads: Iterable[Load]) -> tuple[Load, ...]:
-    """Return each module once: with the load that turned the GIL on, else with the shortest known chain."""
-    best: dict[str, Load] = {}
+    """Return each way to load a module once, by name: first what turned the GIL on, then the shortest known chain."""
+    best: dict[tuple[object, ...], Load] = {}
+    requires: dict[str, bool] = {}
     for load in sorted(loads, key=_rank):
-        first = best.setdefault(load.name, load)
-        if first.requires_gil is None and load.requires_gil is not None:
-            best[load.name] = replace(first, requires_gil=load.requires_gil)
-    return tuple(best[name] for name in sorted(best))
+        best.setdefault((load.name, load.chain, load.program, load.functions), load)
+        if load.requires_gil is not None:
+            requires.setdefault(load.name, load.requires_gil)
+    every = (replace(load, requires_gil=requires.get(load.name)) for load in best.values())
+    return tuple(sorted(every, key=lambda load: load.name))
 
 
 def _rank(load: Load) -> tuple[object, ...]:
     known = 0 if load.requires_gil else 1 if load.requires_gil is False else 2
-    place = (load.path or "", load.line, load.file or "", load.during or "")
+    place = (load.path or "", load.line, load.file or "", load.during or "", load.program or "", load.functions)
     return (not load.turned_gil_on, not load.chain, known, len(load.chain), load.chain, *place)
 
 
@@ -139,7 +147,10 @@ def record_of_processes(processes: Iterable[Sequence[object]], root: Path) -> Lo
                 runs=0,
                 processes=1,
                 unfinished=int(end is None),
-                modules=_distinct(replace(load, path=_relative(load.path, root)) for load in modules),
+                modules=_distinct(
+                    replace(load, path=_relative(load.path, root), program=_relative(load.program, root))
+                    for load in modules
+                ),
                 imported=frozenset(
                     name
                     for event in known
@@ -199,7 +210,7 @@ def render(record: LoadRecord) -> bytes:
                 "runs": loads.runs,
                 "processes": loads.processes,
                 "unfinished": loads.unfinished,
-                "gil_turned_on_by": [load.name for load in loads.modules if load.turned_gil_on],
+                "gil_turned_on_by": list(dict.fromkeys(load.name for load in loads.modules if load.turned_gil_on)),
                 "modules": [_plain(load) for load in loads.modules],
                 "imported": sorted(loads.imported),
                 "programs": sorted(loads.programs),

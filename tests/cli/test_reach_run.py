@@ -62,7 +62,10 @@ def test_forks_children_and_programs_that_replace_their_process_are_recorded(app
     ran = run(application, "main.py")
     assert ran.returncode == 7, ran.stderr
     found = runs(application)
-    modules = {each["name"]: each for each in found["modules"]}
+    ways = [(each["name"], each["program"], each["functions"]) for each in found["modules"]]
+    assert ways[:2] == [("lib.first", None, []), ("lib.first", "main.py", [])]
+    assert ("lib.guilty", "main.py", ["app:load"]) in ways
+    modules = {each["name"]: each for each in reversed(found["modules"])}
     assert modules.keys() == {"lib.first", "lib.guilty", "lib.silent"}
     assert {name for name, each in modules.items() if each["requires_gil"]} == {"lib.guilty", "lib.silent"}
     assert modules["lib.first"]["requires_gil"] is False and modules["lib.first"]["chain"] == ["lib.first"]
@@ -172,6 +175,50 @@ def test_the_analysis_the_sandbox_and_the_record_are_compared(tmp_path: Path) ->
     assert modules["lib.guilty"]["seen"]["chain"] == ["app", "lib.guilty"]
     assert modules["lib.silent"]["class"] == "run"
     assert modules["lib.first"]["seen"]["path"] == "test_it.py"
+
+
+PROGRAM = """\
+import sys
+__builtins__.__import__("lib." + "guilty")
+
+def main():
+    __builtins__.__import__("lib." + "silent")
+
+def later():
+    import lib.first
+
+if __name__ == "__main__":
+    main()
+    later()
+"""
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize(
+    ("start", "commands"),
+    [
+        ("job.py", [("job.py",)]),
+        ("job", [("-m", "job")]),
+        # Whatever else loads the same modules, and in which order, the program still loads them at start.
+        ("job", [("-c", "import lib.guilty, lib.silent"), ("job.py",), ("-c", "import lib.guilty, lib.silent")]),
+    ],
+)
+def test_what_a_program_loads_is_at_start_unless_the_analysis_names_a_function(
+    start: str, commands: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    files = {f"lib/{name}.EXT": "extension" for name in ("guilty", "silent", "first")}
+    wheel = make_wheel(tmp_path, "lib", {"lib/__init__.py": "", **files})
+    application = make_application(tmp_path)
+    program = PROGRAM if start == "job.py" else PROGRAM.replace('__name__ == "__main__"', "len(sys.argv) == 1")
+    application.write({"job.py": program, "requirements.txt": f"lib @ file://{wheel.location}\n"})
+    for command in commands:
+        run(application, *command)
+    given = ("requirements.txt", "--offline", "--static", "--source-root", ".", "--reach", start)
+    answer = check(*given, "--recorded", "loads.json", "--fail-on-reach", "start", cwd=application.folder)
+    modules = {each["name"]: each["reach"] for each in answer.rows["lib"]["modules"]}
+    assert modules["lib.guilty"]["class"] == modules["lib.silent"]["class"] == "start"
+    assert modules["lib.first"]["class"] == ("start" if start == "job.py" else "start-if")
+    assert answer.code == 1
 
 
 BAD = {

@@ -78,11 +78,15 @@ def summary(record: LoadRecord) -> Iterator[str]:
     for loads in record.every:
         kind = "free-threaded" if loads.surroundings.free_threaded else "with a GIL"
         text = f"CPython {loads.surroundings.python} ({kind}): {_count(loads.processes, 'process', 'processes')}"
-        text += f", {_count(len(loads.modules), 'extension module', 'extension modules')}"
+        names = {load.name for load in loads.modules}
+        text += f", {_count(len(names), 'extension module', 'extension modules')}"
         if loads.unfinished:
             text += f"; {loads.unfinished} ended without exit handlers"
         yield text
-        guilty = sorted((load for load in loads.modules if load.requires_gil), key=lambda load: not load.turned_gil_on)
+        firsts = {load.name: load for load in reversed(loads.modules)}.values()
+        guilty = sorted(
+            (load for load in firsts if load.requires_gil), key=lambda load: (not load.turned_gil_on, load.name)
+        )
         for load in guilty[:LISTED]:
             did = "turned the GIL on" if load.turned_gil_on else "requires the GIL"
             yield f"  {load.name} {did}: {chain_of(load)}"

@@ -11,7 +11,7 @@ from ftaudit.engine.tiers.collect import Key, environments_of, sandbox_settings,
 from ftaudit.load_record import Loads
 from ftaudit.model import IndexFacts, Interpreter
 from ftaudit.model.reachability import ComparedRun, ReachAnswer, RunKind, SeenLoad
-from ftaudit.reach.observed import ObservedRun
+from ftaudit.reach.observed import ObservedRun, has_completed, seen_in_record, weight
 from ftaudit.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,24 +49,18 @@ def _described(loads: Loads) -> str:
 
 
 def _recorded(answer: ReachAnswer, name: str, every: Sequence[Loads]) -> ObservedRun:
-    starts = {start.module for start in answer.starts if not start.is_main}
     found: dict[str, SeenLoad] = {}
     for load in (load for loads in every for load in loads.modules):
-        seen = SeenLoad(
-            run=name,
-            chain=load.chain,
-            at_start=not starts.isdisjoint(load.chain),
-            requires_gil=load.requires_gil,
-            file=load.path,
-            line=load.line,
-        )
-        found.setdefault(load.name, seen)
+        seen = seen_in_record(answer, name, load)
+        known = found.get(load.name)
+        if known is None or weight(seen, answer) > weight(known, answer):
+            found[load.name] = seen
     imported = frozenset().union(*(loads.imported for loads in every))
     programs = frozenset().union(*(loads.programs for loads in every))
     run = ComparedRun(
         kind=RunKind.RECORDED,
         run=name,
-        completed=tuple(start.label for start in answer.starts if start.module in imported),
+        completed=tuple(start.label for start in answer.starts if has_completed(start, imported, programs)),
     )
     return ObservedRun(run=run, loads=found, completed=imported, programs=programs)
 

@@ -139,6 +139,10 @@ class SeenLoad:
     file: str | None = None
     """The innermost file of the user's own code on the way."""
     line: int = 0
+    in_start: bool = False
+    """Whether a function of the user did it while a start point ran as a program, or was called. That is "at start",
+    unless the analysis finds that a function loads the module.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

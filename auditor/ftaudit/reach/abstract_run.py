@@ -125,6 +125,8 @@ class AbstractRun:
     """The `try` statements where another exception than that of an absent module may be raised."""
     scripts: frozenset[str] = frozenset()
     """Modules that run as files: they have no package."""
+    with_finders: set[str] = field(default_factory=set)
+    """Top-level packages with code that may add a finder to `sys.meta_path`: it may make any of their modules."""
     times: dict[object, int] = field(default_factory=dict)
     """The number of calls of each function."""
 
@@ -133,6 +135,11 @@ class AbstractRun:
         self.steps += 1
         if self.steps > self.most_steps:
             raise Ended
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the outermost call in progress has used its steps."""
+        return self.calls > 0 and self.steps > self.allowed
 
     def site(self, scope: Scope, line: int) -> ImportSite:
         """Return a place in the code of a scope."""
@@ -289,7 +296,8 @@ class AbstractRun:
 
     def _absent(self, name: str, scope: Scope, line: int) -> Value:
         parent = self.modules.get(name.rpartition(".")[0])
-        if parent is not None and (parent.is_open or parent.replacement is not None):
+        is_open = parent is not None and (parent.is_open or parent.replacement is not None)
+        if is_open or name.partition(".")[0] in self.with_finders:
             self.may_fail("ModuleNotFoundError", name)
             return UNKNOWN
         self.fail("ModuleNotFoundError", name)
@@ -360,6 +368,8 @@ class AbstractRun:
         if "lazy " in text and self.version >= (3, 15):
             module.lazy = frozenset(text.count("\n", 0, match.start()) + 1 for match in _LAZY.finditer(text))
         module.is_open = module.is_open or _DYNAMIC.search(text) is not None
+        if "meta_path" in text:
+            self.with_finders.add(module.name.partition(".")[0])
         return tree
 
     def _run_binary(self, module: Module) -> None:

@@ -129,7 +129,7 @@ def call_function(
         return UNKNOWN
     if not machine.calls:
         machine.allowed = machine.steps + MOST_STEPS
-    elif machine.steps > machine.allowed:
+    elif machine.is_spent:
         machine.note(OpenKind.BUDGET, function.scope, function.node.lineno)
         return UNKNOWN
     machine.times[function.node] = count + 1

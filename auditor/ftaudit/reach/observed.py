@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import PurePosixPath
 from typing import Final
 
+from ftaudit.load_record import Load
 from ftaudit.model.reachability import (
     ComparedRun,
     Difference,
@@ -32,6 +34,40 @@ class ObservedRun:
     """Main programs that the run completed, as `load_record.Loads.programs`."""
 
 
+def seen_in_record(answer: ReachAnswer, run: str, load: Load) -> SeenLoad:
+    """Return what a recorded load says about the start points."""
+    ways = [_progress(start, load) for start in answer.starts]
+    return SeenLoad(
+        run=run,
+        chain=load.chain,
+        at_start=_Progress.BODY in ways,
+        in_start=_Progress.FUNCTION in ways,
+        requires_gil=load.requires_gil,
+        file=load.path,
+        line=load.line,
+    )
+
+
+class _Progress(Enum):
+    """What a start point did while a module was loaded."""
+
+    BODY = "body"
+    """Its module-level code ran, or the function that it calls, and no other function of the user."""
+    FUNCTION = "function"
+    """These called a function of the user."""
+    NOTHING = "nothing"
+
+
+def _progress(start: StartPoint, load: Load) -> _Progress:
+    if start.module in load.chain:
+        return _Progress.BODY
+    if load.program is not None and _is_program(load.program, start):
+        return _Progress.FUNCTION if load.functions else _Progress.BODY
+    if start.function is not None and (called := f"{start.module}:{start.function}") in load.functions:
+        return _Progress.BODY if load.functions[-1] == called else _Progress.FUNCTION
+    return _Progress.NOTHING
+
+
 def compare_with_runs(answer: ReachAnswer, observed: Sequence[ObservedRun]) -> ReachAnswer:
     """Return the answer with the runs, the differences, and the class of each module that a run loaded.
 
@@ -43,11 +79,11 @@ def compare_with_runs(answer: ReachAnswer, observed: Sequence[ObservedRun]) -> R
         if each.run.other is not None:
             continue
         for number, module in enumerate(modules):
-            said = answer.modules[number].reached
+            said = answer.modules[number]
             load = each.loads.get(module.module)
-            differences += _differences(answer, answer.modules[number], said, load, each)
-            if load is not None and (module.seen is None or (load.at_start and not module.seen.at_start)):
-                modules[number] = _seen(module, load, answer)
+            differences += _differences(answer, said, said.reached, load, each)
+            if load is not None and (module.seen is None or weight(load, answer) > weight(module.seen, answer)):
+                modules[number] = _seen(said, load, answer)
     return replace(
         answer,
         modules=tuple(modules),
@@ -79,13 +115,19 @@ def _seen(module: ModuleReach, load: SeenLoad, answer: ReachAnswer) -> ModuleRea
         return replace(module, seen=load)
     if module.reached in _EARLIEST and (not load.at_start or module.reached is not ReachClass.RUN):
         return replace(module, seen=load)
+    load = replace(load, at_start=load.at_start or load.in_start)
     # The chain of the run shows how: what the analysis found is another way, or none.
     return replace(module, seen=load, reached=ReachClass.START if load.at_start else ReachClass.RUN, path=())
 
 
+def weight(load: SeenLoad, answer: ReachAnswer) -> tuple[bool, bool, bool]:
+    """Return a key for several loads of one module: the largest says most about the start points."""
+    return load.at_start, load.in_start, not is_outside(load, answer)
+
+
 def is_outside(load: SeenLoad, answer: ReachAnswer) -> bool:
     """Return whether code that no start point imports, such as a test, loaded a module; unknown code is inside."""
-    if load.at_start or load.file is None:
+    if load.at_start or load.in_start or load.file is None:
         return False
     own = frozenset(answer.own)
     path = PurePosixPath(load.file.replace("\\", "/"))
@@ -101,10 +143,14 @@ def _was_due(answer: ReachAnswer, module: ModuleReach, observed: ObservedRun) ->
             continue
         if start.function is not None and any(step.site.function for step in module.path):
             return False  # An import of the module does not call the function.
-        if start.is_main:
-            return any(_is_program(name, start) for name in observed.programs)
-        return start.module in observed.completed
+        return has_completed(start, observed.completed, observed.programs)
     return False
+
+
+def has_completed(start: StartPoint, completed: Collection[str], programs: Collection[str]) -> bool:
+    """Return whether a run completed the import of a start point, or ran it as a program without an error."""
+    imported = not start.is_main and start.module in completed
+    return imported or any(_is_program(name, start) for name in programs)
 
 
 def _is_program(name: str, start: StartPoint) -> bool:

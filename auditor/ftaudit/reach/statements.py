@@ -134,6 +134,10 @@ def _for(machine: AbstractRun, node: ast.For | ast.AsyncFor, scope: Scope) -> Bl
     complete = complete and len(values) <= MOST_TURNS
     broken = False
     for value in turns:
+        if machine.is_spent:
+            machine.note(OpenKind.BUDGET, scope, node.lineno)
+            complete = False
+            break
         assign(machine, node.target, value, scope)
         flow = run_block(machine, node.body, scope)
         if flow is BlockEnd.RETURN:
@@ -161,6 +165,9 @@ def _while(machine: AbstractRun, node: ast.While, scope: Scope) -> BlockEnd:
         decided = truth(machine.language.evaluate(machine, node.test, scope))
         if decided is False:
             return run_block(machine, node.orelse, scope)
+        if machine.is_spent:
+            machine.note(OpenKind.BUDGET, scope, node.lineno)
+            break
         if decided is None:
             with machine.under(ConditionKind.LOOP, scope, node.lineno, text_of(machine, node.test)):
                 run_block(machine, node.body, scope)
