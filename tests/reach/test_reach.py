@@ -121,6 +121,63 @@ def test_one_thing_decides_when_a_module_is_loaded(code: str, reached: ReachClas
     assert fast(ask(tmp_path, {"app.py": code})).reached is reached
 
 
+HOOKED = {"lib/__init__.py": "def __getattr__(name):\n    import fast._c\n    return fast._c\n"}
+LOADED = {"lib/__init__.py": "def __getattr__(name):\n    return __import__('lib.' + name, fromlist=['x'])\n",
+          "lib/sub.py": "import fast._c\n"}  # fmt: skip
+PLUGIN = {"plug-1.dist-info/entry_points.txt": "[plugs]\na = plug\n", "plug.py": "import fast._c\n"}
+POINTS = "from importlib.metadata import entry_points\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "packages", "lines", "cuts"),
+    [
+        ("import os\nfrom lib import engine", HOOKED, ["app.py:2", "lib/__init__.py:2"], [2]),
+        ("import lib\nlib.engine", HOOKED, ["app.py:2", "lib/__init__.py:2"], [2]),
+        ("import lib\nlib.sub\n\nlib.sub", LOADED, ["app.py:2", "lib/__init__.py:2", "lib/sub.py:1"], [2, 4]),
+        ("import lib\ndef f():\n    lib.engine", HOOKED, ["app.py:3", "lib/__init__.py:2"], []),
+        (f"{POINTS}for e in entry_points(group='plugs'):\n    e.load()", PLUGIN, ["app.py:3", "plug.py:1"], [3]),
+        ("import host", {**PLUGIN, "host.py": f"{POINTS}def f(e):\n    e.load()\nf(entry_points(group='plugs')['a'])"},
+         ["app.py:1", "host.py:3", "plug.py:1"], [1]),
+        ("def run():\n    import plug", PLUGIN, ["app.py:2", "plug.py:1"], [2]),
+    ],
+)  # fmt: skip
+def test_a_way_begins_at_the_line_of_the_user(
+    code: str, packages: dict[str, str], lines: list[str], cuts: list[int], tmp_path: Path
+) -> None:
+    starts = (StartPoint(module="app", function="run" if "run" in code else None),)
+    found = fast(ask(tmp_path, {"app.py": code}, packages, starts=starts))
+    assert [f"{step.site.file}:{step.site.line}" for step in found.path] == lines
+    assert [site.line for site in found.cuts] == cuts
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (f"{POINTS}def f(g):\n    for e in entry_points(group=g):\n        e.load()", OpenKind.COMPUTED),
+        ("lazy import fast._c", OpenKind.UNPARSED),
+        ("if True:\n    lazy import fast._c", OpenKind.UNPARSED),
+    ],
+)
+def test_own_code_that_is_not_followed_is_an_open_site(code: str, kind: OpenKind, tmp_path: Path) -> None:
+    answer = ask(tmp_path, {"app.py": code})
+    assert [site.kind for site in answer.open_sites] == [kind]
+    assert fast(answer).reached is (UNSURE if kind is OpenKind.UNPARSED else NONE)
+
+
+def test_a_call_whose_budget_ends_at_start_may_do_what_its_function_can_do(tmp_path: Path) -> None:
+    work = (
+        "def work(n):\n    for i in range(400):\n        for j in range(400):\n            n += j\n    import fast._c\n"
+    )
+    found = fast(ask(tmp_path, {"app.py": "import lib\nlib.work(1)"}, {"lib.py": work}))
+    assert found.reached in (START, IF)
+
+
+def test_a_package_with_a_finder_may_have_any_module(tmp_path: Path) -> None:
+    lib = {"lib/__init__.py": "import sys\nsys.meta_path.append(object())\n"}
+    code = "try:\n    import lib.made\nexcept ImportError:\n    raise\nelse:\n    import fast._c"
+    assert fast(ask(tmp_path, {"app.py": code}, lib)).reached in (START, IF)
+
+
 @pytest.mark.parametrize(
     ("data", "reached"),
     [
@@ -313,7 +370,7 @@ def test_a_lazy_import_loads_when_its_name_is_used(
         ("import importlib, os\nimportlib.import_module('fast.' + os.environ['X'])", {}, OpenKind.COMPUTED),
         ("import fast.broken", {"fast/broken.py": "def ("}, OpenKind.UNPARSED),
         ("import fast.deep", {"fast/deep.py": "x = " + "(" * 5000 + ")" * 5000}, OpenKind.UNPARSED),
-        ("import fast.large", {"fast/large.py": "#" + "x" * (4 << 20)}, OpenKind.UNPARSED),
+        ("import fast.large", {"fast/large.py": "#" + "x" * (4 << 20)}, OpenKind.TOO_LARGE),
     ],
 )
 def test_what_cannot_be_followed_is_an_open_site_that_covers_what_depends_on_it(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ftaudit.model.reachability import (
+    MOST_SOURCE,
     BlockerReach,
     ComparedRun,
     Condition,
@@ -148,6 +149,8 @@ def condition_phrase(condition: Condition) -> str:
             return f"`{condition.text}` selects it {at}"
         case ConditionKind.NAMED:
             return f"{condition.text} imports the modules that its binary names"
+        case ConditionKind.CALL:
+            return f"the call of `{condition.text}` reaches it {at}"
 
 
 def open_phrase(site: OpenSite) -> str:
@@ -160,6 +163,8 @@ def open_phrase(site: OpenSite) -> str:
             return f"text that is executed ({at})"
         case OpenKind.UNPARSED:
             return f"a file that could not be parsed ({at})"
+        case OpenKind.TOO_LARGE:
+            return f"a file of more than {MOST_SOURCE >> 20} MiB, which is too large to be parsed ({at})"
         case OpenKind.UNREAD:
             return f"{at} could not be read"
         case OpenKind.BINARY:
@@ -224,6 +229,7 @@ _OPEN: Final = (
     (OpenKind.UNREAD, False, "package", "read"),
     (OpenKind.UNREAD, True, "file", "read"),
     (OpenKind.UNPARSED, None, "file", "parsed"),
+    (OpenKind.TOO_LARGE, None, f"file of more than {MOST_SOURCE >> 20} MiB", "parsed"),
     (OpenKind.COMPUTED, None, "computed import", "followed"),
     (OpenKind.EXECUTED, None, "executed text", "followed"),
     (OpenKind.BINARY, None, "binary module", "read"),

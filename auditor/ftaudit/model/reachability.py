@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ftaudit.model.words import StrEnum
+
+MOST_SOURCE: Final = 3 << 20
+"""Bytes of the largest Python file that is followed."""
 
 
 class ReachClass(StrEnum):
@@ -39,6 +43,8 @@ class ConditionKind(StrEnum):
     """One of several values is used: `text` is the expression."""
     NAMED = "named"
     """The module is named in the binary of the module `text`."""
+    CALL = "call"
+    """A call of the function `text` gets there: the analysis did not follow it to its end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +90,9 @@ class OpenKind(StrEnum):
     EXECUTED = "executed"
     """Text is executed as code."""
     UNPARSED = "unparsed"
-    """A file is not Python of any version, or is too large to be parsed."""
+    """A file is not Python, or not of the target's version."""
+    TOO_LARGE = "too-large"
+    """A Python file is too large to be parsed."""
     UNREAD = "unread"
     """A file or a package could not be read."""
     BINARY = "binary"
@@ -120,7 +128,7 @@ class OpenSite:
         """Whether nothing is known of what it loads: a missing start point, a file of the user that was not read, or a
         statement that an error in ftaudit left out.
         """
-        unread = self.own and self.kind in (OpenKind.UNPARSED, OpenKind.UNREAD)
+        unread = self.own and self.kind in (OpenKind.UNPARSED, OpenKind.TOO_LARGE, OpenKind.UNREAD)
         return unread or self.kind in (OpenKind.MISSING, OpenKind.ERROR)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from ftaudit.model.reachability import Condition, ConditionKind, ImportSite, OpenKind, OpenSite
+from ftaudit.model.reachability import MOST_SOURCE, Condition, ConditionKind, ImportSite, OpenKind, OpenSite
 from ftaudit.python_text import python_encoding, with_unix_lines
 from ftaudit.reach.abstract_values import UNKNOWN, Failed, LibraryObject, Module, Scope, Value
 from ftaudit.reach.finder import Finder, Found, FoundKind
@@ -18,8 +18,6 @@ from ftaudit.reach.marked_lines import MarkedLines
 
 MOST_STEPS: Final = 4_000_000
 """Limit on statements and expressions in one analysis."""
-MOST_SOURCE: Final = 3 << 20
-"""Size limit of a parsed file."""
 DEEPEST_LOAD: Final = 400
 """Limit on nested imports."""
 IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
@@ -31,6 +29,8 @@ _CATCHES: Final = {
     ),
     "DistributionNotFound": frozenset({"DistributionNotFound", "Exception", "BaseException"}),
 }
+_FIRST_LAZY: Final = (3, 15)
+"""The version whose syntax has lazy imports (PEP 810)."""
 _LAZY: Final = re.compile(r"^[ \t]*lazy[ \t]+(?:import|from)\b", re.MULTILINE)
 _DYNAMIC: Final = re.compile(r"sys\.modules|meta_path|__path__\s*(?:=|\.)")
 
@@ -113,6 +113,8 @@ class AbstractRun:
     """The step count at which the outermost current call reaches its limit."""
     active: list[object] = field(default_factory=list)
     """The functions in progress."""
+    call_places: list[tuple[Scope, int]] = field(default_factory=list)
+    """The lines of the current unit that called them."""
     texts: dict[ast.AST, str] = field(default_factory=dict)
     """The code of conditions."""
     generators: dict[ast.AST, bool] = field(default_factory=dict)
@@ -125,6 +127,14 @@ class AbstractRun:
     """The `try` statements where another exception than that of an absent module may be raised."""
     scripts: frozenset[str] = frozenset()
     """Modules that run as files: they have no package."""
+    made_names: set[tuple[str, str]] = field(default_factory=set)
+    """Modules that the `__getattr__` of a module loaded, and the names that it made them for."""
+    names_not_made: set[tuple[str, str]] = field(default_factory=set)
+    """Names that the `__getattr__` of a module does not make: a second call would not give more."""
+    cut_calls: dict[tuple[str, str], dict[RunUnit, tuple[Condition, ...]]] = field(default_factory=dict)
+    """The calls that were not followed to their end, by module and function: the module bodies that made them, with the
+    conditions.
+    """
     with_finders: set[str] = field(default_factory=set)
     """Top-level packages with code that may add a finder to `sys.meta_path`: it may make any of their modules."""
     times: dict[object, int] = field(default_factory=dict)
@@ -140,6 +150,15 @@ class AbstractRun:
     def is_spent(self) -> bool:
         """Whether the outermost call in progress has used its steps."""
         return self.calls > 0 and self.steps > self.allowed
+
+    def cut_call(self, scope: Scope, label: str, line: int) -> None:
+        """Record that a call of a function during an import is not followed to its end: it may do all it can do."""
+        if self.unit.function is not None:
+            return
+        callers = self.cut_calls.setdefault((scope.module.name, label), {})
+        conditions = (*self.conditions, self.condition(ConditionKind.CALL, scope, line, label))
+        if len(conditions) < len(callers.get(self.unit, (*conditions, None))):
+            callers[self.unit] = conditions
 
     def site(self, scope: Scope, line: int) -> ImportSite:
         """Return a place in the code of a scope."""
@@ -289,10 +308,21 @@ class AbstractRun:
             ModuleLoad(
                 target=name,
                 site=self.site(scope, line),
+                call=self._call_in_unit(scope),
                 conditions=tuple(self.conditions),
                 guarded=any(each.catches_imports for each in self.handlers),
             )
         )
+
+    def _call_in_unit(self, scope: Scope) -> ImportSite | None:
+        """Return the line of the current unit's module that called the code in a scope of another module."""
+        unit = self.unit.module
+        if scope.module.name == unit or (not unit and scope.module.found.is_own):
+            return None
+        for caller, line in reversed(self.call_places):
+            if caller.module.name == unit or (not unit and caller.module.found.is_own):
+                return self.site(caller, line)
+        return None
 
     def _absent(self, name: str, scope: Scope, line: int) -> Value:
         parent = self.modules.get(name.rpartition(".")[0])
@@ -319,9 +349,9 @@ class AbstractRun:
             self.note(OpenKind.BUDGET, module.scope, 1)
             module.is_open = True
             return
-        kept = self.unit, self.conditions, self.calls
+        kept = self.unit, self.conditions, self.calls, self.call_places
         left, begun, before = self.allowed - self.steps, self.steps, self.inner
-        self.unit, self.conditions, self.calls = module.unit, [], 0
+        self.unit, self.conditions, self.calls, self.call_places = module.unit, [], 0, []
         self.loads += 1
         try:
             if found.kind is FoundKind.PYTHON or found.twin.endswith(".py"):
@@ -333,7 +363,7 @@ class AbstractRun:
             raise
         finally:
             self.loads -= 1
-            self.unit, self.conditions, self.calls = kept
+            self.unit, self.conditions, self.calls, self.call_places = kept
             self.allowed = self.steps + left
             self.inner = before + self.steps - begun
             module.done = True
@@ -353,7 +383,7 @@ class AbstractRun:
             module.is_open = True
             return None
         if len(data) > MOST_SOURCE:
-            self.note(OpenKind.UNPARSED, module.scope, 1)
+            self.note(OpenKind.TOO_LARGE, module.scope, 1)
             module.is_open = True
             return None
         try:
@@ -365,8 +395,12 @@ class AbstractRun:
             return None
         self.files += 1
         module.tree, module.text = tree, text
-        if "lazy " in text and self.version >= (3, 15):
+        if "lazy" in text:
             module.lazy = frozenset(text.count("\n", 0, match.start()) + 1 for match in _LAZY.finditer(text))
+        if self.version < _FIRST_LAZY and _has_import_at(tree, module.lazy):
+            self.note(OpenKind.UNPARSED, module.scope, min(module.lazy))
+            module.is_open, module.tree = True, None
+            return None
         module.is_open = module.is_open or _DYNAMIC.search(text) is not None
         if "meta_path" in text:
             self.with_finders.add(module.name.partition(".")[0])
@@ -390,6 +424,13 @@ class AbstractRun:
                 continue
             with self.under(ConditionKind.NAMED, module.scope, 0, module.name):
                 self.import_name(name, module.scope, 0)
+
+
+def _has_import_at(tree: ast.Module, lines: frozenset[int]) -> bool:
+    """Return whether an import statement starts at one of the lines."""
+    return bool(lines) and any(
+        node.lineno in lines for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))
+    )
 
 
 def decode(data: bytes) -> str:

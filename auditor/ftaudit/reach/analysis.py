@@ -73,8 +73,9 @@ def run_functions(machine: AbstractRun) -> None:
 def _run_function(machine: AbstractRun, module: Module, label: str, node: Any, owner: object) -> None:
     unit = RunUnit(module=module.name, function=label)
     machine.units.append(unit)
-    kept = machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active
-    machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active = unit, [], [], 30, []
+    kept = machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active, machine.call_places
+    machine.unit, machine.conditions, machine.handlers, machine.calls = unit, [], [], 30
+    machine.active, machine.call_places = [], []
     machine.allowed = machine.steps + MOST_FUNCTION
     names = {argument.arg: UNKNOWN for argument in ast.iter_child_nodes(node.args) if isinstance(argument, ast.arg)}
     scope = Scope(module=module, names=names, parent=module.scope, label=label, yielded=[])
@@ -86,7 +87,7 @@ def _run_function(machine: AbstractRun, module: Module, label: str, node: Any, o
     except Failed:
         pass
     finally:
-        machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active = kept
+        machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active, machine.call_places = kept
 
 
 def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:

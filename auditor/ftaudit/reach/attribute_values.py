@@ -105,6 +105,8 @@ def _of_module(machine: AbstractRun, module: Module, name: str, scope: Scope, no
             from ftaudit.reach.expressions import resolve
 
             return resolve(machine, value, module.scope, getattr(node, "lineno", 0))
+        if (module.name, name) in machine.made_names and scope.module.found.is_own and isinstance(value, Module):
+            machine.import_name(value.name, scope, getattr(node, "lineno", 0))  # This place would load it too.
         return value
     if name == "__name__":
         return module.name
@@ -118,14 +120,22 @@ def _of_module(machine: AbstractRun, module: Module, name: str, scope: Scope, no
     if known is not None and known.failed is None:
         return known
     hook = names.get("__getattr__")
-    if isinstance(hook, (FunctionValue, Bound, OneOf)):
-        try:
-            return machine.language.call(machine, hook, [name], {}, scope, node)
-        except Failed as failed:
-            if failed.kind != "AttributeError":
-                raise
-            return UNKNOWN
-    return UNKNOWN
+    if not isinstance(hook, (FunctionValue, Bound, OneOf)):
+        return UNKNOWN
+    key = module.name, name
+    if key in machine.names_not_made:
+        return UNKNOWN
+    try:
+        value = machine.language.call(machine, hook, [name], {}, scope, node)
+    except Failed as failed:
+        if failed.kind != "AttributeError":
+            raise
+        value = UNKNOWN
+    if isinstance(value, Module):
+        machine.made_names.add(key)
+    if value is UNKNOWN and machine.unit.function is None and not machine.conditions and not scope.module.found.is_own:
+        machine.names_not_made.add(key)
+    return value
 
 
 def _of_known(machine: AbstractRun, owner: LibraryObject, name: str, scope: Scope, node: ast.AST) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from ftaudit.reach.cython_tables import cython_tables, cython_version
@@ -22,13 +22,19 @@ _TEXT: Final = re.compile(rb"[\w.\x80-\xff]{5,}")
 """What may be names in a table, or in an image that is searched like one."""
 _STRINGS: Final = re.compile(rb"\0([A-Za-z_][\w.]*)(?=\0)")
 """C strings that look like names of modules."""
+_SHORTEST_END: Final = 4
+_TAILS: Final = re.compile(rb"([\w.]{4,})\0")
+"""The ends of C strings."""
+_IMPORTS: Final = b"PyImport_Import"
+"""The functions of the C API that import by name start with this."""
 _MYPYC: Final = re.compile(rb"\0([\w.]*__mypyc)\0")
 
 
 def names_in(image: bytes, known: Collection[str], module: str) -> list[str]:
     """Return the `known` modules that a binary names, sorted.
 
-    A name counts only as a separate C string, so that one in a docstring does not count. Cython 3.2 and later store
+    A name counts only as a separate C string, or as the end of one, because linkers merge such strings, so that one in
+    a docstring does not count. Cython 3.2 and later store
     their strings in a table without terminators, and so does Rust: there, names count at any position.
     """
     by_raw = _encoded(frozenset(known))
@@ -46,7 +52,9 @@ def names_in(image: bytes, known: Collection[str], module: str) -> list[str]:
             long = ((raw, name) for raw, name in by_raw.items() if b"." in raw or len(raw) >= SHORTEST)
             relative = ((raw, name) for raw, name in near.items() if len(raw) >= SHORTEST)
             found |= set(_anywhere(table, (*long, *relative)))
-    elif (b"pyo3" in image or b"/rustc/" in image) and len(image) <= MOST_RUST:
+    elif _IMPORTS in image:
+        found |= set(_at_ends(image, by_raw))
+    if version is None and (b"pyo3" in image or b"/rustc/" in image) and len(image) <= MOST_RUST:
         found |= {by_raw[raw] for raw in set(_DOTTED.findall(image)) & by_raw.keys()}
     found |= {name for raw in _MYPYC.findall(image) if (name := by_raw.get(raw))}
     found.discard(module)
@@ -63,6 +71,22 @@ def _unusual(known: frozenset[str]) -> tuple[tuple[bytes, str], ...]:
     """Return the names that `_STRINGS` does not find, as C strings."""
     every = ((b"\0" + raw + b"\0", name) for raw, name in _encoded(known).items())
     return tuple((raw, name) for raw, name in every if not _STRINGS.match(raw))
+
+
+def _at_ends(image: bytes, by_raw: Mapping[bytes, str]) -> Iterator[str]:
+    """Yield the names at the end of a C string, where a linker may have merged them with it.
+
+    A short name counts only as a separate word.
+    """
+    by_end: dict[bytes, list[bytes]] = {}
+    for raw in by_raw:
+        if len(raw) >= _SHORTEST_END:
+            by_end.setdefault(raw[-_SHORTEST_END:], []).append(raw)
+    for text in set(_TAILS.findall(image)):
+        for raw in by_end.get(text[-_SHORTEST_END:], ()):
+            before = text[-len(raw) - 1 : -len(raw)]
+            if text.endswith(raw) and before and (len(raw) >= SHORTEST or not before.isalnum()):
+                yield by_raw[raw]
 
 
 def _anywhere(table: bytes, names: Iterable[tuple[bytes, str]]) -> Iterator[str]:

@@ -126,11 +126,13 @@ def call_function(
         or machine.spent.get(function.node, 0) > MOST_OWN_STEPS
     ):
         machine.note_own(OpenKind.BUDGET, function.scope, function.node.lineno)
+        machine.cut_call(function.scope, function.label, function.node.lineno)
         return UNKNOWN
     if not machine.calls:
         machine.allowed = machine.steps + MOST_STEPS
     elif machine.is_spent:
         machine.note(OpenKind.BUDGET, function.scope, function.node.lineno)
+        machine.cut_call(function.scope, function.label, function.node.lineno)
         return UNKNOWN
     machine.times[function.node] = count + 1
     body = function.node
@@ -149,6 +151,7 @@ def call_function(
         return LibraryObject("coroutine()")  # Nothing runs before it is awaited.
     machine.calls += 1
     machine.active.append(body)
+    machine.call_places.append((scope, getattr(node, "lineno", 0)))
     mark = len(machine.conditions)
     begun, before = machine.steps, machine.inner
     machine.inner = 0
@@ -158,6 +161,7 @@ def call_function(
         machine.language.run_block(machine, body.body, inner)
     finally:
         machine.active.pop()
+        machine.call_places.pop()
         machine.calls -= 1
         took = machine.steps - begun
         machine.spent[body] = machine.spent.get(body, 0) + took - machine.inner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from packaging.utils import canonicalize_name
@@ -37,8 +37,10 @@ class _Ways:
         while module in self.last and module not in seen:
             seen.add(module)
             before, edge = self.last[module]
-            if before:  # The first step is the start point itself, which nothing imports.
+            if edge.site.module:  # Nothing imports the start point itself.
                 found.append(ReachStep(site=edge.site, target=edge.target, conditions=edge.conditions))
+            if edge.call is not None:
+                found.append(ReachStep(site=edge.call, target=edge.site.module))
             module = before
         return tuple(reversed(found))
 
@@ -55,6 +57,10 @@ def classify(
     for unit in (machine.root, *machine.units):
         into = bodies if unit.function is None else functions
         into.setdefault(unit.module, []).extend(unit.edges.values())
+        for caller, conditions in machine.cut_calls.get((unit.module, unit.function or ""), {}).items():
+            bodies.setdefault(caller.module, []).extend(
+                replace(edge, conditions=(*conditions, *edge.conditions)) for edge in unit.edges.values()
+            )
     ways = _find_ways(bodies, functions)
     before = _reversed(bodies, ways)
     optional = _optional_packages(machine, before)
@@ -171,8 +177,8 @@ def _cuts(
     waiting = [name]
     while waiting:
         for module, edge in before.get(waiting.pop(), ()):
-            if edge.site.own and not _is_own(machine, edge.target):
-                found[edge.site] = None
+            if edge.first.own and not _is_own(machine, edge.target):
+                found[edge.first] = None
             elif module not in seen and module:
                 seen.add(module)
                 waiting.append(module)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ftaudit.cpython.suffixes import find_suffix
+from ftaudit.model.reachability import MOST_SOURCE
 
 MOST_FILES: Final = 200_000
 """Maximum number of files in a folder."""
@@ -68,7 +69,9 @@ class FolderTree:
         return self.own and (Path(folder, name, "pyvenv.cfg").exists() or name == "site-packages")
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content; `None` if it is not a regular file, or is too large."""
+        """Return a file's content, of a source at most one byte more than is followed; `None` if it is not a regular
+        file, or is too large.
+        """
         data, mark = self._read(path)
         self.reads[path] = mark
         return data
@@ -85,12 +88,13 @@ class FolderTree:
         place = self.root / path
         try:
             status = place.stat()
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            is_source = path.endswith((*SOURCES, ".txt"))
+            if not stat.S_ISREG(status.st_mode) or (not is_source and status.st_size > MOST_BYTES):
                 return None, None
-            data = place.read_bytes()
+            with place.open("rb") as file:  # Of a source that is too large, only its size matters.
+                data = file.read(MOST_SOURCE + 1 if is_source else MOST_BYTES)
         except OSError:
             return None, None
-        is_source = path.endswith((*SOURCES, ".txt"))
         return data, hashlib.sha256(data).hexdigest() if is_source else _state(place)
 
     def shown(self, path: str) -> str:

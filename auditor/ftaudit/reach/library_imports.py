@@ -146,7 +146,7 @@ ENTRY_POINT: Final = "importlib.metadata.EntryPoint()"
 def _entry_points(call: LibraryCall) -> Value:
     group = call.keywords.get("group", call.given[0] if call.given else None)
     if group is not None and not isinstance(group, str):
-        return Items("list", [], complete=False)
+        return Items("list", [LibraryObject(ENTRY_POINT)], complete=False)
     wanted = call.keywords.get("name")
     found = [
         LibraryObject(ENTRY_POINT, each)
@@ -187,7 +187,10 @@ def _run_path(call: LibraryCall) -> Value:
 
 @calls(f"{ENTRY_POINT}.load", f"{ENTRY_POINT}.resolve", f"{ENTRY_POINT}.require")
 def _load_entry_point(call: LibraryCall) -> Value:
-    if call.function.name.endswith("require") or not isinstance(call.function.about, tuple):
+    if call.function.name.endswith("require"):
+        return UNKNOWN
+    if not isinstance(call.function.about, tuple):
+        call.machine.note(OpenKind.COMPUTED, call.scope, call.line)
         return UNKNOWN
     target, _, attribute = call.function.about[2].partition("[")[0].strip().partition(":")
     value = call.machine.import_name(target.strip(), call.scope, call.line)

@@ -17,6 +17,13 @@ class ModuleLoad:
     """All of them must hold; empty if nothing is undecided."""
     guarded: bool = False
     """Whether the import is inside `try … except ImportError`."""
+    call: ImportSite | None = None
+    """The line of the unit's own module that called the code of another module, if that code imports."""
+
+    @property
+    def first(self) -> ImportSite:
+        """The line of the unit's own module."""
+        return self.call or self.site
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +37,7 @@ class RunUnit:
 
     def add(self, edge: ModuleLoad) -> None:
         """Add an edge; of two edges at one place, the one with fewer conditions counts."""
-        key = (edge.target, edge.site.file, edge.site.line)
+        key = (edge.target, edge.first.file, edge.first.line)
         known = self.edges.get(key)
         if known is None or len(edge.conditions) < len(known.conditions):
             self.edges[key] = edge

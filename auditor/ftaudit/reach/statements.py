@@ -135,7 +135,7 @@ def _for(machine: AbstractRun, node: ast.For | ast.AsyncFor, scope: Scope) -> Bl
     broken = False
     for value in turns:
         if machine.is_spent:
-            machine.note(OpenKind.BUDGET, scope, node.lineno)
+            _end_early(machine, scope, node)
             complete = False
             break
         assign(machine, node.target, value, scope)
@@ -159,6 +159,12 @@ def _for(machine: AbstractRun, node: ast.For | ast.AsyncFor, scope: Scope) -> Bl
     return BlockEnd.GO if broken else run_block(machine, node.orelse, scope)
 
 
+def _end_early(machine: AbstractRun, scope: Scope, node: ast.stmt) -> None:
+    """Record that the turns of a loop are not followed any further."""
+    machine.note(OpenKind.BUDGET, scope, node.lineno)
+    machine.cut_call(scope, scope.label, node.lineno)
+
+
 def _while(machine: AbstractRun, node: ast.While, scope: Scope) -> BlockEnd:
     mark = len(machine.conditions)
     for _ in range(64):
@@ -166,7 +172,7 @@ def _while(machine: AbstractRun, node: ast.While, scope: Scope) -> BlockEnd:
         if decided is False:
             return run_block(machine, node.orelse, scope)
         if machine.is_spent:
-            machine.note(OpenKind.BUDGET, scope, node.lineno)
+            _end_early(machine, scope, node)
             break
         if decided is None:
             with machine.under(ConditionKind.LOOP, scope, node.lineno, text_of(machine, node.test)):

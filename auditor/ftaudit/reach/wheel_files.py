@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ftaudit.__about__ import __version__
 from ftaudit.errors import ArchiveError
 from ftaudit.model import DistributionFile
+from ftaudit.model.reachability import MOST_SOURCE
 from ftaudit.reach.binary_names import names_in
 from ftaudit.reach.folder_tree import SOURCES, is_wanted, parse_entry_points
 from ftaudit.wheel import ArchiveMember, WheelArchive, local_path, module_member, open_wheel
@@ -131,12 +132,15 @@ class WheelTree:
             for path, member in wanted.items()
             if path.endswith((*SOURCES, ".txt", "METADATA")) and member.size <= MOST_MEMBER
         }
+        too_large = [path for path, member in wanted.items() if path.endswith(SOURCES) and member.size > MOST_MEMBER]
         if sum(member.size for member in sources.values()) > MOST_TOTAL:
             raise ArchiveError("its Python files are too large to be read", about=self.file.filename)
         by_member = {member.name: path for path, member in sources.items()}
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as kept:
             listed = {path: member.name for path, member in wanted.items()}
             kept.writestr("members.json", json.dumps(listed))
+            for path in too_large:  # Only its size matters.
+                kept.writestr(path, bytes(MOST_SOURCE + 1))
             for member, data in archive.read_members(list(sources.values()), fetchers=self.store.fetchers):
                 if data is not None:
                     kept.writestr(by_member[member.name], data)
