@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import Final
 
 from ftaudit.model.reachability import MOST_SOURCE, Condition, ConditionKind, ImportSite, OpenKind, OpenSite
 from ftaudit.python_text import python_encoding, with_unix_lines
-from ftaudit.reach.abstract_values import UNKNOWN, Failed, LibraryObject, Module, Scope, Value
+from ftaudit.reach.abstract_values import UNKNOWN, Class, Failed, LibraryObject, Module, Scope, Value
 from ftaudit.reach.finder import Finder, Found, FoundKind
 from ftaudit.reach.load_graph import ModuleLoad, RunUnit
 from ftaudit.reach.marked_lines import MarkedLines
@@ -35,6 +37,15 @@ _LAZY: Final = re.compile(r"^[ \t]*lazy[ \t]+(?:import|from)\b", re.MULTILINE)
 _DYNAMIC: Final = re.compile(r"sys\.modules|meta_path|__path__\s*(?:=|\.)")
 
 
+@functools.lru_cache
+def _ancestors(kind: str) -> frozenset[str]:
+    """Return the names of the classes that catch an exception, by the name of its class."""
+    known = getattr(builtins, kind, None)
+    if isinstance(known, type) and issubclass(known, BaseException):
+        return frozenset(each.__name__ for each in known.__mro__)
+    return frozenset({kind, "Exception", "BaseException"})
+
+
 class Ended(Exception):  # An exhausted budget is not an error.
     """The step limit was reached."""
 
@@ -52,7 +63,7 @@ class Handlers:
         """Return whether an exception of this class is caught."""
         if self.names is None:
             return True
-        return bool(self.names & _CATCHES.get(kind, frozenset({kind, "Exception", "BaseException"})))
+        return bool(self.names & (_CATCHES.get(kind) or _ancestors(kind)))
 
     @property
     def catches_imports(self) -> bool:
@@ -127,6 +138,8 @@ class AbstractRun:
     """The `try` statements where another exception than that of an absent module may be raised."""
     scripts: frozenset[str] = frozenset()
     """Modules that run as files: they have no package."""
+    made_classes: set[Class] = field(default_factory=set)
+    """Classes of which an import made an object."""
     made_names: set[tuple[str, str]] = field(default_factory=set)
     """Modules that the `__getattr__` of a module loaded, and the names that it made them for."""
     names_not_made: set[tuple[str, str]] = field(default_factory=set)
@@ -198,6 +211,14 @@ class AbstractRun:
     def is_caught(self, kind: str) -> bool:
         """Return whether an enclosing `try` catches this exception."""
         return any(each.catch(kind) for each in self.handlers)
+
+    def caught_as(self, kinds: Sequence[str]) -> str:
+        """Return under which of the names of its classes, the most special first, an exception is caught first."""
+        for each in reversed(self.handlers):
+            for kind in kinds:
+                if each.catch(kind):
+                    return kind
+        return kinds[0]
 
     def may_fail(self, kind: str, name: str) -> bool:
         """Record that an exception may be raised here; return whether something catches it."""

@@ -6,6 +6,7 @@ Constants (`str`, `int`, `bytes`, `bool`, `None`, `float`) represent themselves.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -46,6 +47,14 @@ class Items:
     kind: str
     items: list[Value]
     complete: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A generator: its code runs when something iterates over it."""
+
+    run: Callable[[], Items]
+    result: Items | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from ftaudit.reach.cython_tables import cython_tables, cython_version
@@ -53,7 +53,7 @@ def names_in(image: bytes, known: Collection[str], module: str) -> list[str]:
             relative = ((raw, name) for raw, name in near.items() if len(raw) >= SHORTEST)
             found |= set(_anywhere(table, (*long, *relative)))
     elif _IMPORTS in image:
-        found |= set(_at_ends(image, by_raw))
+        found |= set(_at_ends(image, frozenset(known)))
     if version is None and (b"pyo3" in image or b"/rustc/" in image) and len(image) <= MOST_RUST:
         found |= {by_raw[raw] for raw in set(_DOTTED.findall(image)) & by_raw.keys()}
     found |= {name for raw in _MYPYC.findall(image) if (name := by_raw.get(raw))}
@@ -73,20 +73,26 @@ def _unusual(known: frozenset[str]) -> tuple[tuple[bytes, str], ...]:
     return tuple((raw, name) for raw, name in every if not _STRINGS.match(raw))
 
 
-def _at_ends(image: bytes, by_raw: Mapping[bytes, str]) -> Iterator[str]:
+def _at_ends(image: bytes, known: frozenset[str]) -> Iterator[str]:
     """Yield the names at the end of a C string, where a linker may have merged them with it.
 
     A short name counts only as a separate word.
     """
-    by_end: dict[bytes, list[bytes]] = {}
-    for raw in by_raw:
-        if len(raw) >= _SHORTEST_END:
-            by_end.setdefault(raw[-_SHORTEST_END:], []).append(raw)
+    by_end = _by_end(known)
     for text in set(_TAILS.findall(image)):
         for raw in by_end.get(text[-_SHORTEST_END:], ()):
             before = text[-len(raw) - 1 : -len(raw)]
             if text.endswith(raw) and before and (len(raw) >= SHORTEST or not before.isalnum()):
-                yield by_raw[raw]
+                yield raw.decode("utf-8", "surrogatepass")
+
+
+@functools.lru_cache(maxsize=4)
+def _by_end(known: frozenset[str]) -> dict[bytes, list[bytes]]:
+    by_end: dict[bytes, list[bytes]] = {}
+    for raw in _encoded(known):
+        if len(raw) >= _SHORTEST_END:
+            by_end.setdefault(raw[-_SHORTEST_END:], []).append(raw)
+    return by_end
 
 
 def _anywhere(table: bytes, names: Iterable[tuple[bytes, str]]) -> Iterator[str]:

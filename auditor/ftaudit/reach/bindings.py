@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from ftaudit.model.reachability import OpenKind
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.abstract_values import (
     MOST_ITEMS,
@@ -18,12 +19,15 @@ from ftaudit.reach.abstract_values import (
     Items,
     LibraryObject,
     Module,
+    Pending,
     Scope,
     Value,
     choices_of,
     join,
 )
-from ftaudit.reach.iterating import to_key
+from ftaudit.reach.class_values import look_up
+from ftaudit.reach.finder import FoundKind
+from ftaudit.reach.iterating import iterate, to_key
 
 
 def is_weak(machine: AbstractRun, scope: Scope) -> bool:
@@ -56,7 +60,7 @@ def assign(machine: AbstractRun, target: ast.expr, value: Value, scope: Scope) -
         case ast.Starred(value=inner):
             assign(machine, inner, value, scope)
         case ast.Attribute(value=owner, attr=name):
-            set_attribute(machine, machine.language.evaluate(machine, owner, scope), name, value, scope)
+            set_attribute(machine, machine.language.evaluate(machine, owner, scope), name, value, scope, target.lineno)
         case ast.Subscript(value=owner, slice=index):
             table = machine.language.evaluate(machine, owner, scope)
             set_item(machine, table, machine.language.evaluate(machine, index, scope), value, scope)
@@ -66,6 +70,8 @@ def assign(machine: AbstractRun, target: ast.expr, value: Value, scope: Scope) -
 
 def _unpack(machine: AbstractRun, targets: Sequence[ast.expr], value: Value, scope: Scope) -> None:
     values: list[Value] = [UNKNOWN] * len(targets)
+    if isinstance(value, Pending):
+        value = Items("list", *iterate(machine, value))
     starred = next((number for number, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
     if isinstance(value, Items) and value.complete:
         if starred is None and len(value.items) == len(targets):
@@ -82,11 +88,14 @@ def _unpack(machine: AbstractRun, targets: Sequence[ast.expr], value: Value, sco
         assign(machine, target, each, scope)
 
 
-def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, scope: Scope) -> None:
+def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, scope: Scope, line: int = 0) -> None:
     """Assign to an attribute."""
     owners = choices_of(owner)
     for each in owners:
         match each:
+            case Module(found=found) if found.kind is FoundKind.STDLIB:
+                if (found.name, name) == ("builtins", "__import__"):
+                    machine.note(OpenKind.COMPUTED, scope, line)
             case Module():
                 sure = each is scope.module and len(owners) == 1
                 put(machine, each.scope.names, name, value, sure=sure)
@@ -94,6 +103,16 @@ def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, s
                 put(machine, names, name, value, sure=len(owners) == 1)
             case _:
                 pass
+        if isinstance(each, Instance):
+            _set_by_class(machine, each, name)
+
+
+def _set_by_class(machine: AbstractRun, owner: Instance, name: str) -> None:
+    """Record that the setter of a property, or `__set__` of another object, may run."""
+    kept = look_up(owner.cls, name)
+    setter = look_up(kept.cls, "__set__") if isinstance(kept, Instance) else kept
+    if isinstance(setter, FunctionValue) and (setter is not kept or kept.kind == "property"):
+        machine.cut_call(setter.scope, setter.label, setter.node.lineno)
 
 
 def put(machine: AbstractRun, table: dict[Any, Value], key: Value, value: Value, *, sure: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from ftaudit.model.reachability import ConditionKind, OpenKind
@@ -22,11 +23,13 @@ from ftaudit.reach.abstract_values import (
     LibraryObject,
     Module,
     OneOf,
+    Pending,
     Scope,
     Value,
     join,
 )
-from ftaudit.reach.class_values import lineage, look_up
+from ftaudit.reach.class_values import lineage, look_up, may_call, may_call_operators
+from ftaudit.reach.iterating import iterate
 from ftaudit.reach.library_calls import CALLS, METHODS, LibraryCall, MethodCall
 from ftaudit.reach.marked_lines import MarkedLines
 from ftaudit.reach.overrides import OVERRIDES
@@ -45,6 +48,16 @@ MOST_STEPS: Final = 40_000
 """Step limit of one call from the body of a module."""
 MOST_OWN_STEPS: Final = 12_000
 """Steps of one function, without those of the functions that it calls, after which its calls are not followed."""
+CALLERS: Final = frozenset(
+    {
+        "builtins.sorted", "builtins.min", "builtins.max", "builtins.iter", "functools.reduce", "re.sub", "re.subn",
+        "json.dumps", "json.dump", "json.loads", "json.load", "asyncio.run", "threading.Thread",
+        "collections.defaultdict", "dataclasses.field",
+    }
+)  # fmt: skip
+"""Functions of the standard library that call their arguments, mostly at once."""
+_CALLING: Final = ("concurrent.futures.", "contextlib.ExitStack().", "asyncio.")
+"""How the names of further ones begin."""
 UNSURE_CALLS: Final = 3
 MOST_CONDITIONS: Final = 4
 """With more conditions and more nested calls than these limits, further calls are not followed: their imports are found
@@ -82,6 +95,10 @@ def call(
         case Class():
             return _instantiate(machine, function, arguments, keywords, scope, node)
         case LibraryObject(name=name):
+            _consume(machine, (*arguments, *keywords.values()))
+            if name in CALLERS or name.startswith(_CALLING):
+                for each in (*arguments, *keywords.values()):
+                    may_call(machine, each)
             handler = CALLS.get(name)
             if handler is not None:
                 return handler(
@@ -102,7 +119,15 @@ def call(
                     result = join(result, call(machine, each, list(arguments), dict(keywords), scope, node))
             return UNKNOWN if result is UNSET else result
         case _:
+            _consume(machine, (*arguments, *keywords.values()))
             return UNKNOWN
+
+
+def _consume(machine: AbstractRun, arguments: Iterable[Value]) -> None:
+    """Run the generators that code outside the analysis receives."""
+    for each in arguments:
+        if isinstance(each, Pending):
+            iterate(machine, each)
 
 
 def call_function(
@@ -148,7 +173,26 @@ def call_function(
         yielded=[] if is_generator else None,
     )
     if isinstance(body, ast.AsyncFunctionDef):
-        return LibraryObject("coroutine()")  # Nothing runs before it is awaited.
+        return LibraryObject("coroutine()", function)  # Nothing runs before it is awaited.
+    if is_generator and not function.is_context:
+        return Pending(lambda: _yielded(machine, function, inner, scope, node))
+    _run_body(machine, function, inner, scope, node)
+    if inner.yielded is not None:
+        return Items("generator", inner.yielded[:MOST_ITEMS])
+    result: Value = UNSET
+    for value in inner.returned:
+        result = join(result, value)
+    return None if result is UNSET else result
+
+
+def _yielded(machine: AbstractRun, function: FunctionValue, inner: Scope, scope: Scope, node: ast.AST) -> Items:
+    inner.base = len(machine.conditions)
+    _run_body(machine, function, inner, scope, node)
+    return Items("generator", (inner.yielded or [])[:MOST_ITEMS], complete=False)
+
+
+def _run_body(machine: AbstractRun, function: FunctionValue, inner: Scope, scope: Scope, node: ast.AST) -> None:
+    body = function.node
     machine.calls += 1
     machine.active.append(body)
     machine.call_places.append((scope, getattr(node, "lineno", 0)))
@@ -157,8 +201,9 @@ def call_function(
     machine.inner = 0
     try:
         if isinstance(body, ast.Lambda):
-            return machine.language.evaluate(machine, body.body, inner)
-        machine.language.run_block(machine, body.body, inner)
+            inner.returned.append(machine.language.evaluate(machine, body.body, inner))
+        else:
+            machine.language.run_block(machine, body.body, inner)
     finally:
         machine.active.pop()
         machine.call_places.pop()
@@ -167,12 +212,6 @@ def call_function(
         machine.spent[body] = machine.spent.get(body, 0) + took - machine.inner
         machine.inner = before + took
         del machine.conditions[mark:]
-    if inner.yielded is not None:
-        return Items("generator", inner.yielded[:MOST_ITEMS], complete=function.is_context)
-    result: Value = UNSET
-    for value in inner.returned:
-        result = join(result, value)
-    return None if result is UNSET else result
 
 
 def _is_generator(machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> bool:
@@ -248,6 +287,7 @@ def _instantiate(
         made = call_function(machine, method, [cls, *arguments], keywords, scope, node)
         if not isinstance(made, (Instance, OneOf)) and made is not UNKNOWN and not isinstance(made, LibraryObject):
             return made
+    may_call_operators(machine, cls)
     if not isinstance(made, Instance):
         made = Instance(cls)
         made.payload = _payload(cls, arguments)

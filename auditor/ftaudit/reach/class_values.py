@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Final
 
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.abstract_values import (
@@ -15,10 +16,17 @@ from ftaudit.reach.abstract_values import (
     FunctionValue,
     Instance,
     Items,
+    LibraryObject,
+    OneOf,
     Scope,
     Value,
     choices_of,
 )
+
+_FOLLOWED: Final = frozenset({"__init__", "__new__", "__call__", "__enter__", "__exit__", "__init_subclass__",
+                              "__set_name__", "__getattr__"})  # fmt: skip
+"""Special methods that the run calls itself."""
+_THREADS: Final = ("threading.Thread", "threading.Timer", "multiprocessing.Process")
 
 
 def make_class(machine: AbstractRun, node: ast.ClassDef, scope: Scope) -> Class:
@@ -48,8 +56,13 @@ def make_class(machine: AbstractRun, node: ast.ClassDef, scope: Scope) -> Class:
     machine.language.run_block(machine, node.body, inner)
     for value in made.names.values():
         own(value, made)
+    if isinstance(meta, FunctionValue):
+        machine.language.call(
+            machine, meta, [made.name, Items("tuple", list(made.bases)), DictValue(made.names)], {}, scope, node
+        )
     if isinstance(meta, Class) or (meta := inherited_meta(made)) is not None:
         made.meta = meta
+        may_call_operators(machine, meta)
         names = DictValue(made.names)
         arguments = [made.name, Items("tuple", list(made.bases)), names]
         for hook, first in (("__new__", meta), ("__init__", made)):
@@ -124,3 +137,37 @@ def inherited_meta(cls: Class) -> Class | None:
         if each is not None and each is not cls and isinstance(each.meta, Class):
             return each.meta
     return None
+
+
+def may_call_operators(machine: AbstractRun, cls: Class) -> None:
+    """Record that operators, statements and the standard library may call methods of a class during an import."""
+    if cls in machine.made_classes or machine.unit.function is not None:
+        return
+    machine.made_classes.add(cls)
+    for each in lineage(cls):
+        if each is None:
+            continue
+        is_thread = any(isinstance(base, LibraryObject) and base.name in _THREADS for base in each.bases)
+        for name, value in each.names.items():
+            special = name.startswith("__") and name.endswith("__") and name not in _FOLLOWED
+            if special or (is_thread and name == "run"):
+                may_call(machine, value)
+
+
+def may_call(machine: AbstractRun, value: Value) -> None:
+    """Record that code outside the analysis may call a value during an import."""
+    match value:
+        case FunctionValue(node=body):
+            machine.cut_call(value.scope, value.label, body.lineno)
+        case Bound(function=inner):
+            may_call(machine, inner)
+        case Class():
+            for name in ("__new__", "__init__"):
+                may_call(machine, look_up(value, name))
+        case OneOf(choices=choices):
+            for each in choices:
+                may_call(machine, each)
+        case LibraryObject(name="coroutine()", about=FunctionValue() as function):
+            may_call(machine, function)
+        case _:
+            pass

@@ -24,6 +24,7 @@ from ftaudit.reach.abstract_values import (
     Lazy,
     LibraryObject,
     Pattern,
+    Pending,
     Scope,
     Value,
     choices_of,
@@ -33,6 +34,7 @@ from ftaudit.reach.abstract_values import (
     truth,
 )
 from ftaudit.reach.bindings import assign, bind
+from ftaudit.reach.class_values import look_up
 from ftaudit.reach.comparisons import compare
 from ftaudit.reach.import_statements import attribute_for_import
 from ftaudit.reach.iterating import iterate, to_key
@@ -318,6 +320,9 @@ def get_item(machine: AbstractRun, owner: Value, key: Value, scope: Scope, node:
                 return machine.language.call(machine, method, [key], {}, scope, node)
             return UNKNOWN if payload is None else get_item(machine, payload, key, scope, node)
         case Class():
+            method = look_up(owner, "__class_getitem__")
+            if isinstance(method, FunctionValue):
+                machine.language.call(machine, method, [owner, key], {}, scope, node)
             return owner  # A generic class with its parameters.
         case _:
             return UNKNOWN
@@ -358,6 +363,8 @@ def _comprehension(
     )
     if scope.is_class:
         inner.names.update(scope.names)
+    if isinstance(node, ast.GeneratorExp):
+        return Pending(lambda: _elements(machine, node, inner))
     results: list[Any] = []
     complete = _clauses(machine, node, 0, inner, results)
     complete = complete and len(results) <= MOST_ITEMS
@@ -369,8 +376,14 @@ def _comprehension(
             else:
                 table.complete = False
         return table
-    kind = {ast.ListComp: "list", ast.SetComp: "set"}.get(type(node), "generator")
-    return Items(kind, results[:MOST_ITEMS], complete)
+    return Items("list" if isinstance(node, ast.ListComp) else "set", results[:MOST_ITEMS], complete)
+
+
+def _elements(machine: AbstractRun, node: ast.GeneratorExp, scope: Scope) -> Items:
+    scope.base = len(machine.conditions)
+    results: list[Any] = []
+    complete = _clauses(machine, node, 0, scope, results)
+    return Items("generator", results[:MOST_ITEMS], complete and len(results) <= MOST_ITEMS)
 
 
 def _clauses(machine: AbstractRun, node: Any, number: int, scope: Scope, results: list[Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftaudit.reach.abstract_run import AbstractRun
-from ftaudit.reach.abstract_values import UNKNOWN, DictValue, Instance, Items, OneOf, Value, is_constant
+from ftaudit.reach.abstract_values import UNKNOWN, DictValue, Instance, Items, OneOf, Pending, Value, is_constant
 
 
 def iterate(machine: AbstractRun, value: Value) -> tuple[list[Value], bool]:
@@ -11,6 +11,11 @@ def iterate(machine: AbstractRun, value: Value) -> tuple[list[Value], bool]:
     match value:
         case Items(items=items, complete=complete):
             return list(items), complete
+        case Pending(result=result):
+            if result is None:
+                value.result = Items("generator", [], complete=False)  # Its own code may iterate over it.
+                result = value.result = value.run()
+            return list(result.items), result.complete
         case DictValue(entries=entries, complete=complete):
             return [from_key(key) for key in list(entries) if not _is_hidden(key)], complete
         case str():

@@ -20,6 +20,7 @@ from ftaudit.reach.abstract_values import (
     Module,
     OneOf,
     Pattern,
+    Pending,
     Scope,
     Super,
     Value,
@@ -56,8 +57,8 @@ def _getattr(call: LibraryCall) -> Value:
             result = join(result, UNKNOWN)
             if isinstance(owner, Module) and "__getattr__" in owner.scope.names:
                 call.machine.note(OpenKind.COMPUTED, call.scope, call.line, f"{owner.name}.")
-    if len(call.given) > 2 and result is UNKNOWN:
-        return join(UNKNOWN, call.given[2])
+    if len(call.given) > 2 and (result is UNKNOWN or isinstance(result, LibraryObject)):
+        return join(result, call.given[2])
     return UNKNOWN if result is UNSET else result
 
 
@@ -252,6 +253,10 @@ def _map(call: LibraryCall) -> Value:
     values, complete = iterate(call.machine, call.given[1])
     if len(call.given) > 2 or not complete:
         return Items("list", [], complete=False)
+    return Pending(lambda: _mapped(call, values))
+
+
+def _mapped(call: LibraryCall, values: list[Value]) -> Items:
     results = [
         call.machine.language.call(call.machine, call.given[0], [each], {}, call.scope, call.node)
         for each in values[:256]
@@ -314,7 +319,10 @@ def _setter(call: LibraryCall) -> Value:
 
 @calls("builtins.staticmethod", "builtins.classmethod")
 def _static(call: LibraryCall) -> Value:
-    return _kind(call.given, "static" if call.function.name.endswith("staticmethod") else "class")
+    if call.function.name.endswith("classmethod"):
+        return _kind(call.given, "class")
+    made = _kind(call.given, "static")
+    return call.given[0] if made is UNKNOWN and call.given else made
 
 
 @calls("contextlib.contextmanager")

@@ -121,8 +121,27 @@ def _find_spec(call: LibraryCall) -> Value:
     return UNKNOWN if found.kind is FoundKind.UNSURE else Items("tuple", [name])
 
 
-@calls("importlib.util.module_from_spec", "importlib.util.LazyLoader()")
+@calls("importlib.util.module_from_spec", "importlib._bootstrap._load")
 def _module_from_spec(call: LibraryCall) -> Value:
+    match call.given:
+        case [Items(kind="tuple", items=[str() as name])]:  # What `find_spec` returns.
+            return call.machine.import_name(name, call.scope, call.line)
+        case _:
+            call.machine.note(OpenKind.COMPUTED, call.scope, call.line)
+            return UNKNOWN
+
+
+@calls("importlib.util.LazyLoader()")
+def _lazy_loader(call: LibraryCall) -> Value:
+    return UNKNOWN
+
+
+@calls("pickle.load", "pickle.loads", "pickle.Unpickler().load", "marshal.load", "marshal.loads", "shelve.open",
+       "logging.config.dictConfig", "logging.config.fileConfig", "code.interact", "timeit.timeit", "timeit.repeat",
+       "code.InteractiveInterpreter().runsource", "code.InteractiveInterpreter().runcode", "unittest.mock.patch",
+       "types.FunctionType", "zipimport.zipimporter().load_module")  # fmt: skip
+def _other_way(call: LibraryCall) -> Value:
+    call.machine.note(OpenKind.EXECUTED, call.scope, call.line)
     return UNKNOWN
 
 

@@ -26,7 +26,7 @@ from ftaudit.reach.abstract_values import (
     truth,
 )
 from ftaudit.reach.bindings import assign, bind, is_weak
-from ftaudit.reach.class_values import make_class
+from ftaudit.reach.class_values import lineage, make_class
 from ftaudit.reach.import_statements import run_import, run_import_from
 from ftaudit.reach.iterating import iterate
 
@@ -275,6 +275,8 @@ def _with(machine: AbstractRun, node: ast.With | ast.AsyncWith, scope: Scope) ->
                 exits.append(machine.language.attribute(machine, manager, "__exit__", scope, node))
                 if enter is not UNKNOWN:
                     entered = machine.language.call(machine, enter, [], {}, scope, node)
+            case LibraryObject():
+                entered = manager  # Most of them return themselves.
             case Items(items=[first, *_]):
                 entered = first  # The value that a generator under `contextmanager` yields.
             case _:
@@ -338,7 +340,25 @@ def _matches(pattern: ast.pattern, subject: Value) -> bool | None:
 
 def _define(machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> None:
     function = make_function(machine, node, scope, node.name)
+    given = node.args
+    every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    hints = [each.annotation for each in every if each is not None] + [node.returns]
+    _annotate(machine, hints, scope, read=bool(node.decorator_list))
     bind(machine, scope, node.name, decorate(machine, node, function, scope))
+
+
+def _annotate(machine: AbstractRun, hints: Sequence[ast.expr | None], scope: Scope, *, read: bool) -> None:
+    """Evaluate annotations: before CPython 3.14 at their definition, since then if something reads them (PEP 649)."""
+    if scope.module.text and "import annotations" in scope.module.text:
+        return
+    for each in hints:
+        if each is None or isinstance(each, (ast.Name, ast.Constant)):
+            continue
+        if machine.version < (3, 14):
+            machine.language.evaluate(machine, each, scope)
+        elif read:
+            with machine.under(ConditionKind.SEVERAL, scope, each.lineno, "__annotations__"):
+                machine.language.evaluate(machine, each, scope)
 
 
 def make_function(
@@ -389,6 +409,8 @@ def _assign(machine: AbstractRun, node: ast.Assign, scope: Scope) -> None:
 def _assign_annotated(machine: AbstractRun, node: ast.AnnAssign, scope: Scope) -> None:
     if scope.is_class and scope.owner is not None and isinstance(node.target, ast.Name):
         scope.owner.fields.append(node.target.id)
+    if not scope.label or scope.is_class:
+        _annotate(machine, [node.annotation], scope, read=scope.is_class)
     if node.value is not None:
         assign(machine, node.target, machine.language.evaluate(machine, node.value, scope), scope)
 
@@ -437,13 +459,25 @@ def _raise(machine: AbstractRun, node: ast.Raise, scope: Scope) -> BlockEnd:
         value = machine.language.evaluate(machine, node.exc, scope)
         target = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         match value:
-            case Instance(cls=cls):
-                kind = cls.name
+            case Instance(cls=cls) | (Class() as cls):
+                if value is cls:
+                    machine.language.call(machine, cls, [], {}, scope, node)
+                kind = machine.caught_as(_names_in_line(cls))
             case _:
                 kind = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "Exception")
         text = text_of(machine, node.exc)
     machine.fail(kind, text)
     return BlockEnd.RETURN
+
+
+def _names_in_line(cls: Class) -> list[str]:
+    """Return the names of a class and of its bases."""
+    found = []
+    for each in lineage(cls):
+        if each is not None:
+            found.append(each.name)
+            found += [base.name.rpartition(".")[2] for base in each.bases if isinstance(base, LibraryObject)]
+    return found
 
 
 def _delete(machine: AbstractRun, node: ast.Delete, scope: Scope) -> None:
@@ -464,7 +498,11 @@ def _nonlocal(machine: AbstractRun, node: ast.Nonlocal, scope: Scope) -> None:
 
 
 def _assert(machine: AbstractRun, node: ast.Assert, scope: Scope) -> BlockEnd:
-    if truth(machine.language.evaluate(machine, node.test, scope)) is False and machine.is_caught("AssertionError"):
+    decided = truth(machine.language.evaluate(machine, node.test, scope))
+    if decided is not True and node.msg is not None:
+        with machine.under(ConditionKind.NOT_BRANCH, scope, node.lineno, text_of(machine, node.test)):
+            machine.language.evaluate(machine, node.msg, scope)
+    if decided is False and machine.is_caught("AssertionError"):
         machine.fail("AssertionError", text_of(machine, node.test))
     return BlockEnd.GO
 
