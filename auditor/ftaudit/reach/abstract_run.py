@@ -34,6 +34,7 @@ _CATCHES: Final = {
 _FIRST_LAZY: Final = (3, 15)
 """The version whose syntax has lazy imports (PEP 810)."""
 _LAZY: Final = re.compile(r"^[ \t]*lazy[ \t]+(?:import|from)\b", re.MULTILINE)
+_PATH: Final = re.compile(r"\bsys\.path\.(?:append|insert|extend)|\bsys\.path(?:\[[^\]]*\])? *\+?= |addsitedir")
 _DYNAMIC: Final = re.compile(r"sys\.modules|meta_path|__path__\s*(?:=|\.)")
 
 
@@ -148,6 +149,8 @@ class AbstractRun:
     """The calls that were not followed to their end, by module and function: the module bodies that made them, with the
     conditions.
     """
+    changes_path: bool = False
+    """Whether some code may have changed `sys.path`, so that a module that is not found may exist."""
     with_finders: set[str] = field(default_factory=set)
     """Top-level packages with code that may add a finder to `sys.meta_path`: it may make any of their modules."""
     times: dict[object, int] = field(default_factory=dict)
@@ -300,8 +303,12 @@ class AbstractRun:
 
     def _load(self, name: str, scope: Scope, line: int) -> Value:
         if name in self.aliases:
+            if self.aliases[name] is None:
+                self.fail("ModuleNotFoundError", name)
             return self.aliases[name]
-        module = self.modules.get(name)
+        # The program's own module is `__main__`: an import of its name runs the file again.
+        key = f"{name}\0again" if name in self.mains and scope.module.name else name
+        module = self.modules.get(key)
         if module is None:
             found = self.finder.find(name)
             if found.kind is FoundKind.ABSENT:
@@ -310,7 +317,7 @@ class AbstractRun:
                 self._add_load(name, scope, line)
                 self.may_fail("ModuleNotFoundError", name)
                 return UNKNOWN
-            module = self._new(name, found)
+            module = self._new(name, found, key)
         if module.found.kind is FoundKind.STDLIB:
             return module
         self._add_load(name, scope, line)
@@ -350,16 +357,21 @@ class AbstractRun:
         is_open = parent is not None and (parent.is_open or parent.replacement is not None)
         if is_open or name.partition(".")[0] in self.with_finders:
             self.may_fail("ModuleNotFoundError", name)
+            self.note(OpenKind.COMPUTED, scope, line, name)
+            return UNKNOWN
+        if self.changes_path and parent is None:
+            self.may_fail("ModuleNotFoundError", name)
+            self.note(OpenKind.COMPUTED, scope, line, name)
             return UNKNOWN
         self.fail("ModuleNotFoundError", name)
         self.note_own(OpenKind.COMPUTED, scope, line, name)
         return UNKNOWN
 
-    def _new(self, name: str, found: Found) -> Module:
+    def _new(self, name: str, found: Found, key: str) -> Module:
         unit = RunUnit(module=name)
-        module = Module(name=name, found=found, unit=unit)
+        module = Module(name=name, found=found, unit=unit, is_main=key in self.mains)
         module.scope = Scope(module=module, names={"\0new": True})
-        self.modules[name] = module
+        self.modules[key] = module
         self.units.append(unit)
         return module
 
@@ -423,6 +435,8 @@ class AbstractRun:
             module.is_open, module.tree = True, None
             return None
         module.is_open = module.is_open or _DYNAMIC.search(text) is not None
+        if _PATH.search(text):
+            self.changes_path = True
         if "meta_path" in text:
             self.with_finders.add(module.name.partition(".")[0])
         return tree

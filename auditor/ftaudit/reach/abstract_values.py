@@ -199,6 +199,8 @@ class Module:
     """Whether it may have names that its code does not show."""
     replacement: Value = None
     """The object that replaces the module in `sys.modules`."""
+    is_main: bool = False
+    """Whether it runs as a program: its `__name__` is `__main__`."""
     tree: ast.Module | None = None
     text: str = ""
     lazy: frozenset[int] = frozenset()

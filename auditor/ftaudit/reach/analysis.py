@@ -61,9 +61,9 @@ def start(machine: AbstractRun, name: str, function: str | None = None) -> bool:
 def run_functions(machine: AbstractRun) -> None:
     """Run the function bodies of every loaded module, and of the modules that they load."""
     done: set[str] = set()
-    while waiting := [module for name, module in list(machine.modules.items()) if name not in done]:
-        for module in waiting:
-            done.add(module.name)
+    while waiting := [(key, module) for key, module in list(machine.modules.items()) if key not in done]:
+        for key, module in waiting:
+            done.add(key)
             if module.tree is None:
                 continue
             for label, node, owner in _functions(module):

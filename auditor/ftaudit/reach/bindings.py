@@ -96,6 +96,9 @@ def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, s
             case Module(found=found) if found.kind is FoundKind.STDLIB:
                 if (found.name, name) == ("builtins", "__import__"):
                     machine.note(OpenKind.COMPUTED, scope, line)
+            case Module() if name == "__class__" and isinstance(value, Class):
+                each.replacement = Instance(value)
+                each.is_open = True
             case Module():
                 sure = each is scope.module and len(owners) == 1
                 put(machine, each.scope.names, name, value, sure=sure)

@@ -87,7 +87,7 @@ def _global_name(machine: AbstractRun, name: str, scope: Scope) -> Value:
     if name in _NEVER:
         return False
     if name == "__name__":
-        return "__main__" if module.name in machine.mains else module.name
+        return "__main__" if module.is_main else module.name
     if name == "__package__":
         return None if module.name in machine.scripts else module.package
     if name == "__spec__" and module.name in machine.scripts:

@@ -51,8 +51,15 @@ class FolderTree:
 
     def _walk(self) -> Iterator[str]:
         count = 0
-        for folder, folders, names in os.walk(self.root, followlinks=False):
+        seen: set[str] = set()
+        for folder, folders, names in os.walk(self.root, followlinks=True):
+            real = os.path.realpath(folder)
             folders[:] = sorted(name for name in folders if not self._skips(folder, name))
+            if Path(folder).is_symlink():  # Python follows links; one that leads back to a folder above it has no end.
+                if real in seen or os.path.realpath(self.root).startswith(real):
+                    folders.clear()
+                    continue
+                seen.add(real)
             for name in names:
                 if not is_wanted(name):
                     continue

@@ -129,7 +129,10 @@ def attribute_for_import(
             condition = machine.condition(ConditionKind.BODY, scope, node.lineno, f"{base}.{name}")
             machine.conditions.append(condition)
         return UNKNOWN
-    _may_miss(machine, UNKNOWN, f"{base}.{name}", scope)
+    if not module.done:
+        machine.may_fail("ImportError", f"{base}.{name}")  # A circular import: its body has not come to the name yet.
+    else:
+        _may_miss(machine, UNKNOWN, f"{base}.{name}", scope)
     return UNKNOWN
 
 
@@ -166,6 +169,8 @@ def _import_star(machine: AbstractRun, module: Value, scope: Scope, node: ast.Im
         _import_unknown(machine, module, scope, node)
     for name, value in list(module.scope.names.items()):
         if not name.startswith(("_", "\0")):
+            if isinstance(value, Lazy):
+                value = machine.language.attribute(machine, module, name, scope, node)
             bind(machine, scope, name, value)
 
 

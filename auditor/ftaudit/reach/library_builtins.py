@@ -69,6 +69,7 @@ def _hasattr(call: LibraryCall) -> Value:
     owner, name = call.given
     match owner:
         case Module(scope=Scope(names=names)) if name in names:
+            call.machine.language.attribute(call.machine, owner, name, call.scope, call.node)
             return True
         case Class() if look_up(owner, name) not in (UNSET, UNKNOWN):
             return True

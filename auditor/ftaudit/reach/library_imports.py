@@ -139,7 +139,9 @@ def _lazy_loader(call: LibraryCall) -> Value:
 @calls("pickle.load", "pickle.loads", "pickle.Unpickler().load", "marshal.load", "marshal.loads", "shelve.open",
        "logging.config.dictConfig", "logging.config.fileConfig", "code.interact", "timeit.timeit", "timeit.repeat",
        "code.InteractiveInterpreter().runsource", "code.InteractiveInterpreter().runcode", "unittest.mock.patch",
-       "types.FunctionType", "zipimport.zipimporter().load_module")  # fmt: skip
+       "types.FunctionType", "importlib.machinery.SourceFileLoader", "importlib.machinery.ExtensionFileLoader",
+       "importlib.machinery.SourcelessFileLoader", "importlib.util.spec_from_file_location",
+       "importlib.util.spec_from_loader", "zipimport.zipimporter().load_module")  # fmt: skip
 def _other_way(call: LibraryCall) -> Value:
     call.machine.note(OpenKind.EXECUTED, call.scope, call.line)
     return UNKNOWN
