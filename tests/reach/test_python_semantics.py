@@ -51,7 +51,7 @@ def test_operators_may_call_the_special_methods_of_objects(method: str, use: str
         (f"class M(type):\n    def __iter__(c):\n        {C}\nclass A(metaclass=M): pass\nfor x in A: pass", IF),
         (f"class A:\n    def __class_getitem__(c, k):\n        {C}\nA[int]", START),
         (
-            f"class A:\n    @property\n    def x(self): pass\n    @x.setter\n    def x(self, v):\n        {C}\nA().x = 1",
+            f"class A:\n    @property\n    def x(s): pass\n    @x.setter\n    def x(s, v):\n        {C}\nA().x = 1",
             IF,
         ),
         (f"class D:\n    def __set__(self, o, v):\n        {C}\nclass A:\n    x = D()\nA().x = 1", IF),
