@@ -86,7 +86,7 @@ def test_a_module_of_another_build_is_no_module_of_the_target(tmp_path: Path) ->
 
 def test_a_conda_environment_is_judged_from_disk(tmp_path: Path) -> None:
     site = tmp_path / "lib" / "python3.14t" / "site-packages"
-    install(site, "numpy", "multi_not_used", tag="cp314-cp314t-linux_x86_64")
+    write(install(site, "numpy", "multi_not_used", tag="cp314-cp314t-linux_x86_64"), "INSTALLER", "conda\n")
     (site / "bare").mkdir()
     shutil.copy(IMAGES / f"multi_used{EXT}", site / "bare" / f"multi_used{EXT}")
     for name, version, build, files in (
@@ -100,6 +100,7 @@ def test_a_conda_environment_is_judged_from_disk(tmp_path: Path) -> None:
     answer = judge(tmp_path)
     assert answer.verdicts == {"numpy": "ready", "bare-package": "reenables-gil"}
     assert answer.rows["bare-package"]["version"] == "2.0"
+    assert not [note for note in answer.document["notes"] if "installed by conda" in note]
 
 
 def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:

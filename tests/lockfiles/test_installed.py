@@ -204,7 +204,7 @@ def test_what_is_not_the_indexs_is_noted(tmp_path: Path) -> None:
     install(tmp_path, "twice", RECORD="")
     install(tmp_path, "twice", "2", RECORD="")
     notes = "\n".join(select(tmp_path).notes)
-    assert "built on this machine; the index's files are checked instead: built\n" in notes
+    assert "built on this machine; the index's files of the same version are checked instead: built\n" in notes
     assert "installed by conda; the index's files of the same version are checked instead: from-conda" in notes
     assert "installed without a RECORD of its files: bare" in notes
     assert "installed more than once: twice" in notes

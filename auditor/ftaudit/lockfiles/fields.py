@@ -17,6 +17,12 @@ from ftaudit.model import DistributionFile
 _FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "android", "ios", "emscripten", "pyodide")
 
 
+def listing(names: Iterable[str]) -> str:
+    """Return a phrase that names each of the names once, or the first ones of many."""
+    found = sorted(set(names))
+    return ", ".join(found) if len(found) <= 8 else f"{', '.join(found[:7])} and {len(found) - 7} more"
+
+
 def version_of(table: Table, key: str = "version") -> Version | None:
     """Return a package's version, or `None` if it is missing; raise `InputError` for a malformed one."""
     value = table.text(key)

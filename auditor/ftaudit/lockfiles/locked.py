@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.dependencies.graph import find_chains
 from ftaudit.lockfiles.dependencies.markers import Markers
-from ftaudit.lockfiles.fields import note_of_edges
+from ftaudit.lockfiles.fields import listing, note_of_edges
 from ftaudit.lockfiles.requirements import Edge, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.lockfiles.trees import find_compiled
@@ -78,7 +78,7 @@ def _pins_of_choice(
         walk.keep_only(roots)
     return Selection(
         pins=walk.pins(roots),
-        notes=(*notes, *lock.notes, *note_of_edges(requirements.path, lock.edges_from)),
+        notes=(*notes, *lock.notes, *walk.notes(), *note_of_edges(requirements.path, lock.edges_from)),
         incomplete=(*incomplete, *lock.incomplete, *walk.missing),
     )
 
@@ -233,6 +233,15 @@ class _PackageWalk:
                 )
             )
         return tuple(sorted(pins, key=lambda pin: (pin.name, str(pin.version))))
+
+    def notes(self) -> Iterator[str]:
+        """Yield which installed packages are judged by files of the index that are not those installed."""
+        origins: dict[str, list[str]] = {}
+        for package in self._packages:
+            if package.origin is not None and self._on_disk(package) is None:
+                origins.setdefault(package.origin, []).append(package.name)
+        for origin, names in origins.items():
+            yield f"{origin}; the index's files of the same version are checked instead: {listing(names)}"
 
     def _on_disk(self, package: LockedPackage) -> OnDisk | None:
         """Return the place where a package is installed, if that is in an environment of the target."""

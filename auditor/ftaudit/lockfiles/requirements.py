@@ -175,6 +175,8 @@ class LockedPackage:
     """It is a member of the workspace that is built and installed: a separate row if it would be compiled."""
     on_disk: OnDisk | None = None
     """Its compiled files, if it is installed."""
+    origin: str | None = None
+    """How it was installed, if its files are not those of an index: `built on this machine`."""
     from_index: bool = True
     """Whether it comes from an index, which may have files that the lock file does not list."""
 

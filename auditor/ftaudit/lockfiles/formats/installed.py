@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
+from ftaudit.lockfiles.fields import listing
 from ftaudit.lockfiles.formats.distinfo import Distribution, read_distribution
 from ftaudit.lockfiles.formats.on_disk import CondaPackage, InstalledFiles, conda_owners, find_on_disk, read_conda
 from ftaudit.lockfiles.input_files import read_bytes
@@ -38,7 +39,6 @@ _PLACES: Final = (
     ".venv/lib/python*/site-packages",
 )
 """The packages folders of virtual environments and prefixes (sysconfig's schemes, and Debian's)."""
-_LISTED: Final = 6
 _WHAT: Final = "specify a virtual environment, a prefix or a site-packages folder"
 
 
@@ -160,9 +160,16 @@ def _package(each: Distribution, on_disk: OnDisk | None) -> LockedPackage:
         extra_edges=each.needs.extra_edges,
         source_tree=tree,
         on_disk=None if each.problem else on_disk,
+        origin=_installed_how(each),
         from_index=files is None and tree is None,
         problem=each.problem or problem or (None if each.version or tree else "its metadata has no version"),
     )
+
+
+def _installed_how(each: Distribution) -> str | None:
+    if each.built_here:
+        return "built on this machine"
+    return "installed by conda" if each.installer == "conda" else None
 
 
 def _origin(record: Any) -> tuple[tuple[DistributionFile, ...] | None, str | None, str | None]:
@@ -200,10 +207,6 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
     if settings.get("include-system-site-packages", "").lower() == "true":
         yield f"{path} also uses the system's packages, which were not checked: specify their folder with --env"
     odd = {
-        "built on this machine; the index's files are checked instead": [e for e in found if e.built_here],
-        "installed by conda; the index's files of the same version are checked instead": [
-            e for e in found if e.installer == "conda"
-        ],
         "installed in an obsolete way (egg-info)": [e for e in found if e.path.suffix != ".dist-info"],
         "installed without a RECORD of its files": [
             e for e in found if not e.has_record and e.path.suffix == ".dist-info" and not e.problem
@@ -213,12 +216,7 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
     odd["installed more than once"] = [each for each in found if counts[each.name] > 1]
     for what, which in odd.items():
         if which:
-            yield f"{what}: {_shown(which)}"
-
-
-def _shown(found: Sequence[Distribution]) -> str:
-    listed = list(dict.fromkeys(str(each.name) for each in found))
-    return ", ".join(listed[:_LISTED]) + (f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else "")
+            yield f"{what}: {listing(each.name for each in which)}"
 
 
 def _pyvenv(path: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from ftaudit.lockfiles.dependencies.graph import find_chains
 from ftaudit.lockfiles.direct import local_path
+from ftaudit.lockfiles.fields import listing
 from ftaudit.lockfiles.listed import ListedRequirements, list_roots
 from ftaudit.lockfiles.requirements import InputRequirement, Requirements
 from ftaudit.lockfiles.resolve import uv
@@ -274,7 +275,7 @@ class _Resolution:
     def _not_in_the_cache(self) -> Iterator[str]:
         """Yield one sentence for all releases whose dependencies uv's cache does not have."""
         if self._uncached:
-            named = _listing(self._uncached)
+            named = listing(self._uncached)
             yield f"the dependencies of {named}: {self._without}, and uv's cache does not have them"
 
     def _obstacle(self, name: NormalizedName, *, resolved: bool) -> GapKind | None:
@@ -474,7 +475,7 @@ class _Resolution:
                 self._problems.setdefault(name, f"its version could not be resolved: {reason}")
         pinned = [name for name, root in self._listed.named.items() if root.exact is not None]
         if pinned and not self._options.no_deps:
-            self._incomplete.append(f"the dependencies of {_listing(pinned)}: {reason}")
+            self._incomplete.append(f"the dependencies of {listing(pinned)}: {reason}")
 
 
 def _line(requirement: InputRequirement) -> str:
@@ -487,8 +488,3 @@ def _mentions(message: str, name: str) -> bool:
     return any(
         word == name or word.startswith((f"{name}=", f"{name}<", f"{name}>", f"{name}!", f"{name}~")) for word in words
     )
-
-
-def _listing(names: Iterable[str]) -> str:
-    names = sorted(names)
-    return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:7])} and {len(names) - 7} more"
