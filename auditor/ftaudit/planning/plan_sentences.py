@@ -122,7 +122,7 @@ def change_reason(change: Change) -> str:
         case Aim.REMOVE:
             text = _of_removal(reason)
             if change.proposed != wanted:
-                text = f"{wanted} is {text}; in the range that starts there, uv chooses {change.proposed}"
+                text = f"{wanted} is {text}; if this version and later ones are allowed, uv chooses {change.proposed}"
     if change.kind is ChangeKind.IMPLIED:
         text += "; it follows from the other changes, so it needs no line of its own"
     elif reason.through is not None:

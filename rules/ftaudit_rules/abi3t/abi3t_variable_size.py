@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"(?:\.\s*(?:tp_)?itemsize\s*=\s*|\bPy_tp_itemsize\b[^,}]
 
 
 class Abi3tVariableSize(CRule):
-    """The items of a type with an item size are stored after the object. `abi3t` in 3.15 does not support such types,
+    """If a type has an item size, its items are stored after the object. `abi3t` in 3.15 does not support such types,
     and CPython's guide says that you cannot port them. Check for this first."""
 
     info = RuleInfo(

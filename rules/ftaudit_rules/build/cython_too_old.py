@@ -15,8 +15,7 @@ _FIRST = "3.1.0a1"
 
 
 class CythonTooOld(BuildRule):
-    """Before 3.1, Cython generates C code that relies on the GIL, and does not have the directive that leaves the GIL
-    off."""
+    """Cython before 3.1 generates C code that relies on the GIL, and has no directive that leaves the GIL off."""
 
     info = RuleInfo(
         code="FT111",

@@ -159,7 +159,7 @@ class Director:
         self.free = Host(self.job, self.budget, gil=False, imports=imports)
         self.problem = self.free.started["problem"]
         if self.free.started["gil"]:
-            self.problem = "the GIL is on once it is imported: nothing can run at the same time"
+            self.problem = "importing it turns the GIL on, so nothing can run at the same time"
             return
         self.learner = Learner(self.free, self.job)
         self.triage = Triage(self.free, self.control, self.bare, lambda: self.budget.left - KEPT, self.is_over)

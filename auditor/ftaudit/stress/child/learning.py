@@ -204,7 +204,7 @@ class Learner:
                 self.messages = [text for text in result.get("messages", ()) if isinstance(text, str)]
                 if not found and not reason:
                     errors = sorted(result["errors"], key=lambda name: -result["errors"][name])
-                    reason = f"ftaudit found no arguments that it accepts ({', '.join(errors[:3]) or 'none tried'})"
+                    reason = f"ftaudit found no valid arguments ({', '.join(errors[:3]) or 'none tried'})"
                 break
             crashes += 1
             place = max(int(answer["progress"][0]), skip)
