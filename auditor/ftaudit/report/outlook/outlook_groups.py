@@ -9,6 +9,7 @@ from typing import Any, Final
 from ftaudit.model import WheelKind
 from ftaudit.model.outlook import NextWheel, Outlook
 from ftaudit.model.sentences import gap_phrase
+from ftaudit.report.package.agreeing_rows import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +31,10 @@ def outlook_sentence(outlook: Outlook) -> str:
     names = {wheel.name for wheel in outlook.packages}
     lacking = {wheel.name for wheel in outlook.packages if wheel.kind in (WheelKind.NONE, None)}
     again = {wheel.name for wheel in outlook.packages if wheel.needs_rebuild} - lacking
-    text = f"CPython {outlook.target} has wheels for {len(names - lacking)} of {len(names)} packages"
-    return f"{text}; CPython {outlook.after} requires a rebuild of {len(again)} of them."
+    found = len(names - lacking)
+    have = f"{found} of {counted(len(names), 'package')} {'has' if found == 1 else 'have'} a wheel"
+    need = f"{len(again)} {'needs' if len(again) == 1 else 'need'} another build for CPython {outlook.after}"
+    return f"{have} for CPython {outlook.target}; {need}."
 
 
 def outlook_groups(outlook: Outlook) -> Iterator[OutlookGroup]:
