@@ -27,6 +27,8 @@ from ftaudit.model.local_builds import BuildProblem
         ("FileNotFoundError: [Errno 2] No such file or directory: 'cmake'\n", "tool", "cmake", "cmake"),
         ("error: can't find Rust compiler\n", "tool", "cargo", "cargo"),
         ("error: failed to get `pyo3` as a dependency of package `x`\n", "crates", None, None),
+        ("error: no matching package named `pyo3` found\nlocation searched: …\n", "crates", None, None),
+        ("Exception: Can not find valid pkg-config name.\n", "library", None, None),
         (
             "urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>\n",
             "network",
@@ -68,6 +70,11 @@ def test_the_first_cause_is_named_with_what_brings_it(
 def test_a_build_that_refuses_free_threading_by_itself_is_told_apart(line: str) -> None:
     assert classify_log(f"running build\n{line}\n").refuses
     assert not classify_log(f"warning: {line}\nm.c:1:2: fatal error: own.h: No such file or directory\n").refuses
+
+
+def test_a_line_of_stars_is_no_error() -> None:
+    log = f"{'*' * 80}\nPlease use a newer license field.\n{'*' * 80}\nmake: *** [all] Error 1\n"
+    assert classify_log(log).error == "make: *** [all] Error 1"
 
 
 def test_a_refusal_after_the_first_cause_is_not_the_cause() -> None:

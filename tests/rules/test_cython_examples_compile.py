@@ -1,16 +1,19 @@
-"""Examples and fixes of Cython rules are Cython: its compiler translates each of them, in this process."""
+"""Examples and fixes of Cython rules are Cython: its compiler translates each of them; the fixes compile as C++."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from Cython.Compiler import Options
 from Cython.Compiler.Main import CompilationOptions, compile
+from support.freethreaded import interpreter_of
 
 from ftaudit.model import Fix
 from ftaudit.registry import load_rules
@@ -64,14 +67,21 @@ def _with_names(code: str, suffix: str) -> str:
     return code[:at] + declared + code[at:]
 
 
-def test_the_examples_of_cython_rules_and_their_fixes_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the C++ file of each example and of each fix."""
+    folder = tmp_path_factory.mktemp("cython")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return _translate(folder, patch)
+
+
+def _translate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     # Names of Python objects need no declaration: Cython looks them up when the line runs.
     monkeypatch.setattr(Options, "error_on_unknown_names", False)
-    monkeypatch.chdir(tmp_path)
     wrong: dict[str, str] = {}
-    names: set[str] = set()
+    made: dict[str, Path] = {}
     for name, example, suffix, code in _texts():
-        names.add(name)
         (tmp_path / name).mkdir()
         for path, text in example.others:
             (tmp_path / name / Path(path).name).write_text(text, encoding="utf-8")
@@ -80,8 +90,24 @@ def test_the_examples_of_cython_rules_and_their_fixes_compile(tmp_path: Path, mo
         said = io.StringIO()
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             done = compile([str(source)], CompilationOptions(language_level=3, cplus=True))
+        made[name] = source.with_suffix(".cpp")
         if done.num_errors:
             wrong[name] = said.getvalue()
     assert not wrong, "\n".join(wrong.values())
-    assert len(names) > 60
-    assert any(name.endswith("_fixed") for name in names)
+    return made
+
+
+def test_the_examples_of_cython_rules_and_their_fixes_are_cython(translated: dict[str, Path]) -> None:
+    assert len(translated) > 60
+    assert any(name.endswith("_fixed") for name in translated)
+
+
+@pytest.mark.interpreter
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_what_cython_makes_of_the_fixes_compiles(translated: dict[str, Path]) -> None:
+    told = "import sysconfig; print(sysconfig.get_path('include'))"
+    include = subprocess.run([interpreter_of("3.14t"), "-Ic", told], capture_output=True, text=True, check=True).stdout
+    files = [str(path) for name, path in translated.items() if name.endswith("_fixed")]
+    command = ["g++", "-fsyntax-only", "-w", "-DPy_GIL_DISABLED=1", "-I", include.strip(), *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

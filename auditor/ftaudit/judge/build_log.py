@@ -35,7 +35,8 @@ _PATTERNS: Final = (
     (
         BuildProblem.CRATES,
         r"(?:failed to (?:get|download|fetch|load source for)|unable to update registry|index\.crates\.io"
-        r"|static\.crates\.io|but --offline was specified|download of config\.json failed)[^\n]*",
+        r"|static\.crates\.io|but --offline was specified|download of config\.json failed"
+        r"|no matching package named `)[^\n]*",
     ),
     (
         BuildProblem.TOOL,
@@ -70,7 +71,7 @@ _REFUSES: Final = re.compile(
 )
 _MERE_WARNING: Final = re.compile(r"warning|deprecat", re.IGNORECASE)
 _ERROR: Final = re.compile(
-    r"^[^\n]*(?:\berror(?:\[\w+\])?:|\bError: |^error |: error |Exception: |\*\*\*|FAILED:|fatal:)[^\n]*$",
+    r"^[^\n]*(?:\berror(?:\[\w+\])?:|\bError: |^error |: error |Exception: |\*\*\* [\w\[]|FAILED:|fatal:)[^\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 

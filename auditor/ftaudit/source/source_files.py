@@ -135,6 +135,8 @@ _MADE_BY_TOOLS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG", "meson-private"
 """Markers of a folder that a tool made: an environment, a cache, the build folders of Cargo and Meson."""
 _PROJECTS: Final = ("pyproject.toml", "setup.py", "Cargo.toml")
 _PROJECT_MARKS: Final = (".git", "pyproject.toml", "setup.py", "PKG-INFO", "meson.build", "CMakeLists.txt")
+_SDIST_MARK: Final = "PKG-INFO"
+"""What every source distribution has at its top (PEP 643), and no checkout."""
 _NATIVE_BUILDS: Final = ("CMakeLists.txt", "meson.build", "configure.ac", "Makefile")
 _GIT_TIMEOUT: Final = 60.0
 
@@ -336,7 +338,7 @@ def _project_of(path: Path) -> Path | None:
 
 
 def _below(root: Path, skipped: list[Skipped], *, trust_git: bool) -> Iterator[PurePath]:
-    listed = _git_files(root) if trust_git else None
+    listed = _git_files(root) if trust_git and not (root / _SDIST_MARK).is_file() else None
     if listed is not None:
         for name in listed:
             relative = PurePath(name)
@@ -347,9 +349,13 @@ def _below(root: Path, skipped: list[Skipped], *, trust_git: bool) -> Iterator[P
 
 
 def _walk(root: Path, skipped: list[Skipped]) -> Iterator[PurePath]:
-    """Yield the files below the folder without following links, obeying `.gitignore` files on the way."""
+    """Yield the files below the folder without following links, obeying `.gitignore` files on the way.
+
+    An unpacked source distribution ships what git ignores: the C files that Cython and SWIG make.
+    """
     import pathspec
 
+    shipped: set[str] = set()
     pending: list[tuple[str, tuple[tuple[str, pathspec.PathSpec], ...]]] = [("", ())]  # type: ignore[type-arg]
     while pending:
         folder, specs = pending.pop()
@@ -361,7 +367,9 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[PurePath]:
         names = {entry.name for entry in entries}
         if folder and not _MADE_BY_TOOLS.isdisjoint(names):
             continue
-        if ".gitignore" in names:
+        if _SDIST_MARK in names:
+            shipped.add(folder)
+        if ".gitignore" in names and not any(_is_in(folder, each) for each in shipped):
             specs = (*specs, (folder, _gitignore(root / folder / ".gitignore", pathspec)))
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
@@ -389,6 +397,10 @@ def _why_not(root: Path, path: Path) -> str | None:
     if not target.is_file():
         return "not a regular file"
     return None if target.is_relative_to(root.resolve()) else "a link that leads out of the folder and was not followed"
+
+
+def _is_in(folder: str, outer: str) -> bool:
+    return not outer or folder == outer or folder.startswith(f"{outer}/")
 
 
 def _under(relative: str, folder: str) -> str:

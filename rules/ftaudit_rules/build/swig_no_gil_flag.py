@@ -33,6 +33,7 @@ class SwigNoGilFlag(BuildRule):
     VALID = (
         SourceExample(code="Extension('_m', ['m.i'], swig_opts=['-c++', '-nogil'])\n", instead=True),
         SourceExample(code="Extension('_m', ['m.c'])\n"),
+        SourceExample(code="if name.endswith('.i'):\n    Extension('_m', ['m.c'])\n"),
         SourceExample(
             path="CMakeLists.txt",
             code="set(CMAKE_SWIG_FLAGS -nogil)\nswig_add_library(m LANGUAGE python SOURCES m.i)\n",
@@ -42,6 +43,11 @@ class SwigNoGilFlag(BuildRule):
     INVALID = (
         SourceExample(code="Extension('_m', ['m.i'], swig_opts=['-c++'])\n", lines=(1,)),
         SourceExample(path="CMakeLists.txt", code="swig_add_library(m LANGUAGE python SOURCES m.i)\n", lines=(1,)),
+        SourceExample(
+            code="source = 'm.i'\nfiles = [join('src', source), *glob('src/*.cpp')]\n"
+            "setup(ext_modules=[Extension('_m', files)], options={'build_ext': {'swig_opts': '-c++'}})\n",
+            lines=(1,),
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:

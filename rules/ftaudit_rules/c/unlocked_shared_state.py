@@ -31,10 +31,10 @@ class UnlockedSharedState(SharedStateRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Hold one lock in every method that accesses the field: `Py_BEGIN_CRITICAL_SECTION(self)` and "
-            "`Py_END_CRITICAL_SECTION()`, or a `PyMutex` in the object (Python 3.13). On older versions, define the "
-            "macros as nothing: the GIL protects the field. A number that is independent of other fields can be an "
-            "atomic instead."
+            "Hold one lock in every function that accesses the field: `Py_BEGIN_CRITICAL_SECTION(op)` and "
+            "`Py_END_CRITICAL_SECTION()`, where `op` is the Python object that holds the field, `self` or a capsule, "
+            "or a `PyMutex` next to the field (Python 3.13). On older versions, define the macros as nothing: the GIL "
+            "protects the field. A number that is independent of other fields can be an atomic instead."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -100,18 +100,17 @@ def answer_phrase(build: LocalBuild) -> str:
 
 def problem_phrase(build: LocalBuild) -> str:
     """Return why a build has no wheel, as a phrase."""
-    missing = build.missing or "something"
     match build.problem:
         case BuildProblem.REQUIREMENTS:
-            return f"its build requirements have no wheels to install ({missing})"
+            return f"its build requirements have no wheels to install ({build.missing})"
         case BuildProblem.COMPILER:
             return "there is no compiler"
         case BuildProblem.TOOL:
-            return f"the program {missing} is missing"
+            return _missing("program", build)
         case BuildProblem.HEADER:
-            return f"the header {missing} is missing"
+            return _missing("header", build)
         case BuildProblem.LIBRARY:
-            return f"the library {missing} is missing"
+            return _missing("library", build)
         case BuildProblem.LIMITED_API:
             return "it uses the limited API, which free-threaded builds do not have before 3.15"
         case BuildProblem.CRATES:
@@ -134,3 +133,8 @@ def problem_phrase(build: LocalBuild) -> str:
             return "its source distribution cannot be used"
         case BuildProblem.ERROR | None:
             return "its build fails"
+
+
+def _missing(kind: str, build: LocalBuild) -> str:
+    """Return what is missing, by its name if the log has it."""
+    return f"a {kind} is missing" if build.missing is None else f"the {kind} {build.missing} is missing"

@@ -376,17 +376,11 @@ class _ScriptReader:
 
     def generators(self) -> Iterator[BuildFact]:
         script = self.script
+        yield from self._swig()
         for call in script.calls:
             name = called_name(call)
             if name == "mypycify":
                 yield self.fact(FactKind.MYPYC, call)
-            elif name.endswith("Extension"):
-                flow = script.closure([call])
-                texts = [str(text.value) for text in strings_in([call])]
-                options = next((each for each in call.keywords if each.arg == "swig_opts"), None)
-                if options is not None or any(text.endswith(".i") for text in texts):
-                    told = any("-nogil" in str(text.value) for text in strings_in(flow))
-                    yield self.fact(FactKind.SWIG, options.value if options else call, settled=told)
         for node in script.nodes:
             if isinstance(node, (ast.List, ast.Tuple)):
                 words = [each.value for each in node.elts if isinstance(each, ast.Constant)]
@@ -395,6 +389,24 @@ class _ScriptReader:
                     if isinstance(above, (ast.Call, ast.Assign, ast.BinOp, ast.keyword)) and _looks_run(words):
                         told = "freethreading-compatible" in script.text
                         yield self.fact(FactKind.F2PY, node, settled=told)
+
+    def _swig(self) -> Iterator[BuildFact]:
+        """Yield the runs of SWIG: extensions with its options or inputs, or else the input that the script names."""
+        found = False
+        extensions = [call for call in self.script.calls if called_name(call).endswith("Extension")]
+        for call in extensions:
+            options = next((each for each in call.keywords if each.arg == "swig_opts"), None)
+            if options is None and not any(str(text.value).endswith(".i") for text in strings_in([call])):
+                continue
+            found = True
+            told = any("-nogil" in str(text.value) for text in strings_in(self.script.closure([call])))
+            yield self.fact(FactKind.SWIG, options.value if options else call, settled=told)
+        if found or not extensions:
+            return
+        for text in strings_in([self.script.tree]):
+            if re.fullmatch(r"[\w./-]+\.i", str(text.value)):
+                yield self.fact(FactKind.SWIG, text, settled="-nogil" in self.script.text)
+                return
 
     def windows(self) -> Iterator[BuildFact]:
         for text in strings_in([self.script.tree]):

@@ -12,6 +12,7 @@ from ftaudit.source.base import SourceFile, Survey
 from ftaudit.source.c.capsules import find_capsule_types
 from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros, number
+from ftaudit.source.c.cython_output import declared_by_default
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import LOCK_SIGNS, THREAD_LOCAL, LockStep, lock_step, words
 from ftaudit.source.c.objects import (
@@ -135,6 +136,8 @@ _ENTRY: Final = re.compile(
     r"Py(?<!\wPy)(?:Init_\w+|ModExport_\w+|MODINIT_FUNC\b)"
     r"|PYBIND11_(?<!\wPYBIND11_)MODULE\b|NB_(?<!\wNB_)MODULE\b|BOOST_(?<!\wBOOST_)PYTHON_MODULE\b"
 )
+_SWIG_ENTRY: Final = "define SWIG_init"
+"""SWIG names its entry point by a macro (`#  define SWIG_init    PyInit__m`)."""
 
 
 _WORDS: Final = re.compile(r"[A-Za-z_]\w*")
@@ -252,12 +255,15 @@ def survey_c(source: SourceFile) -> Survey | None:
         if found_macros:
             found["table_macros"] = found_macros
     declared = _NOT_USED.search(code) if declares else None
+    default = declared_by_default(text)
     if declared:
         found["not_used"] = code.count("\n", 0, declared.start()) + 1
+    elif default is not None and default[1]:
+        found["not_used"] = text.count("\n", 0, default[0]) + 1
     made = _CREATES.search(code) if "PyModule_" in code or "PyModuleDef_Init" in code else None
     if made:
         found["creates"] = code.count("\n", 0, made.start()) + 1
-    if _ENTRY.search(code) or "Inittab" in code:
+    if _ENTRY.search(code) or "Inittab" in code or _SWIG_ENTRY in text:
         found["entry"] = True
     if code is text and any(map(code.__contains__, _ENTRY_WORDS)):
         code, _ = mask_comments(text)

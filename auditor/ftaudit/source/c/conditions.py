@@ -48,6 +48,7 @@ def known_macros(target: Target, *, cpp: bool) -> dict[str, MacroValue]:
     major, minor = target.version
     return {
         "Py_GIL_DISABLED": 1,
+        "Py_PYTHON_H": 1,
         "PY_VERSION_HEX": (major << 24) | (minor << 16) | 0xF0,
         "PY_MAJOR_VERSION": major,
         "PY_MINOR_VERSION": minor,
