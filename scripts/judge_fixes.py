@@ -158,6 +158,11 @@ def build_and_test(tree: Path, python: str, release: Release, folder: Path) -> t
     return wheel, "built" + (f", {run_tests(tree, wheel, python, release, folder)}" if release.tests else "")
 
 
+def without_places(text: str) -> str:
+    """Return a message of a compiler without line and column, which an edit above moves."""
+    return re.sub(r":\d+:\d+:", ":", text)
+
+
 def judge(name: str, release: Release, pythons: dict[str, str], budget: float, folder: Path) -> Counter[str]:
     """Print what is found about a release, and return its fixes and answers to add up."""
     tree = unpack(name, folder)
@@ -189,10 +194,11 @@ def judge(name: str, release: Release, pythons: dict[str, str], budget: float, f
         before = build_and_test(tree, python, release, folder / f"{target}-before")
         after = build_and_test(edited, python, release, folder / f"{target}-after") if is_edited else before
         wheels[target] = after[0]
-        same = "as before" if before[1] == after[1] else f"BEFORE: {before[1]}"
+        is_same = without_places(before[1]) == without_places(after[1])
+        same = "as before" if is_same else f"BEFORE: {before[1]}"
         print(f"  {target}: {after[1]}; {same if is_edited else 'not edited'}")
         if is_edited:
-            found[f"{target}: {'as before' if before[1] == after[1] else 'DIFFERENT'}"] += 1
+            found[f"{target}: {'as before' if is_same else 'DIFFERENT'}"] += 1
     wheel = wheels["3.14t"]
     if declaration.strip() and isinstance(wheel, Path):
         options = ("--stress", str(wheel), "--budget", f"{budget:g}", "--config", str(config))

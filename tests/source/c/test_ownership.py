@@ -85,6 +85,16 @@ def test_every_way_out_releases_the_reference_once(body: str, wanted: str) -> No
             Obstacle.IN_ARGUMENT,
         ),
         ("    return PyDict_GetItemWithError(self->cache, k);\n", Obstacle.RETURNED),
+        (BORROWS + "    return PyTuple_GetItem(v, 1);\n", Obstacle.RETURNED),
+        (BORROWS + "    PyObject *first = PyTuple_GET_ITEM(v, 0);\n    return first;\n", Obstacle.RETURNED),
+        (BORROWS + "    self->name = PyUnicode_AsUTF8(v);\n    Py_RETURN_NONE;\n", Obstacle.KEPT),
+        (BORROWS + '    PyArg_ParseTuple(v, "O", &self->last);\n    Py_RETURN_NONE;\n', Obstacle.KEPT),
+        (
+            "    PyObject *last = NULL;\n    for (;;) {\n    "
+            + BORROWS
+            + "        last = (PyObject *)PyTuple_GET_ITEM(v, 0);\n        break;\n    }\n    return PyObject_Str(last);\n",
+            Obstacle.KEPT,
+        ),
         (BORROWS + "again:\n    if (use(v)) goto again;\n    Py_RETURN_NONE;\n", Obstacle.KEPT),
     ],
 )

@@ -6,7 +6,7 @@ If the function's own text does not show that, it gets no fix but the reason.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +34,12 @@ _STEALS: Final = re.compile(
     r"|PyModule_AddObject|PyErr_Restore|PyErr_SetRaisedException|PyException_Set\w+|PyUnicode_Append\w*|Py_X?SETREF"
     r"|PyCell_SET|Py_CLEAR|PyBytes_Concat\w*|Py_SETREF"
 )
+_DERIVES: Final = re.compile(
+    r"PyTuple_G(?:ET_ITEM|etItem)|PyList_G(?:ET_ITEM|etItem)|PyDict_GetItem\w*|PySequence_Fast_(?:GET_ITEM|ITEMS)"
+    r"|PyBytes_A(?:S_STRING|sString)|PyByteArray_A(?:S_STRING|sString)|PyUnicode_AsUTF8\w*|PyUnicode_\w*DATA"
+    r"|PyCell_GET|PyWeakref_G(?:ET_OBJECT|etObject)|PyModule_Get(?:Dict|State)|PyMethod_GET_\w+"
+)
+"""Calls whose result lives only as long as their argument."""
 _NEW: Final = ("Py_NewRef", "Py_XNewRef")
 _COUNTS_UP: Final = ("Py_INCREF", "Py_XINCREF")
 
@@ -151,7 +157,7 @@ class _Owner:
                 raise _Refused(Obstacle.IN_ARGUMENT)
 
     def arguments(self) -> str:
-        return self.unit.text[self.call.open + 1 : self.call.end - 1]
+        return self.unit.text[self.call.open + 1 : self.call.end - 1].rstrip()
 
     def in_declaration(self, declarator: Node, value: Node, *, owned: bool) -> None:
         declaration = declarator.parent
@@ -281,6 +287,8 @@ class _Owner:
             raise _Refused(Obstacle.UNKNOWN_FORM)
         for child in region:
             self.check_uses(child, name)
+        if promoted is None:
+            self.check_derived(region, name)
         checked = self.end(block)
         for child in region:
             if self.is_null_check(child, name):
@@ -348,6 +356,68 @@ class _Owner:
                     pass
                 case _:
                     raise _Refused(Obstacle.KEPT)
+
+    def check_derived(self, region: Sequence[Node], name: str) -> None:
+        """Refuse if what the reference keeps alive outlives the release: an item of a tuple, the text of a string."""
+        inner: set[str] = set()
+        derived: set[str] = set()
+        for node in (each for child in region for each in _within(child)):
+            match node.type:
+                case "init_declarator" | "assignment_expression":
+                    fields = ("declarator", "value") if node.type == "init_declarator" else ("left", "right")
+                    target, value = map(node.child_by_field_name, fields)
+                    if target is None or value is None:
+                        continue
+                    held = self.code(target).strip("* \n\t")
+                    if node.type == "init_declarator":
+                        inner.add(held)
+                    if self.derives(value, name, derived):
+                        if held not in inner:
+                            raise _Refused(Obstacle.KEPT)
+                        derived.add(held)
+                    elif held not in inner and self.is_inside(value, name):
+                        self.safe = False
+                case "declaration":
+                    inner.update(
+                        self.code(child).strip("* \n\t")
+                        for child in node.named_children
+                        if child.type in ("identifier", "pointer_declarator")
+                    )
+                case "call_expression" if self.callee(node).startswith("PyArg_") and any(self.uses(node, name)):
+                    held_there = set(re.findall(r"&\s*(\w+)", self.code(node)))
+                    if not held_there <= inner:
+                        raise _Refused(Obstacle.KEPT)
+                    derived |= held_there
+                case "return_statement" if node.named_children:
+                    value = node.named_children[0]
+                    before = node.prev_named_sibling
+                    counted = before is not None and any(self.counts_up(before, each) for each in derived)
+                    if self.derives(value, name, derived) and not counted:
+                        raise _Refused(Obstacle.RETURNED)
+                case _:
+                    pass
+
+    def derives(self, value: Node, name: str, derived: set[str]) -> bool:
+        """Return whether a value lives only as long as the reference, or as something else that does."""
+        match value.type:
+            case "parenthesized_expression" | "cast_expression" | "conditional_expression":
+                return any(self.derives(child, name, derived) for child in value.named_children)
+            case "identifier":
+                return self.code(value) in derived
+            case "call_expression" if _DERIVES.fullmatch(self.callee(value)):
+                names = (name, *derived)
+                return any(True for each in names for _ in self.uses(value, each))
+            case _:
+                return False
+
+    def is_inside(self, value: Node, name: str) -> bool:
+        """Return whether a value is a field of the object, or the pointer of a capsule."""
+        while value.type in ("parenthesized_expression", "cast_expression") and value.named_children:
+            value = value.named_children[-1]
+        inside = value.type == "field_expression" or (
+            value.type == "call_expression" and self.callee(value) == "PyCapsule_GetPointer"
+        )
+        return inside and any(self.uses(value, name))
 
     def check_argument(self, arguments: Node, use: Node, name: str) -> None:
         call = arguments.parent
@@ -536,3 +606,12 @@ class _Owner:
         else:
             rest = text[end:after]
             self.edit(start, end + len(rest) - len(rest.lstrip()), "")
+
+
+def _within(node: Node) -> Iterator[Node]:
+    """Yield a node and what is below it, in the order of the text."""
+    stack = [node]
+    while stack:
+        each = stack.pop()
+        yield each
+        stack += reversed(each.children)
