@@ -68,7 +68,7 @@ CALLS = {
     ),
     "a_module": (
         "FT314",
-        'PyObject *v = PyImport_AddModule("ftaudit_made");\nif (v == NULL) return NULL;\nreturn PyObject_Str(v);',
+        'PyObject *v = PyImport_AddModule("ftaudit_made");\nif (v == NULL) return NULL;\nreturn PyModule_GetNameObject(v);',
     ),
 }
 """By name: a rule's code and the body of a function."""
