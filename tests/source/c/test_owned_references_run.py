@@ -68,7 +68,8 @@ CALLS = {
     ),
     "a_module": (
         "FT314",
-        'PyObject *v = PyImport_AddModule("ftaudit_made");\nif (v == NULL) return NULL;\nreturn PyModule_GetNameObject(v);',
+        'PyObject *v = PyImport_AddModule("ftaudit_made");\nif (v == NULL) return NULL;\n'
+        "return PyModule_GetNameObject(v);",
     ),
 }
 """By name: a rule's code and the body of a function."""
