@@ -56,7 +56,6 @@ RELEASES = {
     "zodbpickle==4.2": Release(kind="C single-phase", tests="--pyargs zodbpickle.tests"),
     "immutables==0.20": Release(kind="C single-phase", tests="tests --ignore tests/test_mypy.py"),
     "xxhash==3.4.1": Release(kind="C multi-phase", tests="tests"),
-    "zstandard==0.23.0": Release(kind="C multi-phase, cffi", tests="tests", needs=("hypothesis",)),
     "python-rapidjson==1.16": Release(kind="C++", tests="tests", needs=("pytz",)),
     "kiwisolver==1.4.5": Release(kind="C++", tests="py/tests"),
     "mapbox-earcut==1.0.1": Release(kind="pybind11"),

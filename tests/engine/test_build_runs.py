@@ -14,6 +14,7 @@ from support.index_server import IndexServer
 from ftaudit.engine.build_runs import build_releases
 from ftaudit.model import Verdict
 from ftaudit.model.local_builds import BuildAnswer, BuildProblem, LocalBuild
+from ftaudit.report.package.local_build_rows import build_lines
 from ftaudit.sandbox.confined_build import BuildLimits
 from ftaudit.settings import Settings
 
@@ -139,6 +140,25 @@ def test_an_invalid_build_system_is_a_row(tmp_path: Path, pyproject: str) -> Non
     (built,) = build(tmp_path, WHEEL, pyproject=pyproject)
     assert (built.answer, built.problem) == (BuildAnswer.FAILS, BuildProblem.SDIST)
     assert "[build-system]" in (built.error or "")
+
+
+def test_a_build_requirement_without_a_wheel_can_be_built_first(tmp_path: Path) -> None:
+    made = {"pyproject.toml": PYPROJECT, "backend.py": WHEEL, "PKG-INFO": METADATA}
+    uses = WHEEL.replace("made", "uses").replace("import zipfile", "import zipfile, made", 1)
+    needs = PYPROJECT.replace("requires = []", 'requires = ["made==1.0"]')
+    asks = {"pyproject.toml": needs, "backend.py": uses, "PKG-INFO": METADATA.replace("made", "uses")}
+    with IndexServer() as server:
+        server.add_project("made", [sdist("made", "1.0", made)])
+        server.add_project("uses", [sdist("uses", "1.0", asks)])
+        settings = Settings(index_url=server.simple_url, cache_dir=tmp_path / "cache", python=Path(interpreter().path))
+        (refused,) = build_releases([("uses", Version("1.0"))], settings)
+        assert (refused.problem, refused.missing) == (BuildProblem.REQUIREMENTS, "made==1.0")
+        assert any("`ftaudit build`" in line and "--find-links" in line for line in build_lines(refused))
+        wheels = tmp_path / "wheels"
+        (first,) = build_releases([("made", Version("1.0"))], settings, wheel_dir=wheels)
+        assert first.answer is BuildAnswer.PURE
+        (then,) = build_releases([("uses", Version("1.0"))], dataclasses.replace(settings, find_links=(str(wheels),)))
+        assert then.answer is BuildAnswer.PURE
 
 
 def test_a_release_that_cannot_be_fetched_is_not_a_build_that_fails(tmp_path: Path) -> None:

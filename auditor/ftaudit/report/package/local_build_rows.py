@@ -69,6 +69,8 @@ def build_lines(build: LocalBuild) -> Iterator[str]:
     if build.packages is not None:
         brings = build.packages
         yield f"      install it: Debian {brings.debian} · Fedora {brings.fedora} · Homebrew {brings.homebrew}"
+    if build.problem is BuildProblem.REQUIREMENTS:
+        yield "      next: build them with `ftaudit build` and `--wheel-dir FOLDER`, and add `--find-links FOLDER`"
     if build.error:
         yield f"      first error: {build.error}"
     if build.wheel:
