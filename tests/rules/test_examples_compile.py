@@ -42,9 +42,8 @@ _KEYWORDS = frozenset(
     )
 )
 _NEED = {
-    "FT302-VALID-0": "3.14t",
-    "FT302-VALID-2": "3.14t",
-    "FT302-INVALID-0": "3.14t",
+    "FT302-VALID": "3.14t",
+    "FT302-INVALID": "3.14t",
     "FT303-VALID-3": "3.14t",
     "FT303-INVALID-1": "3.15t",
     "FT303-INVALID": "3.14t",
