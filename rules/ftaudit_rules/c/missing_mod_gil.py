@@ -9,8 +9,8 @@ from ftaudit.model import Confidence, Finding, Fix, GilDeclaration, NoFix, Sever
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.cython_output import has_source_in_tree
 from ftaudit.source.c.module_declaration import declare_module
+from ftaudit_rules.c._generated import has_source_in_tree
 
 _DECLARES = re.compile(r"Py(?<!\wPy)(?:_mod_gil\b|Unstable_Module_SetGIL\s*\(|_MOD_GIL_)")
 _ENTRY = re.compile(r"^(?:PyInit|PyModExport)U?_\w+$")

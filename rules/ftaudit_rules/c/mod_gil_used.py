@@ -10,8 +10,9 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule, Role, Room
 from ftaudit.source.build import BuildContext, FactKind
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.cython_output import declared_by_default, has_source_in_tree
+from ftaudit.source.c.cython_output import declared_by_default
 from ftaudit.source.c.text import closing
+from ftaudit_rules.c._generated import has_source_in_tree
 
 _MACRO = re.compile(r"\bPYBIND11_\w*MODULE\w*\s*\(|\b[A-Z]\w*MODULE\w*\s*\(")
 _USED = re.compile(
