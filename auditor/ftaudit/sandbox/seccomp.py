@@ -53,6 +53,11 @@ class _Machine:
     """`ioctl`."""
     opening: tuple[tuple[int, int], ...]
     """`open` and `openat`, with the offsets of their flags."""
+    signals: tuple[int, ...]
+    """`kill`, `tkill`, `tgkill`, `rt_sigqueueinfo` and `rt_tgsigqueueinfo`, which name a process or thread first."""
+    forks: tuple[int, ...]
+    """`fork` and `vfork`."""
+    clone: int
 
 
 _LATE: Final = (452, 463, 466, 469)
@@ -60,6 +65,11 @@ _LATE: Final = (452, 463, 466, 469)
 _LATE_OTHERS: Final = (438, 440)
 """So have `pidfd_getfd` and `process_madvise`."""
 _OPENAT2: Final = 437
+_CLONE3, _SIGNAL_BY_DESCRIPTOR = 435, 424
+_THREAD: Final = 0x10000
+"""`CLONE_THREAD`."""
+OWN_PROCESS: Final = b"self"
+"""What stands in a worker's filter where the number of its process belongs."""
 _RING: Final = 425
 """`io_uring_setup`."""
 _MACHINES: Final = {
@@ -73,6 +83,9 @@ _MACHINES: Final = {
         limits=302,
         control=16,
         opening=((2, _SECOND), (257, _THIRD)),
+        signals=(62, 200, 234, 129, 297),
+        forks=(57, 58),
+        clone=56,
     ),
     "aarch64": _Machine(
         audit=0xC00000B7,
@@ -84,6 +97,9 @@ _MACHINES: Final = {
         limits=261,
         control=29,
         opening=((56, _THIRD),),
+        signals=(129, 130, 131, 138, 240),
+        forks=(),
+        clone=220,
     ),
 }
 
@@ -97,8 +113,7 @@ def make_filter(*, walled: bool) -> bytes | None:
     machine = _MACHINES.get(platform.machine()) if sys.platform == "linux" else None
     if machine is None:
         return None
-    program = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, machine.audit), (_RETURN, 0, 0, ERRNO | errno.ENOSYS)]
-    program.append((_LOAD, 0, 0, _NUMBER))
+    program = _start(machine)
     if machine.audit == _MACHINES["x86_64"].audit:
         program += _when(_AT_LEAST, _X32, ERRNO | errno.ENOSYS)
     for number in machine.denied:
@@ -114,8 +129,41 @@ def make_filter(*, walled: bool) -> bytes | None:
         for number, flags in machine.opening:
             program += _emptying(number, flags)
     program += _only(machine.socket, _FIRST, _FAMILIES if walled else (), ERRNO | errno.EACCES)
-    program.append((_RETURN, 0, 0, ALLOW))
-    return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
+    return _packed(program)
+
+
+def make_worker_filter(*, forks: bool) -> bytes | None:
+    """Return the filter of a process that calls a package, with `OWN_PROCESS` in it, or `None`.
+
+    The process can send no signal to other processes, and can start none unless `forks` is true.
+    """
+    machine = _MACHINES.get(platform.machine()) if sys.platform == "linux" else None
+    if machine is None:
+        return None
+    program = _start(machine)
+    (own,) = struct.unpack("<I", OWN_PROCESS)
+    for number in machine.signals:
+        program += _only(number, _FIRST, (own,), ERRNO | errno.EPERM)
+    program += _when(_EQUAL, _SIGNAL_BY_DESCRIPTOR, ERRNO | errno.EPERM)
+    if not forks:
+        for number in machine.forks:
+            program += _when(_EQUAL, number, ERRNO | errno.EPERM)
+        # The arguments of `clone3` are in memory, which a filter cannot read; the C library then uses `clone`.
+        program += _when(_EQUAL, _CLONE3, ERRNO | errno.ENOSYS)
+        denied, allowed = (_RETURN, 0, 0, ERRNO | errno.EPERM), (_RETURN, 0, 0, ALLOW)
+        program += _of_call(machine.clone, [(_LOAD, 0, 0, _FIRST), (_ANY_BIT, 1, 0, _THREAD), denied, allowed])
+    return _packed(program)
+
+
+def _start(machine: _Machine) -> list[tuple[int, int, int, int]]:
+    """Deny the calls of another machine, and load the number of the call."""
+    wrong = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, machine.audit), (_RETURN, 0, 0, ERRNO | errno.ENOSYS)]
+    return [*wrong, (_LOAD, 0, 0, _NUMBER)]
+
+
+def _packed(program: list[tuple[int, int, int, int]]) -> bytes:
+    """Return a program that allows what nothing denied."""
+    return b"".join(struct.pack("<HBBI", *instruction) for instruction in (*program, (_RETURN, 0, 0, ALLOW)))
 
 
 def _when(test: int, value: int, answer: int) -> list[tuple[int, int, int, int]]:

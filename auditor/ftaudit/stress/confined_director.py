@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -18,6 +19,7 @@ from ftaudit.sandbox.failures import escape
 from ftaudit.sandbox.launch import end, memory_bytes, start_confined
 from ftaudit.sandbox.protocol import FrameReader, ProtocolViolation
 from ftaudit.sandbox.sandbox_settings import SandboxSettings
+from ftaudit.sandbox.seccomp import make_worker_filter
 
 BOOT: Final = Path(__file__).parent / "child" / "boot.py"
 _TICK: Final = 0.1
@@ -46,8 +48,13 @@ def run_director(
     wall_seconds: float,
 ) -> DirectorReport:
     """Run the director in the sandbox to its end, or until a limit or `stop` ends it; its reports are kept."""
+    filters = [_encoded(make_worker_filter(forks=forks)) for forks in (False, True)]
     with temporary_folder() as folder:
-        return _DirectorWatch(python, job, settings, stop, wall_seconds, folder.resolve()).run()
+        return _DirectorWatch(python, {**job, "filters": filters}, settings, stop, wall_seconds, folder.resolve()).run()
+
+
+def _encoded(program: bytes | None) -> str | None:
+    return None if program is None else base64.b64encode(program).decode("ascii")
 
 
 class _DirectorWatch:

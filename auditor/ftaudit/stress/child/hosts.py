@@ -140,7 +140,8 @@ class Host:
         os.close(its_write)
         self.reading, self.writing = mine_read, mine_write
         self.buffer = b""
-        self.send({"site": job["site"], "paths": job["paths"], "imports": imports, "memory": job["memory"]})
+        told = {name: job[name] for name in ("site", "paths", "memory", "filters")}
+        self.send({**told, "imports": imports})
         self.started = self.hear(START_SECONDS)
         self.budget.hosts[self.process.pid] = float(self.started.get("cpu", 0))
 
