@@ -91,7 +91,7 @@ def test_a_damaged_journal_is_an_error_and_never_a_result(
         ("notes", 5),
         ("targets", [1]),
         ("kept", "1"),
-        ("stores", {"a": None}),
+        ("facts_stores", {"a": None}),
         ("started", None),
     ],
 )

@@ -44,7 +44,7 @@ def write_data_set(journal: Journal, folder: Path, info: RunInfo) -> RunInfo:
             for target in info.targets:
                 _write_target(journal, writer, target, info, stores)
             used = tuple(UsedStore(store=store, wheels=len(stores[store])) for store in sorted(stores))
-            info = replace(info, rows=dict(writer.rows), stores=used)
+            info = replace(info, rows=dict(writer.rows), facts_stores=used)
             writer.finish(info)
         for table in TABLES:
             shutil.rmtree(folder / table.name, ignore_errors=True)

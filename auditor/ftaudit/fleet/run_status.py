@@ -45,7 +45,7 @@ def describe_rows(info: RunInfo) -> str:
 
 def describe_stores(info: RunInfo) -> tuple[str, ...]:
     """Return for each facts store that answered how much, and who made it."""
-    return tuple(stored_facts(used.store, used.wheels) for used in info.stores)
+    return tuple(stored_facts(used.store, used.wheels) for used in info.facts_stores)
 
 
 def _rate(facts: dict[str, str], *, done: int, left: int) -> list[str]:

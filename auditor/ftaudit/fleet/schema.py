@@ -270,7 +270,7 @@ class RunInfo:
     ended: str
     rows: dict[str, int] = field(default_factory=dict)
     """The number of rows of each table."""
-    stores: tuple[UsedStore, ...] = ()
+    facts_stores: tuple[UsedStore, ...] = ()
     """The facts stores that answered."""
     kept: int = 0
     """The number of packages whose answer is of an earlier run, because nothing that it depends on has changed."""
