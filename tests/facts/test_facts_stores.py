@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.fixture_wheels import GOOD, GUILTY, project_name, uv_lock, wheel_of
-from support.index_server import IndexServer
+from support.index_server import IndexServer, ServedFile
 
 from ftaudit.binary.facts_cache import render_facts
 from ftaudit.cli import main
@@ -128,7 +129,7 @@ def test_two_stores_of_one_name_are_named_apart(run: Run, team: Team, tmp_path: 
 
         return change
 
-    stores = []
+    stores: list[str | Path] = []
     for module in (GOOD, GUILTY):
         place = tmp_path / module / "team.ftfacts"
         place.parent.mkdir()
@@ -174,7 +175,7 @@ def test_a_data_package_is_a_store(run: Run, team: Team, tmp_path: Path, monkeyp
     assert (code, "no facts store can be used" in said, "installed" in said) == (0, True, False)
 
 
-def rewritten(team: Team, place: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
+def rewritten(team: Team | App, place: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
     with zipfile.ZipFile(team.store) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     change(members)
@@ -383,6 +384,108 @@ def test_an_export_to_a_pipe_is_a_whole_store(run: Run, team: Team, tmp_path: Pa
         store.write_bytes(read.result())
     assert (code, f"{store.stat().st_size / 1e3:.1f} kB" in said) == (0, True), said
     assert answers_of(store) == answers_of(team.store)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    """A project whose package loads its extension module through Python files, and a store that knows the wheel."""
+    made = wheel_of(GUILTY)
+    code = {"shop/__init__.py": b"from shop import till\n", "shop/till.py": b"import multi_used\n"}
+    buffer = io.BytesIO(made.data)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for name, data in code.items():
+            archive.writestr(name, data)
+    file = ServedFile(filename=made.filename, data=buffer.getvalue())
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text("import shop\n")
+    made_of = App(lock=tmp_path / "uv.lock", code=tmp_path / "code", store=tmp_path / "app.ftfacts", wheel=file)
+    with IndexServer() as server:
+        server.add_file(file.filename, file.data)
+        made_of.lock.write_text(uv_lock({GUILTY: (server.file_url(file.filename), file.digest)}))
+        made_of.report = made_of.check(tmp_path / "learned")
+        assert (
+            main(["facts", "export", "--reach", "-o", str(made_of.store), "--cache-dir", str(tmp_path / "learned")])
+            == 0
+        )
+        yield made_of
+
+
+@dataclass
+class App:
+    """A project with start points."""
+
+    lock: Path
+    code: Path
+    store: Path
+    wheel: ServedFile
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> tuple[str | Path, ...]:
+        return "--static", "--reach", "app", "--source-root", self.code, "--platform", "linux-x86_64"
+
+    def check(self, cache: Path, *more: str | Path) -> dict[str, Any]:
+        report = cache.parent / "report.json"
+        report.unlink(missing_ok=True)
+        main(list(map(str, ("check", self.lock, *self.options, "--cache-dir", cache, "-o", report, *more))))
+        return json.loads(report.read_text()) if report.exists() else {}
+
+
+def found_reach(report: dict[str, Any]) -> list[Any]:
+    return [module["reach"] for row in report["packages"] for module in row["modules"]]
+
+
+def test_without_a_network_a_store_also_has_what_reach_reads(run: Run, app: App, tmp_path: Path) -> None:
+    (whole,) = found_reach(app.report)
+    assert (whole["class"], whole["open_sites"], len(whole["path"])) == ("start", [], 3)
+    again = app.check(tmp_path / "empty", "--facts", app.store, "--offline")
+    assert found_reach(again) == [whole]
+    assert any("provided the Python files of 1 wheel (made by" in note for note in again["notes"])
+    twice = app.check(tmp_path / "empty", "--facts", app.store, "--offline")
+    assert twice["notes"] == again["notes"], "the store is named again"
+    assert "the Python files of 1 wheel" in run("facts", "info", app.store)[1]
+    plain = tmp_path / "plain.ftfacts"
+    assert run("facts", "export", "-o", plain, "--cache-dir", tmp_path / "learned")[0] == 0
+    assert found_reach(app.check(tmp_path / "empty", "--facts", plain, "--offline")) != [whole]
+
+
+def test_what_a_store_has_for_reach_is_compared_with_the_wheel(run: Run, app: App, tmp_path: Path) -> None:
+    (tmp_path / app.wheel.filename).write_bytes(app.wheel.data)
+    honest = ("--facts", app.store, "--read-again", "100")
+    assert found_reach(app.check(tmp_path / "other", *honest)) == found_reach(app.report)
+    assert run("facts", "verify", app.store, tmp_path / app.wheel.filename)[0] == 0
+
+    def harmless(members: dict[str, bytes]) -> None:
+        (name,) = [name for name in members if name.endswith(".zip")]
+        with zipfile.ZipFile(io.BytesIO(members[name])) as archive:
+            files = {each: archive.read(each) for each in archive.namelist()}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for each, data in files.items():
+                archive.writestr(each, b"" if each == "shop/till.py" else data)
+        members[name] = buffer.getvalue()
+        head = json.loads(members["store.json"])
+        head["reach"]["files"][name.rpartition("/")[2]] = hashlib.sha256(members[name]).hexdigest()
+        members["store.json"] = json.dumps({**head, "checksum": facts_store._checksum(head)}).encode()
+
+    liar = rewritten(app, tmp_path / "liar.ftfacts", harmless)
+    for command in (
+        ("facts", "verify", liar, tmp_path / app.wheel.filename),
+        ("check", app.lock, *app.options, "--facts", liar, "--read-again", "100",
+         "--cache-dir", tmp_path / "third"),
+    ):  # fmt: skip
+        code, said = run(*command)
+        assert (code, "the facts store liar is wrong about" in said) == (2, True), said
+
+    def damaged(members: dict[str, bytes]) -> None:
+        (name,) = [name for name in members if name.endswith(".zip")]
+        members[name] = members[name][:-1] + b"?"
+
+    bad = rewritten(app, tmp_path / "bad.ftfacts", damaged)
+    assert app.check(tmp_path / "fourth", "--facts", bad, "--offline") == {}
+    for action in ("import", "verify", "info"):
+        code, said = run("facts", action, bad, "--cache-dir", tmp_path / "fourth")
+        assert (code, "is damaged or was modified" in said) == (2, True), said
 
 
 def test_an_empty_cache_has_nothing_to_export(run: Run, tmp_path: Path) -> None:

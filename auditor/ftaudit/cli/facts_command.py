@@ -44,6 +44,9 @@ def add_parsers(commands: Any) -> None:
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the store to write")
     export.add_argument("--by", metavar="WHO", help="who vouches for the facts (default: your login name)")
 
+    reach = "also the Python files of wheels that `check --reach` has read, which make the store much larger"
+    export.add_argument("--reach", action="store_true", help=reach)
+
     does = "check a facts store and copy it into the cache, so that each audit uses it"
     imports = _add(actions, "import", does, run_import, IMPORT)
     imports.add_argument("stores", nargs="+", type=Path, metavar="FILE", help="a facts store")
@@ -74,7 +77,7 @@ def run_export(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.facts.exchange import export_facts
     from ftaudit.report.package.agreeing_rows import counted
 
-    made, size = export_facts(settings_of(options).cache, options.output, by=options.by)
+    made, size = export_facts(settings_of(options).cache, options.output, by=options.by, reach=options.reach)
     text = f"{counted(made.wheels, 'wheel')}, {_results(made.answers)}, {size / 1e3:.1f} kB"
     return CommandAnswer(text=f"{options.output}: {text}, {size / made.wheels:.0f} bytes per wheel\n")
 
@@ -140,6 +143,14 @@ def _results(number: int) -> str:
     return f"{number} {'result' if number == 1 else 'results'}"
 
 
+def _reached(store: FactsStore) -> str:
+    from ftaudit.report.package.agreeing_rows import counted
+
+    files = () if store.reach is None else store.reach.files
+    wheels = sum(name.endswith(".zip") for name in files)
+    return f"the Python files of {counted(wheels, 'wheel')}" if wheels else "nothing"
+
+
 def _about(store: FactsStore) -> str:
     from ftaudit.report.console import clean
 
@@ -153,5 +164,6 @@ def _about(store: FactsStore) -> str:
         f"  on        {clean(made.created)}\n"
         f"  with      ftaudit {clean(made.ftaudit)}, analysis {clean(made.analysis)}{used}\n"
         f"  wheels    {made.wheels}, with {_results(made.answers)}\n"
+        f"  reach     {_reached(store)}\n"
         f"  size      {size / 1e3:.1f} kB, {size / max(1, made.wheels):.0f} bytes per wheel\n"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from ftaudit.reach.kept_answers import AnswerKey, KeptAnswers
 from ftaudit.reach.observed import compare_with_runs
 from ftaudit.reach.run import ReachQuestion, find_reach
 from ftaudit.reach.starts import default_starts, parse_start
-from ftaudit.reach.wheel_files import WheelStore, WheelTree
+from ftaudit.reach.wheel_files import WheelStore, WheelTree, analysis_version
 from ftaudit.source.python.parse import parse_module
 from ftaudit.target import marker_environment
 
@@ -52,6 +53,8 @@ def find_reach_of_packages(
             session=None if settings.offline else session.index.session,
             fetchers=fetchers,
             use_cache=not settings.no_cache,
+            stored=partial(session.reader.find_reach, analysis_version()),
+            read_again=settings.read_again / 100,
         )
         for platform in session.platforms:
             facts = [each for each in every if each.platform == platform.name]
@@ -107,7 +110,8 @@ def _on_platform(
         answer = _with_extras(
             answer, finder, [each.pin for each in facts], marker_environment(session.target, platform)
         )
-    if answers is not None and not failed:
+    # Each run asks the facts stores again, so that the report names them.
+    if answers is not None and not failed and not any(tree.origin for tree in wheels):
         answers.keep(key, answer)
     return answer
 

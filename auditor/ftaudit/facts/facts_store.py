@@ -3,7 +3,7 @@
 The file is a zip archive. `store.json` says who made it, with what, and when; its `parts` map the name of each other
 member to its SHA-256 digest, and `checksum` is the digest of all of that. Each part is a JSON object: the facts of the
 wheels whose digests begin with the part's name. A lookup reads one part, so that a large store costs no more than a
-small one.
+small one. The head can also list files of `REACH`, each with its digest: what `--reach` reads of wheels.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ FORMAT: Final = 1
 """Raised if an older ftaudit cannot read what a newer one writes."""
 SUFFIX: Final = ".ftfacts"
 HEAD: Final = "store.json"
+REACH: Final = "reach/"
+"""The folder of the files that `--reach` reads of wheels."""
 _WHEELS_IN_PART: Final = 24
 """About so many wheels share a part: fewer cost space, more cost time."""
 _PARTS_IN_MEMORY: Final = 64
 _LARGEST_PART: Final = 64 << 20
+_LARGEST_FILE: Final = 1 << 30
 _LARGEST_HEAD: Final = 16 << 20
 _UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError)
 """What `zipfile` raises for a damaged archive; `RuntimeError` is for one that is encrypted or too new."""
@@ -58,6 +61,16 @@ class Provenance:
     """The number of wheels."""
     answers: int
     """The number of answers: a wheel has one for each target that was asked about."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReachFiles:
+    """What `--reach` reads of wheels, as the cache of `ftaudit.reach` names it."""
+
+    analysis: str
+    """The code that read the wheels: another one does not use these files."""
+    files: dict[str, str]
+    """The digest of each file, by its name."""
 
 
 class FactsStore:
@@ -90,6 +103,8 @@ class FactsStore:
             }
             self._digits: int = from_plain(int, head["digits"])
             self.provenance: Provenance = from_plain(Provenance, head["provenance"], named=False)
+            reach = head.get("reach")
+            self.reach: ReachFiles | None = None if reach is None else from_plain(ReachFiles, reach, named=False)
             least = min(from_plain(int, form) - 1, self.provenance.wheels, self.provenance.answers)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._damaged(HEAD) from error
@@ -125,13 +140,35 @@ class FactsStore:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self._damaged(part) from error
 
+    def find_reach(self, analysis: str, name: str) -> bytes | None:
+        """Return a file that `--reach` with this analysis reads, or `None`.
+
+        Raise `InputError` if the file is not what the maker wrote.
+        """
+        if self.reach is None or self.reach.analysis != analysis or name not in self.reach.files:
+            return None
+        return self._reach_file(name)
+
+    def _reach_file(self, name: str) -> bytes:
+        try:
+            with self._lock:
+                data = self._member(f"{REACH}{name}", _LARGEST_FILE)
+        except (OSError, *_UNREADABLE) as error:
+            raise self._damaged(name) from error
+        if self.reach is None or hashlib.sha256(data).hexdigest() != self.reach.files[name]:
+            raise self._damaged(name)
+        return data
+
     def check_parts(self) -> None:
         """Compare every part with its digest; raise `InputError` for one that the maker did not write."""
         for part in sorted(self._parts):
             self._part(part)
+        for name in () if self.reach is None else sorted(self.reach.files):
+            self._reach_file(name)
 
     def check(self) -> Iterator[tuple[str, str, BinaryFacts]]:
         """Yield every answer (digest, key and facts); raise `InputError` for a part that does not match its digest."""
+        self.check_parts()
         for part in sorted(self._parts):
             for name in sorted(self._part(part)):
                 sha256, _, key = name.partition("-")
@@ -175,11 +212,19 @@ class FactsStore:
 
 
 def write_store(
-    path: Path, answers: Mapping[str, Mapping[str, bytes]], *, by: str, created: str, analysis: str | None = None
+    path: Path,
+    answers: Mapping[str, Mapping[str, bytes]],
+    *,
+    by: str,
+    created: str,
+    analysis: str | None = None,
+    reach_analysis: str = "",
+    reach: Mapping[str, bytes] | None = None,
 ) -> tuple[Provenance, int]:
     """Write a store, whole or not at all; return its size in bytes too. Raise `OSError` if that is not possible.
 
-    `answers` map the digest of each wheel to its answers, by key, in the form of the cache of facts.
+    `answers` map the digest of each wheel to its answers, by key, in the form of the cache of facts; `reach` has the
+    files that `--reach` reads, by name.
     """
     digits = 0
     while len(answers) > _WHEELS_IN_PART * 16**digits and digits < 4:
@@ -209,6 +254,11 @@ def write_store(
             "digits": digits,
             "parts": digests,
         }
+        if reach is not None:
+            files = {name: hashlib.sha256(reach[name]).hexdigest() for name in sorted(reach)}
+            head["reach"] = {"analysis": reach_analysis, "files": files}
+            for name in files:
+                archive.writestr(_entry(f"{REACH}{name}"), reach[name])
         head["checksum"] = _checksum(head)
         archive.writestr(_entry(HEAD), json.dumps(head, indent=1))
     data = file.getvalue()

@@ -342,9 +342,18 @@ def names_platform(reason: Reason) -> bool:
 
 def stored_facts(origin: StoreOrigin, wheels: int) -> str:
     """Return a sentence about what a facts store contributed, and who made it."""
+    return _stored(origin, "facts for", wheels)
+
+
+def stored_files(origin: StoreOrigin, wheels: int) -> str:
+    """Return a sentence about the wheels of which a facts store had what `--reach` reads."""
+    return _stored(origin, "Python files of", wheels)
+
+
+def _stored(origin: StoreOrigin, what: str, wheels: int) -> str:
     number = "1 wheel" if wheels == 1 else f"{wheels} wheels"
     made = f"made by {origin.by} with ftaudit {origin.ftaudit}, {origin.created}"
-    return f"the facts store {origin.name} provided the facts for {number} ({made})"
+    return f"the facts store {origin.name} provided the {what} {number} ({made})"
 
 
 def gap_phrase(gap: Gap, where: str = "the platform") -> str:

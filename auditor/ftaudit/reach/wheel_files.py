@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import json
+import random
 import re
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.__about__ import __version__
-from ftaudit.errors import ArchiveError
-from ftaudit.model import DistributionFile
+from ftaudit.errors import ArchiveError, StoreMismatch
+from ftaudit.model import DistributionFile, StoreOrigin
 from ftaudit.model.reachability import MOST_SOURCE
 from ftaudit.reach.binary_names import names_in
 from ftaudit.reach.folder_tree import SOURCES, is_wanted, parse_entry_points
@@ -27,6 +28,8 @@ from ftaudit.whole_files import write_whole
 if TYPE_CHECKING:
     import requests
 
+FOLDER: Final = "reach"
+"""The folder in the cache."""
 MOST_MEMBER: Final = 16 << 20
 """Size limit of an inflated file."""
 MOST_TOTAL: Final = 1 << 30
@@ -47,6 +50,29 @@ def analysis_version() -> str:
     return f"{__version__}-{digest.hexdigest()[:16]}"
 
 
+_KEPT: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}(?:\.zip|-[0-9a-f]{16}\.json)")
+"""The names of the files that the cache has of wheels: their Python files, or what their binaries name."""
+
+
+def kept_files(cache: Path) -> dict[str, bytes]:
+    """Return what this analysis has read of wheels, by the name in the cache."""
+    places = sorted((cache / FOLDER / analysis_version()).glob("[0-9a-f][0-9a-f]/*"))
+    return {place.name: place.read_bytes() for place in places if _KEPT.fullmatch(place.name)}
+
+
+def is_content_of(data: bytes, file: DistributionFile, folder: Path) -> bool:
+    """Return whether these are the Python files of a local wheel; raise `ArchiveError` if it cannot be read."""
+    tree = WheelTree(name=file.filename, file=file, store=WheelStore(folder=folder, session=None, use_cache=False))
+    try:
+        return _content(tree._fetch()) == _content(data)
+    finally:
+        tree.close()
+
+
+def _nowhere(name: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WheelStore:
     """The source of wheels, and the cache for their content."""
@@ -57,6 +83,10 @@ class WheelStore:
     """`None` fetches nothing."""
     fetchers: Executor | None = None
     use_cache: bool = True
+    stored: Callable[[str], tuple[StoreOrigin, bytes] | None] = _nowhere
+    """Returns a file by its name in the cache from a facts store."""
+    read_again: float = 0.0
+    """The share of the stores' files, from 0 to 1, that are compared with the wheel."""
 
     def open(self, file: DistributionFile) -> WheelArchive:
         """Open a wheel; raise `ArchiveError` if it cannot be read."""
@@ -67,11 +97,26 @@ class WheelStore:
 
     def place(self, file: DistributionFile, kind: str) -> Path | None:
         """Return the cache path for part of a wheel; `None` if its digest is unknown."""
-        digest = (file.sha256 or "").lower()
-        if not self.use_cache or not re.fullmatch("[0-9a-f]{64}", digest):
+        name = self.name(file, kind)
+        if name is None or not self.use_cache:
             return None
-        origin = hashlib.sha256((file.url or "").encode()).hexdigest()[:16]
-        return self.folder / "reach" / analysis_version() / digest[:2] / f"{digest}-{origin}{kind}"
+        return self.folder / FOLDER / analysis_version() / name[:2] / name
+
+    def name(self, file: DistributionFile, kind: str) -> str | None:
+        """Return the name of a part of a wheel in the cache; `None` if the wheel's digest is unknown."""
+        digest = (file.sha256 or "").lower()
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            return None
+        return f"{digest}-{hashlib.sha256((file.url or '').encode()).hexdigest()[:16]}{kind}"
+
+    def find_stored(self, file: DistributionFile, kind: str) -> tuple[StoreOrigin, bytes] | None:
+        """Return a part of a wheel from a facts store; raise `InputError` for a damaged one."""
+        name = self.name(file, kind)
+        return None if name is None else self.stored(name)
+
+    def is_sample(self) -> bool:
+        """Return whether to compare what a facts store says with the wheel this time."""
+        return self.session is not None and random.random() < self.read_again  # noqa: S311 - a sample, not a secret.
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +128,8 @@ class WheelTree:
     store: WheelStore
     own: bool = False
     bytes_read: int = 0
+    origin: StoreOrigin | None = None
+    """The facts store that something of it came from."""
     _members: dict[str, str] = field(default_factory=dict)
     """The member for each installed path."""
     _sources: zipfile.ZipFile | None = None
@@ -105,13 +152,36 @@ class WheelTree:
                 self._take(data)
             except (zipfile.BadZipFile, ValueError, KeyError):
                 data = None
-        if data is None:
+        if data is None and not self._take_stored():
             data = self._fetch()
             self._take(data)
             if place is not None:
                 with contextlib.suppress(OSError):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     write_whole(place, data)
+
+    def _take_stored(self) -> bool:
+        """Take the Python files from a facts store, if one has them; raise `StoreMismatch` for wrong ones."""
+        found = self.store.find_stored(self.file, ".zip")
+        if found is None:
+            return False
+        self.origin, data = found
+        try:
+            self._take(data)
+        except (zipfile.BadZipFile, ValueError, KeyError, AttributeError) as error:
+            raise self._wrong() from error
+        if self.store.is_sample():
+            with contextlib.suppress(ArchiveError):
+                if _content(self._fetch()) != _content(data):
+                    raise self._wrong()
+        return True
+
+    def _wrong(self) -> StoreMismatch:
+        name = "" if self.origin is None else self.origin.name
+        return StoreMismatch(
+            f"the facts store {name} is wrong about {self.file.filename}",
+            hint="stop using this store, and report the error to its maker",
+        )
 
     def _take(self, data: bytes) -> None:
         self._sources = zipfile.ZipFile(io.BytesIO(data))
@@ -210,11 +280,22 @@ class WheelTree:
         """
         if self._names is None:
             self._names_place = self.store.place(self.file, f"-{digest}.json")
-            self._names = _read_names(self._names_place)
+            self._names = _read_names(self._names_place) or self._stored_names(f"-{digest}.json")
+            if self.origin is not None and path in self._names and self.store.is_sample():
+                read = self._find_names(path, module, known)
+                if read is not None and read != self._names[path]:
+                    raise self._wrong()
         if path not in self._names:
             self._names[path] = self._find_names(path, module, known)
             self._is_new = True
         return self._names[path]
+
+    def _stored_names(self, kind: str) -> dict[str, list[str] | None]:
+        found = self.store.find_stored(self.file, kind)
+        if found is None:
+            return {}
+        self.origin, data = found
+        return _parse_names(data)
 
     def _find_names(self, path: str, module: str, known: Collection[str]) -> list[str] | None:
         try:
@@ -232,10 +313,22 @@ def _read_names(place: Path | None) -> dict[str, list[str] | None]:
     if place is None:
         return {}
     try:
-        kept = json.loads(place.read_bytes())
-        return {str(path): [str(name) for name in names] for path, names in kept.items() if isinstance(names, list)}
-    except (OSError, ValueError, AttributeError):
+        return _parse_names(place.read_bytes())
+    except OSError:
         return {}
+
+
+def _parse_names(data: bytes) -> dict[str, list[str] | None]:
+    try:
+        kept = json.loads(data)
+        return {str(path): [str(name) for name in names] for path, names in kept.items() if isinstance(names, list)}
+    except (ValueError, AttributeError):
+        return {}
+
+
+def _content(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def _installed_path(name: str) -> str | None:

@@ -16,7 +16,7 @@ from ftaudit.facts.facts_store import FactsStore
 from ftaudit.facts.known_stores import open_stores
 from ftaudit.index.client import Index
 from ftaudit.model import BinaryFacts, Status, StoreOrigin
-from ftaudit.model.sentences import stored_facts
+from ftaudit.model.sentences import stored_facts, stored_files
 from ftaudit.settings import Settings
 
 
@@ -41,6 +41,8 @@ class SharedWheelReader:
         self._stores: tuple[FactsStore, ...] = ()
         self.store_notes: tuple[str, ...] = ()
         """Why facts stores are not used."""
+        self._reached: dict[StoreOrigin, set[str]] = {}
+        """The wheels of which each store had what `--reach` reads."""
 
     def __enter__(self) -> SharedWheelReader:
         # Now, because this process still has one thread.
@@ -59,7 +61,8 @@ class SharedWheelReader:
         """Return which facts stores answered, for how many wheels, and which stores are not used."""
         used = {} if self._inspector is None else self._inspector.used
         told = tuple(stored_answers(origin, use) for origin, use in used.items() if use.answers)
-        return (*told, *self.store_notes)
+        reached = tuple(stored_files(origin, len(wheels)) for origin, wheels in self._reached.items())
+        return (*told, *reached, *self.store_notes)
 
     @property
     def unsettled(self) -> frozenset[str]:
@@ -91,6 +94,20 @@ class SharedWheelReader:
         if not self._stores and not self.store_notes:
             cache = None if self._settings.no_cache else self._settings.cache
             self._stores, self.store_notes = open_stores(self._settings.facts, cache)
+
+    def find_reach(self, analysis: str, name: str) -> tuple[StoreOrigin, bytes] | None:
+        """Return a file that `--reach` with this analysis reads from the first store that has it.
+
+        Raise `InputError` for a damaged store.
+        """
+        with self._lock:
+            self.open_stores()
+        for store in self._stores:
+            data = store.find_reach(analysis, name)
+            if data is not None:
+                self._reached.setdefault(store.origin, set()).add(name.partition("-")[0])
+                return store.origin, data
+        return None
 
     def _open(self) -> Inspector:
         if self._inspector is None:
