@@ -187,10 +187,11 @@ def arguments(
         found |= dict.fromkeys(_SAFE)
         return list(found)
     some = list(own.values())[:3]
+    held = [text for made in (OTHER, *some[:2]) for text in (f'{{"a": {made}}}', f"[{made}]")]
     if signature is None:
-        pools = [ranked({})[:22] + some]
+        pools = [ranked({})[:22] + some + held]
         found[""] = None
-        found |= dict.fromkeys(_diagonal(pools, 26))
+        found |= dict.fromkeys(_diagonal(pools, 32))
         found |= dict.fromkeys(_diagonal([[*pools[0][:11], *some[:2]]] * 2, 80))
         found |= dict.fromkeys(_diagonal([pools[0][:7]] * 3, 40))
         return list(found)[:MOST]
@@ -199,7 +200,10 @@ def arguments(
     optional = [parameter for parameter in signature if not parameter["required"] and not parameter["keyword"]]
     for number in range(min(len(optional), 2) + 1):
         taken = [*needed, *optional[:number]]
-        pools = [[*_of_types(parameter, own), *ranked(parameter), *some] for parameter in (*taken, *keywords)]
+        pools = [
+            [*_of_types(parameter, own), *ranked(parameter), *some, *(held if len(taken) == 1 else ())]
+            for parameter in (*taken, *keywords)
+        ]
         pools = [list(dict.fromkeys(pool)) for pool in pools]
         names = [""] * len(taken) + [f"{parameter['name']}=" for parameter in keywords]
         for values in _combined(pools, 80 if number == 0 else 30):

@@ -37,6 +37,7 @@ _WANTED = (
     r"cannot be interpreted as an (integer)",
     r"is not (iterable|callable|subscriptable)",
     r"must be (?:an? )?([\w.-]+)",
+    r"([\w.]+) expected(?:,| for| but|$)",
 )
 _TYPES = {
     "integer": "int",
@@ -60,6 +61,8 @@ _TYPES = {
     "mapping": "Mapping",
     "subscriptable": "Sequence",
     "real": "float",
+    "file": "IO",
+    "file-like": "IO",
 }
 
 
