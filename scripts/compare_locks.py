@@ -7,8 +7,10 @@ is a lock or requirements file in its project's folder. Prints a line for each f
 that only one side has and every version that differs, and the totals. A lock file is exported for all platforms at
 once, and its markers are evaluated for each; requirements are resolved by `uv pip compile` for each platform, and on
 Linux by `pip install --dry-run` under the interpreter of the target, which may build metadata of sdists. uv exports
-the whole workspace, as ftaudit judges it; a compiled member of it is a row that no export has. Needs a
-package index. Name real files that you fetched; none is part of this repository.
+the whole workspace, as ftaudit judges it; a compiled member of it is a row that no export has. `poetry export` can
+differ from `poetry install --only main` for optional packages in a lock file of Poetry 1; ftaudit does as the latter.
+pip obeys an upper limit of `requires-python`, which uv ignores. Needs a package index. Name real files that you
+fetched; none is part of this repository.
 """
 
 from __future__ import annotations

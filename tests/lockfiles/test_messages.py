@@ -76,6 +76,13 @@ def test_a_text_file_besides_takes_the_table_as_the_output_does(tmp_path: Path) 
     assert (tmp_path / "report.txt").read_text().startswith("NOTHING TO CHECK")
 
 
+def test_the_table_of_pip_list_names_the_command_that_writes_a_list(tmp_path: Path) -> None:
+    table = "Package    Version\n---------- -------\nidna       3.10\n"
+    with pytest.raises(InputError) as caught:
+        read(write(tmp_path, "packages.txt", table))
+    assert "pip freeze" in (caught.value.hint or "")
+
+
 MALFORMED = {
     "uv.lock": "`uv lock`",
     "poetry.lock": "`poetry lock`",

@@ -103,6 +103,8 @@ _LOCKED_BY: Final = {
 """The command that makes each lock file."""
 _CONFLICT: Final = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 """A line that git writes where it could not merge two versions of a file."""
+_TABLE: Final = re.compile(r"\s*(?:Package|Name)[ \t]+Version\b")
+"""The header that `pip list` and similar commands print."""
 
 
 def how_to_repair(path: Path, text: str = "") -> str:
@@ -112,6 +114,8 @@ def how_to_repair(path: Path, text: str = "") -> str:
     if _CONFLICT.search(text):
         again = f", then run `{command}`" if command else ""
         return f"the file has unresolved merge conflicts; resolve them{again}"
+    if _TABLE.match(text):
+        return "this is the table of `pip list`: write the packages with `pip freeze` or `pip list --format json`"
     if command:
         return f"restore the file from version control, or delete it and run `{command}`"
     if name.endswith(".lock") or name.startswith("pylock."):

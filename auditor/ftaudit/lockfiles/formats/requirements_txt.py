@@ -234,7 +234,7 @@ def _entries(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | Inst
         unset = _unset(wrong.line or "")
         reason = f"the environment variable {unset} is not set" if unset else reason
         what = f"{path}:{wrong.line_number}: {reason}: {_shown(wrong.line)}"
-        raise InputError(what, hint=how_to_repair(path, text))
+        raise InputError(what, hint="set it, then run the command again" if unset else how_to_repair(path, text))
     entries: list[tuple[int, dict[str, Any] | InstallRequirement]] = []
     entries += [(option.line_number or 0, option.options) for option in parsed.options]
     entries += [(requirement.line_number or 0, requirement) for requirement in parsed.requirements]
