@@ -17,7 +17,7 @@ VARIABLE = "FTAUDIT_GUARD"
 ALLOW = "FTAUDIT_GUARD_ALLOW"
 MODES = ("raise", "warn", "log", "off")
 TITLE = "the GIL was turned on by an import"
-ON_ALREADY = "the GIL, which is on already, is required by an import"
+ON_ALREADY = "an import requires the GIL, which is already on"
 
 
 class GilEnabledError(RuntimeError):

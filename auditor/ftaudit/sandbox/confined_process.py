@@ -247,7 +247,7 @@ class _Watch:
     def _take(self, message: dict[str, Any], output: int) -> None:
         if not self.ready:
             if "ready" not in message:
-                raise ProtocolViolation("a report before the start")
+                raise ProtocolViolation("the first message is missing")
             self.ready, self.outcome.python = True, _started(message["ready"])
             pid = interpreter_of(self.keeper)
             self.witness = None if pid is None else find_witness(pid)
@@ -268,7 +268,7 @@ class _Watch:
             self.finished = True
             self._look_again()
         else:
-            raise ProtocolViolation("a report out of order")
+            raise ProtocolViolation("a message is out of order")
 
     def _is_on(self) -> bool | None:
         return None if self.witness is None else self.witness.gil_is_on()
@@ -386,7 +386,7 @@ def _started(said: object) -> StartedPython:
             return StartedPython(
                 version=(major, minor, micro), free_threaded=free, build=escape(" ".join(build.split()), 200)
             )
-    raise ProtocolViolation("a start that says nothing of the interpreter")
+    raise ProtocolViolation("the first message does not describe the interpreter")
 
 
 def _check(message: dict[str, Any]) -> None:
@@ -404,4 +404,4 @@ def _check(message: dict[str, Any]) -> None:
         and _are_loads(message.get("loads", []))
     )
     if not good:
-        raise ProtocolViolation("a report of another form")
+        raise ProtocolViolation("a message has an unexpected form")

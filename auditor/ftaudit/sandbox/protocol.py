@@ -63,16 +63,16 @@ class FrameReader:
         while len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4], "big")
             if length > FRAME_BYTES:
-                raise ProtocolViolation("a report of impossible length")
+                raise ProtocolViolation("a message has an impossible length")
             if len(self._buffer) < 4 + length:
                 return
             payload, self._buffer = self._buffer[4 : 4 + length], self._buffer[4 + length :]
             if not payload.startswith(self._nonce):
-                raise ProtocolViolation("a report that is not our child's")
+                raise ProtocolViolation("a message is not from the process that ftaudit started")
             try:
                 message = json.loads(payload[len(self._nonce) :])
             except (ValueError, RecursionError) as error:
-                raise ProtocolViolation("a report that is not JSON") from error
+                raise ProtocolViolation("a message is not JSON") from error
             if not isinstance(message, dict):
-                raise ProtocolViolation("a report that is not a JSON object")
+                raise ProtocolViolation("a message is not a JSON object")
             yield message
