@@ -144,7 +144,7 @@ def test_an_output_whose_name_means_no_format_of_the_command_is_a_usage_error(
     (tmp_path / "a.py").write_text("x = 1\n")
     ran = ftaudit(*arguments, "-o", name, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")
-    told = ran.stderr.partition("known are ")[2]
+    told = ran.stderr.partition("supported suffixes: ")[2]
     assert name in ran.stderr and known in told and Path(name).suffix not in told.replace(",", "").split()
     assert not (tmp_path / name).exists()
 
