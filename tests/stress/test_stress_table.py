@@ -10,7 +10,16 @@ from support.facts import facts, gap, module
 from support.reports import package, report
 
 from ftaudit.cli import main
-from ftaudit.model import GilDeclaration, Status, StressedCallable, StressEnd, StressFacts
+from ftaudit.model import (
+    GilDeclaration,
+    Status,
+    StressedCallable,
+    StressEnd,
+    StressFacts,
+    StressFailure,
+    StressFailureKind,
+    StressUnit,
+)
 from ftaudit.model.sentences import unstressed_sentence
 from ftaudit.report.package import stress_table
 
@@ -42,6 +51,19 @@ def test_a_budget_that_the_clock_ended_is_reported(ended: StressEnd | None, told
         status=Status.DONE, reason=None, callables=(DRIVEN,), budget=12.0, cpu_seconds=8.0, ended=ended
     )
     assert ("8 of 12 s of processor time; it stopped at the wall-clock limit" in printed(stress)) is told
+
+
+def test_failures_that_are_accepted_are_not_called_no_failure() -> None:
+    failure = StressFailure(
+        kind=StressFailureKind.CRASH,
+        unit=StressUnit(schedule="pair of methods", target="demo.Egg", operations=("o.boil()",)),
+        tries=5,
+        failed=5,
+        threads=2,
+    )
+    stress = StressFacts(status=Status.DONE, reason=None, callables=(DRIVEN,), failures=(failure,))
+    text = printed(stress)
+    assert "NO FAILURE" not in text and text.startswith("ACCEPTED: 1 package fails without the GIL")
 
 
 def test_a_script_that_cannot_be_replayed_is_named_with_what_to_do(

@@ -28,10 +28,10 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
         answer = headline(report)
         word, sentence = answer.word, answer.sentence
         if report.exit_code == 0:
-            word, sentence = (
-                "NO FAILURE",
-                ("no call failed. That does not prove that the package is safe."),
-            )
+            word, sentence = "NO FAILURE", "no call failed. That does not prove that the package is safe."
+            if failing := sum(bool(package.facts.stress.failures) for package in report.packages):
+                fails = "package fails" if failing == 1 else "packages fail"
+                word, sentence = "ACCEPTED", f"{failing} {fails} without the GIL, and your configuration accepts it."
         console.print(Text.assemble((word, _WORDS.get(word, "bold green")), ": ", clean(sentence)))
         for package in report.packages:
             if package.facts.stress.reason is not None and package.facts.stress.status is Status.SKIPPED:
