@@ -28,7 +28,6 @@ PAGES = [
 ]
 NOT_RUN = {
     "scripts/test": "this test is run by it",
-    ".ci/run": "this test is run by it",
     "pip install ftaudit": "it is not on an index yet, and the tests run an installed one",
     "ftaudit stress ujson==6.1.0": "it takes a minute of processor time",
     "ftaudit stress ujson==6.1.0 --budget 15 --report failures/": "the same",
@@ -174,3 +173,9 @@ def test_every_path_that_the_guide_for_contributors_names_exists() -> None:
     assert [
         path for path in named if "NAME" not in path and "LANGUAGE" not in path and not (ROOT / path).exists()
     ] == []
+
+
+def test_each_command_that_is_not_run_is_shown_on_a_page() -> None:
+    shown = {item.command for page in PAGES for item in commands(page)}
+    assert NOT_RUN.keys() - shown == set()
+    assert [start for start in ALIASES if not any(f"{each} ".startswith(f"{start} ") for each in shown)] == []
