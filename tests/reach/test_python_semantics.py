@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from reach.test_reach import IF, NONE, RUN, START, UNSURE, ask, fast
+from support.command import ftaudit
 
 from ftaudit.model.reachability import ReachClass, StartPoint
 
@@ -104,6 +105,19 @@ def test_an_import_of_the_program_by_its_name_runs_it_again(tmp_path: Path) -> N
     own = {"app.py": f"import near\nif __name__ != '__main__':\n    {C}", "near.py": "import app"}
     starts = (StartPoint(module="app", is_main=True, text="app.py"),)
     assert fast(ask(tmp_path, own, starts=starts)).reached is START
+
+
+@pytest.mark.parametrize("name", ["sitecustomize.py", "a.pth"])
+def test_what_python_runs_when_it_starts_is_loaded_at_start(name: str, tmp_path: Path) -> None:
+    found = fast(ask(tmp_path, {"app.py": ""}, {name: f"# a comment\n{C}\n"}))
+    assert found.reached is START and [f"{step.site.file}:{step.site.line}" for step in found.path] == [f"{name}:2"]
+
+
+@pytest.mark.parametrize("text", ["a" * 2000, f"app:{'a' * 2000}", "a" * 2000 + ".py", f"a/{'b' * 2000}"])
+def test_a_start_point_of_absurd_length_is_a_usage_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("attrs==25.1.0\n")
+    ran = ftaudit("check", "requirements.txt", "--offline", "--reach", text, cwd=tmp_path)
+    assert ran.returncode == 2 and f"--reach {text[:200]}…: " in ran.stderr and len(ran.stderr) < 500
 
 
 def test_links_to_folders_are_followed_and_those_that_lead_back_are_not(tmp_path: Path) -> None:

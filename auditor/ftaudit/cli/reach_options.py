@@ -36,10 +36,12 @@ def add_fail_on_reach(group: Any) -> None:
 
 def check_reach(options: argparse.Namespace) -> None:
     """Raise an error for start points that are inputs, options that need `--reach`, and files that are not records."""
+    from ftaudit.reach.starts import shortened
+
     for text in options.reach:
-        if text.endswith(INPUTS) or (text and not text.endswith(".py") and Path(text).exists() and "/" in text):
+        if text.endswith(INPUTS) or ("/" in text and not text.endswith(".py") and _exists(text)):
             raise UsageError(
-                f"--reach {text}: an input, not a start point",
+                f"--reach {shortened(text)}: an input, not a start point",
                 hint=f"write the inputs first: ftaudit {options.command} {text} --reach",
             )
     for name in ("source_root", "recorded", "fail_on_reach"):
@@ -50,6 +52,13 @@ def check_reach(options: argparse.Namespace) -> None:
 
         for path in options.recorded:
             read_recorded(path)  # A file that is not a record is an error before the audit.
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # The name is too long.
+        return False
 
 
 def settle_by_reach(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]] | None:

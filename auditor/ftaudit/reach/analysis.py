@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -14,7 +15,7 @@ from ftaudit.reach.abstract_values import UNKNOWN, Failed, Lazy, Module, OneOf, 
 from ftaudit.reach.attribute_values import attribute
 from ftaudit.reach.call_values import call
 from ftaudit.reach.expressions import evaluate
-from ftaudit.reach.finder import Found, FoundKind
+from ftaudit.reach.finder import Found, FoundKind, ImportTree
 from ftaudit.reach.load_graph import RunUnit
 from ftaudit.reach.marked_lines import MarkedLines
 from ftaudit.reach.statements import run_block, run_body
@@ -56,6 +57,40 @@ def start(machine: AbstractRun, name: str, function: str | None = None) -> bool:
             value = attribute(machine, value, part, scope, ast.Pass(lineno=0))
         call(machine, value, [], {}, module.scope, ast.Pass(lineno=0))
     return True
+
+
+def run_site(machine: AbstractRun) -> None:
+    """Run what Python runs when it starts: the import lines of `.pth` files, `sitecustomize` and `usercustomize`."""
+    root = Scope(module=Module(name="", found=Found(kind=FoundKind.NAMESPACE, name=""), unit=machine.root), names={})
+    for name in ("sitecustomize", "usercustomize"):
+        found = machine.finder.find(name)
+        if found.kind is FoundKind.PYTHON and not found.is_own:
+            with contextlib.suppress(Failed):
+                machine.import_name(name, root, 0)
+    for tree in machine.finder.trees:
+        for path in tree.paths() if not tree.own else ():
+            if path.endswith(".pth") and "/" not in path:
+                _run_path_file(machine, tree, path)
+
+
+def _run_path_file(machine: AbstractRun, tree: ImportTree, path: str) -> None:
+    found = Found(kind=FoundKind.PYTHON, name=path, tree=tree, path=path)
+    scope = Scope(module=Module(name=path, found=found, unit=machine.root), names={})
+    text = (tree.read(path) or b"").decode("utf-8", "replace")
+    for number, line in enumerate(text.splitlines()):
+        if not line.startswith(("import ", "import\t")):
+            continue
+        code = _parsed(machine, line)
+        if code is not None:
+            with contextlib.suppress(Failed):  # `site` reports the error, and Python starts.
+                run_block(machine, ast.increment_lineno(code, number).body, scope)
+
+
+def _parsed(machine: AbstractRun, line: str) -> ast.Module | None:
+    try:
+        return machine.parse(line)
+    except Exception:  # Whatever the parser raises, `site` does not run this line either.
+        return None
 
 
 def run_functions(machine: AbstractRun) -> None:
@@ -158,6 +193,7 @@ def analyze(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoi
     def work() -> None:
         root = machine.unit = machine.root
         try:
+            run_site(machine)
             missing.extend(each for each in starts if not start(machine, each.module, each.function))
             machine.unit = root
             run_functions(machine)

@@ -24,7 +24,8 @@ _ASIDE: Final = frozenset({"__pycache__", "node_modules"})
 
 def is_wanted(name: str) -> bool:
     """Return whether a file of this name matters to imports."""
-    return name.endswith(SOURCES) or find_suffix(name) is not None or name in ("entry_points.txt", "METADATA")
+    is_python = name.endswith((*SOURCES, ".pth")) or find_suffix(name) is not None
+    return is_python or name in ("entry_points.txt", "METADATA")
 
 
 @dataclass(slots=True, eq=False)

@@ -71,7 +71,7 @@ def _answer(question: ReachQuestion, machine: AbstractRun) -> ReachAnswer:
             if isinstance(tree, WheelTree):
                 tree.close()
     absent = tuple(
-        OpenSite(kind=OpenKind.MISSING, package="", module=each.module, file="", line=0, at_start=True)
+        OpenSite(kind=OpenKind.MISSING, package="", module=each.label, file="", line=0, at_start=True)
         for each in missing
     )
     unread = tuple(

@@ -11,11 +11,20 @@ from ftaudit.model.reachability import StartPoint
 from ftaudit.reach.finder import Finder, FoundKind
 from ftaudit.reach.folder_tree import FolderTree
 
+_LONGEST: Final = 1000
+"""Characters of the longest module and function."""
+_SHOWN: Final = 200
+"""Characters of a start point that a message repeats."""
 _NOT_STARTS: Final = frozenset(
     {"tests", "test", "docs", "doc", "examples", "benchmarks", "scripts", "build", "dist", "setup", "conftest",
      "noxfile", "tasks", "fabfile"}
 )  # fmt: skip
 """Top-level names of a project that its users do not start."""
+
+
+def shortened(text: str) -> str:
+    """Return what the user wrote, for a message."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def parse_start(text: str, roots: Sequence[Path]) -> StartPoint:
@@ -27,9 +36,9 @@ def parse_start(text: str, roots: Sequence[Path]) -> StartPoint:
         return _parse_file(text, roots)
     module, _, function = text.partition(":")
     parts = [*module.split("."), *(function.split(".") if function else ())]
-    if not all(part.isidentifier() for part in parts):
+    if len(text) > _LONGEST or not all(part.isidentifier() for part in parts):
         raise UsageError(
-            f"--reach {text}: not a module, MODULE:FUNCTION or a .py file",
+            f"--reach {shortened(text)}: not a module, MODULE:FUNCTION or a .py file",
             hint="write the inputs before --reach, or --reach=MODULE",
         )
     return StartPoint(
@@ -44,7 +53,9 @@ def _parse_file(text: str, roots: Sequence[Path]) -> StartPoint:
     except OSError:  # The name is too long.
         is_file = False
     if not is_file:
-        raise UsageError(f"--reach {text}: no such file", hint="specify a module, or a Python file that exists")
+        raise UsageError(
+            f"--reach {shortened(text)}: no such file", hint="specify a module, or a Python file that exists"
+        )
     for root in roots:
         try:
             parts = path.relative_to(root.absolute()).with_suffix("").parts
@@ -54,7 +65,9 @@ def _parse_file(text: str, roots: Sequence[Path]) -> StartPoint:
             if parts[-1] == "__init__":
                 parts = parts[:-1]
             return StartPoint(module=".".join(parts), is_main=parts[-1] != "conftest", text=text)
-    raise UsageError(f"--reach {text}: not below a source root", hint="specify its folder with --source-root")
+    raise UsageError(
+        f"--reach {shortened(text)}: not below a source root", hint="specify its folder with --source-root"
+    )
 
 
 def default_starts(trees: Iterable[FolderTree], scripts: Sequence[tuple[str, str]], finder: Finder) -> list[StartPoint]:

@@ -200,7 +200,7 @@ class WheelTree:
         sources = {
             path: member
             for path, member in wanted.items()
-            if path.endswith((*SOURCES, ".txt", "METADATA")) and member.size <= MOST_MEMBER
+            if path.endswith((*SOURCES, ".txt", ".pth", "METADATA")) and member.size <= MOST_MEMBER
         }
         too_large = [path for path, member in wanted.items() if path.endswith(SOURCES) and member.size > MOST_MEMBER]
         if sum(member.size for member in sources.values()) > MOST_TOTAL:
