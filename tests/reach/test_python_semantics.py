@@ -45,7 +45,18 @@ def test_operators_may_call_the_special_methods_of_objects(method: str, use: str
         (f"def f(x):\n    {C}\nmap(f, [1])", RUN),
         (f"def f(x):\n    {C}\nlist(map(f, [1]))", START),
         (f"def f(x):\n    {C}\nsorted([1], key=f)", IF),
-        (f"import asyncio\nasync def f():\n    {C}\nasyncio.run(f())", IF),
+        (f"import asyncio\nasync def f():\n    {C}\nasyncio.run(f())", START),
+        (f"import asyncio\nasync def f():\n    {C}\nasync def g():\n    await f()\nasyncio.run(g())", START),
+        (
+            f"import asyncio\nasync def f():\n    {C}\nasync def g():\n    asyncio.create_task(f())\nasyncio.run(g())",
+            IF,
+        ),
+        (f"import asyncio\nasync def f():\n    {C}\nasync def g():\n    f()\nasyncio.run(g())", RUN),
+        (
+            f"import asyncio\nasync def f():\n    {C}\n    yield\nasync def g():\n    async for x in f(): pass\n"
+            "asyncio.run(g())",
+            START,
+        ),
         (f"import threading\ndef f():\n    {C}\nthreading.Thread(target=f).start()", IF),
         (f"import threading\nclass T(threading.Thread):\n    def run(self):\n        {C}\nT().start()", IF),
         (f"def M(n, b, d):\n    {C}\nclass A(metaclass=M): pass", START),

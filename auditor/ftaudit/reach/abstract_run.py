@@ -81,6 +81,7 @@ class PythonLanguage:
     evaluate: Callable[[AbstractRun, ast.expr, Scope], Value]
     call: Callable[[AbstractRun, Value, list[Value], dict[str, Value], Scope, ast.AST], Value]
     attribute: Callable[[AbstractRun, Value, str, Scope, ast.AST], Value]
+    wait: Callable[[AbstractRun, Value], Value]
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ from ftaudit.model.reachability import OpenKind, StartPoint
 from ftaudit.reach.abstract_run import AbstractRun, Ended, PythonLanguage
 from ftaudit.reach.abstract_values import UNKNOWN, Failed, Lazy, Module, OneOf, Scope, Value
 from ftaudit.reach.attribute_values import attribute
-from ftaudit.reach.call_values import call
+from ftaudit.reach.call_values import call, run_coroutine
 from ftaudit.reach.expressions import evaluate
 from ftaudit.reach.finder import Found, FoundKind, ImportTree
 from ftaudit.reach.load_graph import RunUnit
@@ -22,7 +22,7 @@ from ftaudit.reach.statements import run_block, run_body
 from ftaudit.reach.unfollowed import note_unfollowed
 
 LANGUAGE: Final = PythonLanguage(
-    run_body=run_body, run_block=run_block, evaluate=evaluate, call=call, attribute=attribute
+    run_body=run_body, run_block=run_block, evaluate=evaluate, call=call, attribute=attribute, wait=run_coroutine
 )
 MOST_FUNCTION: Final = 20_000
 """Step limit for the calls of one function that is run separately."""

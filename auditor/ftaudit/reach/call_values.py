@@ -48,10 +48,14 @@ MOST_STEPS: Final = 40_000
 """Step limit of one call from the body of a module."""
 MOST_OWN_STEPS: Final = 12_000
 """Steps of one function, without those of the functions that it calls, after which its calls are not followed."""
+COROUTINE: Final = "coroutine()"
+"""The name of the object that the call of an `async` function returns; it is about what a run of its body returns."""
+_RUNNERS: Final = ("asyncio.run", "asyncio.get_event_loop().run_until_complete",
+                   "asyncio.new_event_loop().run_until_complete")  # fmt: skip
 CALLERS: Final = frozenset(
     {
         "builtins.sorted", "builtins.min", "builtins.max", "builtins.iter", "functools.reduce", "re.sub", "re.subn",
-        "json.dumps", "json.dump", "json.loads", "json.load", "asyncio.run", "threading.Thread",
+        "json.dumps", "json.dump", "json.loads", "json.load", "threading.Thread",
         "collections.defaultdict", "dataclasses.field",
     }
 )  # fmt: skip
@@ -96,6 +100,13 @@ def call(
             return _instantiate(machine, function, arguments, keywords, scope, node)
         case LibraryObject(name=name):
             _consume(machine, (*arguments, *keywords.values()))
+            if name in _RUNNERS or name.startswith("asyncio."):
+                for each in arguments:
+                    if name in _RUNNERS:
+                        run_coroutine(machine, each)
+                        continue
+                    with machine.under(ConditionKind.CALL, scope, getattr(node, "lineno", 0), text_of(machine, node)):
+                        run_coroutine(machine, each)
             if name in CALLERS or name.startswith(_CALLING):
                 for each in (*arguments, *keywords.values()):
                     may_call(machine, each)
@@ -172,8 +183,8 @@ def call_function(
         base=len(machine.conditions),
         yielded=[] if is_generator else None,
     )
-    if isinstance(body, ast.AsyncFunctionDef):
-        return LibraryObject("coroutine()", function)  # Nothing runs before it is awaited.
+    if isinstance(body, ast.AsyncFunctionDef) and not is_generator:
+        return LibraryObject(COROUTINE, Pending(lambda: _awaited(machine, function, inner, scope, node)))
     if is_generator and not function.is_context:
         return Pending(lambda: _yielded(machine, function, inner, scope, node))
     _run_body(machine, function, inner, scope, node)
@@ -183,6 +194,23 @@ def call_function(
     for value in inner.returned:
         result = join(result, value)
     return None if result is UNSET else result
+
+
+def _awaited(machine: AbstractRun, function: FunctionValue, inner: Scope, scope: Scope, node: ast.AST) -> Items:
+    inner.base = len(machine.conditions)
+    _run_body(machine, function, inner, scope, node)
+    result: Value = UNSET
+    for value in inner.returned:
+        result = join(result, value)
+    return Items("coroutine", [None if result is UNSET else result])
+
+
+def run_coroutine(machine: AbstractRun, value: Value) -> Value:
+    """Run a coroutine that something awaits, and return the known facts about its result."""
+    if isinstance(value, LibraryObject) and value.name == COROUTINE and isinstance(value.about, Pending):
+        values, _ = iterate(machine, value.about)
+        return values[0] if values else UNKNOWN
+    return UNKNOWN
 
 
 def _yielded(machine: AbstractRun, function: FunctionValue, inner: Scope, scope: Scope, node: ast.AST) -> Items:

@@ -167,7 +167,5 @@ def may_call(machine: AbstractRun, value: Value) -> None:
         case OneOf(choices=choices):
             for each in choices:
                 may_call(machine, each)
-        case LibraryObject(name="coroutine()", about=FunctionValue() as function):
-            may_call(machine, function)
         case _:
             pass

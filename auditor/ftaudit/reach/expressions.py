@@ -460,7 +460,11 @@ def _yield_from(machine: AbstractRun, node: ast.YieldFrom, scope: Scope) -> Valu
     return UNKNOWN
 
 
-def _inner(machine: AbstractRun, node: ast.Await | ast.Starred, scope: Scope) -> Value:
+def _await(machine: AbstractRun, node: ast.Await, scope: Scope) -> Value:
+    return machine.language.wait(machine, evaluate(machine, node.value, scope))
+
+
+def _inner(machine: AbstractRun, node: ast.Starred, scope: Scope) -> Value:
     return evaluate(machine, node.value, scope)
 
 
@@ -488,6 +492,6 @@ _EVALUATE: Final[dict[type[ast.expr], Callable[..., Value]]] = {
     ast.NamedExpr: _named,
     ast.Yield: _yield,
     ast.YieldFrom: _yield_from,
-    ast.Await: _inner,
+    ast.Await: _await,
     ast.Starred: _inner,
 }

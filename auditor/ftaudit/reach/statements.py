@@ -20,6 +20,7 @@ from ftaudit.reach.abstract_values import (
     Items,
     LibraryObject,
     Module,
+    Pending,
     Scope,
     Value,
     is_constant,
@@ -275,6 +276,9 @@ def _with(machine: AbstractRun, node: ast.With | ast.AsyncWith, scope: Scope) ->
                 exits.append(machine.language.attribute(machine, manager, "__exit__", scope, node))
                 if enter is not UNKNOWN:
                     entered = machine.language.call(machine, enter, [], {}, scope, node)
+            case Pending():  # A generator under `asynccontextmanager`.
+                values, _ = iterate(machine, manager)
+                entered = values[0] if values else UNKNOWN
             case LibraryObject():
                 entered = manager  # Most of them return themselves.
             case Items(items=[first, *_]):
