@@ -9,7 +9,13 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.containers import Tested, modules_made_twice, removals, tested_containers
+from ftaudit.source.python.containers import (
+    Tested,
+    filled_when_empty,
+    modules_made_twice,
+    removals,
+    tested_containers,
+)
 from ftaudit.source.python.kinds import Kind
 from ftaudit.source.python.module import Where
 from ftaudit.source.python.regions import split_decisions
@@ -39,6 +45,10 @@ class CheckThenActContainer(PythonRule):
     )
     words = (
         " in ",
+        "if not ",
+        ".append(",
+        ".extend(",
+        ".update(",
         "len(",
         ".pop",
         "sys.modules",
@@ -140,6 +150,18 @@ def count(words):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+_services = []
+def services(regions):
+    if _services:
+        return _services
+    for region in regions:
+        _services.extend(region.services())
+    return _services
+""",
+            lines=(3,),
+        ),
         SourceExample(
             code="""\
 _cache = {}
@@ -265,6 +287,20 @@ def load(name):
                 if found is not None:
                     yield found
                     break
+        for test in module.tree.all(ast.If):
+            if module.in_function(test) is None or module.locked(test) or module.registers(test):
+                continue
+            if (fill := filled_when_empty(module, test)) is not None and not module.locked(fill[1]):
+                name = fill[0].name
+                yield self.finding(
+                    f"`{name}` is tested here and filled step by step from line {fill[1].lineno}: another thread can "
+                    "use it half-filled, or fill it a second time",
+                    location=module.place(test),
+                    remedy=(
+                        "Fill a local container and assign it to the name at the end, or hold a lock over the test and "
+                        "the loop."
+                    ),
+                )
         for attempt, store in modules_made_twice(module):
             if not module.locked(attempt) and not module.locked(store):
                 yield self.finding(

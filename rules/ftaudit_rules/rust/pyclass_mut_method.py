@@ -128,7 +128,7 @@ class PyclassMutMethod(RustRule):
 
 _MOST_NAMES: Final = 4
 _MOST_SITES: Final = 20
-_OF_ONE: Final = re.compile(r"(?i)iter|builder|cursor|reader|writer|parser|stream|encoder|decoder|guard|context|handle")
+_OF_ONE: Final = re.compile(r"(?i)iter|builder|cursor|reader|writer|parser|stream|encoder|decoder|guard")
 """Names of classes whose objects belong to one thread."""
 
 

@@ -77,7 +77,7 @@ class CReader(Reader):
 
     def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
         """Return every way in which an entry point reaches a field of an object."""
-        return compose_c(summaries)
+        return compose_c(summaries, context.of(Room.C, CTree).locking)
 
     def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
         """Return the rules whose words the text has."""

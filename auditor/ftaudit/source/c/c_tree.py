@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from ftaudit.source.c.objects import (
     find_global_objects,
     find_objects,
     is_lazy_class,
+    owns_lock,
 )
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
@@ -37,9 +38,9 @@ _ONCE_WORDS: Final = ("extern ", "static ", "_ptr<", "inline ")
 _CPP_WORDS: Final = ("::", "class ")
 _EMBEDS: Final = re.compile(r"struct(?<!\wstruct)\b[\w\s]*\{\s*\w+Object\s+\w+\s*;")
 """A struct that begins with another object's."""
-_TABLE_MACRO: Final = re.compile(
-    r"#[ \t]*define[ \t]+(\w+)(\(([^)\n]*)\))?((?:[^\n\\]|\\\n|\\.)*(?:METH_|PyCFunction)(?:[^\n\\]|\\\n|\\.)*)"
-)
+_DEFINE: Final = re.compile(r"#[ \t]*define[ \t]+(\w+)(\(([^)\n]*)\))?((?:[^\n\\]|\\\n|\\.)*)")
+_TABLE_WORDS: Final = ("METH_", "PyCFunction")
+"""Words of which the body of a macro has one if it stands for a row of a method table."""
 _INTERESTING: Final = (
     "ock",
     "OCK",
@@ -170,6 +171,8 @@ class CTree:
     """Macros whose body is a module entry point."""
     objects: Mapping[str, Fields] = field(default_factory=dict)
     """The structs with an object head and the bound C++ classes, with their known fields."""
+    locking: frozenset[str] = frozenset()
+    """The C++ classes among `objects` of which only the lock that their objects own shows that threads share them."""
     defines_slot: bool = False
     """Whether a header of the tree defines `Py_mod_gil` for versions of CPython that lack it."""
     held_types: frozenset[str] = frozenset()
@@ -217,7 +220,7 @@ def survey_c(source: SourceFile) -> Survey | None:
     text = source.text
     limited = "Py_LIMITED_API" in text and _LIMITED.search(text) is not None
     declares_classes = source.path.endswith(_HEADERS) or (
-        source.language is Language.CPP and ("PyObject_HEAD" in text or "mutable " in text)
+        source.language is Language.CPP and ("PyObject_HEAD" in text or "mutable " in text or "mutex" in text)
     )
     classes = declares_classes and any(map(text.__contains__, _CLASS_WORDS))
     once = any(map(text.__contains__, _ONCE_WORDS)) and any(map(text.__contains__, _CPP_WORDS))
@@ -250,7 +253,8 @@ def survey_c(source: SourceFile) -> Survey | None:
     if "METH_" in text and "define" in text:
         found_macros = {
             name: [None if not brackets else [part.strip() for part in parameters.split(",")], body]
-            for name, brackets, parameters, body in _TABLE_MACRO.findall(text)
+            for name, brackets, parameters, body in _DEFINE.findall(text)
+            if any(map(body.__contains__, _TABLE_WORDS))
         }
         if found_macros:
             found["table_macros"] = found_macros
@@ -318,17 +322,14 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         for name, value in survey.get("macros", {}).items():
             macros[name] = value if macros.get(name, value) == value else UNKNOWN
     classes = frozenset(name for survey in surveys.values() for name in survey.get("classes", ()))
-    lazy = {
-        name
-        for survey in surveys.values()
-        for name, fields in survey.get("classes", {}).items()
-        if is_lazy_class(fields)
-    }
+    lazy = _classes_that(is_lazy_class, surveys)
     single, accessors = _merged(surveys, "globals", classes), _merged(surveys, "accessors", classes)
     once = (*single.values(), *accessors.values(), *lazy)
     objects = _objects(surveys, once)
     if held := _held(objects) & classes - objects.keys():
         objects = _objects(surveys, (*once, *held))
+    if locking := _classes_that(owns_lock, surveys) - objects.keys():
+        objects = _objects(surveys, (*objects, *locking))
     return CTree(
         takes=_union(surveys, "takes"),
         gives=_union(surveys, "gives"),
@@ -342,6 +343,7 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         not_used={path: survey["not_used"] for path, survey in surveys.items() if "not_used" in survey},
         entry_macros=_union(surveys, "entry_macros"),
         objects=objects,
+        locking=locking,
         held_types=frozenset(
             word for one in objects.values() for kind in one.values() for word in _WORDS.findall(kind)
         ),
@@ -373,6 +375,13 @@ def _objects(surveys: Mapping[str, Survey], single: Iterable[str]) -> dict[str, 
         for name, fields in survey.get("objects", {}).items():
             found.setdefault(name, {}).update(fields)
     return found
+
+
+def _classes_that(test: Callable[[Fields], bool], surveys: Mapping[str, Survey]) -> frozenset[str]:
+    """Return the C++ classes whose fields pass a test."""
+    return frozenset(
+        name for survey in surveys.values() for name, fields in survey.get("classes", {}).items() if test(fields)
+    )
 
 
 def _held(objects: Mapping[str, Fields]) -> set[str]:

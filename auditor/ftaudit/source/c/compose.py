@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +16,12 @@ from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoin
 _LOCK: Final = Lock(name="a lock")
 """One for all: as in RacerD, the locks are not distinguished."""
 _CPYTHON: Final = Lock(name="CPython's own")
+_LIFECYCLE: Final = re.compile(
+    r"(?i)_*(?:init|set_?up|start|open|begin|connect|create|load|build|parse|stop|close|end|shut_?down|disconnect|join|destroy"
+    r"|tear_?down|clean_?up|final|release$|move)|.*(?:unlocked|nolock|_locked|locked$|lock_?held|unsafe)"
+)
+"""Methods that only the owner of an object calls, before or after the threads; and those that the caller locks for."""
+_MOVES: Final = frozenset({AccessKind.FREE, AccessKind.REPLACE})
 _MOST: Final = 400
 """How many effects of one function are followed to its callers; larger functions do not belong to any one state."""
 _DEEPEST: Final = 60
@@ -50,11 +57,40 @@ class _Function:
     effects: dict[_Key, _Reached] | None = None
 
 
-def compose_c(summaries: Mapping[str, Survey]) -> tuple[Access, ...]:
-    """Return every way in which an entry point of the tree reaches a field of an object."""
+def compose_c(summaries: Mapping[str, Survey], locking: frozenset[str] = frozenset()) -> tuple[Access, ...]:
+    """Return every way in which an entry point of the tree reaches a field of an object.
+
+    `locking` are the C++ classes of which only the lock that their objects own shows that threads share them.
+    """
     tree = _ComposedTree(summaries)
     found = tuple(tree.accesses())
-    return (*found, *tree.members(frozenset(access.state for access in found)))
+    guarded = _against_their_lock(access for access in tree.of_locking_classes() if access.state.owner in locking)
+    return (*found, *tree.members(frozenset(access.state for access in found)), *guarded)
+
+
+def _against_their_lock(accesses: Iterable[Access]) -> Iterator[Access]:
+    """Yield the accesses to the fields that one function of a class uses under a lock, and another one without.
+
+    A field that only some functions change needs no lock in the others. Numbers that stand for themselves are left out,
+    and so is what runs before an object is shared or after it.
+    """
+    by_state: dict[State, list[Access]] = {}
+    for access in accesses:
+        if access.locks or not _LIFECYCLE.match(access.entry_point.name):
+            by_state.setdefault(access.state, []).append(access)
+    for some in by_state.values():
+        bare = [access for access in some if not access.locks]
+        written = {access.kind for access in some if access.writes}
+        if not bare or not written - {AccessKind.SET, AccessKind.COUNT}:
+            continue
+        if len(bare) < len(some):
+            changes = any(access.writes for access in bare) or not written.isdisjoint(_MOVES)
+        else:
+            # No function takes a lock for it: only a container that two functions move is worth a word.
+            some = [access for access in some if access.kind in _MOVES]
+            changes = len({access.entry_point.name for access in some}) > 1
+        if changes:
+            yield from some
 
 
 class _ComposedTree:
@@ -78,7 +114,9 @@ class _ComposedTree:
         """Yield the accesses of every entry point."""
         seen: set[tuple[str, int, str, EntryKind]] = set()
         for path, summary in self.summaries.items():
-            for function_name, index, name, kind, line, locked, only in summary["entries"]:
+            for function_name, index, name, kind, line, locked, only, of_locking in summary["entries"]:
+                if of_locking:
+                    continue
                 functions = self._resolve(function_name, path) if index is None else [self.files[path][index]]
                 for function in functions:
                     key = function.path, function.line, name, EntryKind(kind)
@@ -87,6 +125,28 @@ class _ComposedTree:
                         place = Location(path=path, line=line)
                         reached = self._of_entry(function, name, EntryKind(kind), place, locked)
                         yield from (one for one in reached if only is None or one.state.name in only)
+
+    def of_locking_classes(self) -> Iterator[Access]:
+        """Yield the accesses of functions to the fields of C++ classes that own a lock.
+
+        A function that others of its class call may be called under their lock: it is followed from there.
+        """
+        rows = [(path, row) for path, summary in self.summaries.items() for row in summary["entries"] if row[-1]]
+        called = self._called_in_class() if rows else frozenset()
+        for path, (_, index, name, kind, line, *_) in rows:
+            function = self.files[path][index]
+            if function.name not in called:
+                yield from self._of_entry(function, name, EntryKind(kind), Location(path=path, line=line), locked=False)
+
+    def _called_in_class(self) -> frozenset[str]:
+    """Return the functions that functions of their own class call, and those that are called by full name."""
+        found: set[str] = set()
+        for functions in self.files.values():
+            for function in functions:
+                owner = function.name.rpartition("::")[0]
+                for callee, *_ in function.calls:
+                    found.add(f"{owner}::{callee}" if owner and "::" not in callee else callee)
+        return frozenset(found)
 
     def members(self, used: frozenset[State]) -> Iterator[Access]:
         """Yield the accesses of Python code to exposed fields.

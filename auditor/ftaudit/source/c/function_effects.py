@@ -86,6 +86,7 @@ _CAST: Final = re.compile(
     r"|_cast\s*<\s*(?:const\s+|struct\s+)*([A-Za-z_][\w:]*)\s*[*&]\s*>"
 )
 _BASE: Final = re.compile(r"\(*\s*([A-Za-z_]\w*)\s*(?=->|\.|\[|\Z)")
+_SMART_POINTER: Final = re.compile(r"\b(?:shared|unique|intrusive)_ptr\s*<\s*(?:const\s+)?(?:\w+\s*::\s*)*(\w+)\s*>")
 _FIELD_OF: Final = re.compile(r"([A-Za-z_]\w*)\s*->\s*([A-Za-z_]\w*)\Z")
 _STEP: Final = re.compile(r"\s*(?:->|\.)\s*([A-Za-z_]\w*)")
 _ALLOCATES: Final = re.compile(
@@ -237,9 +238,10 @@ class _FunctionWalk:
         self.by_reference = bool(self_type)
         for index, parameter in enumerate(function.parameters):
             kind = parameter.type
-            if "*" in kind or "&" in kind or "Object" in kind:
+            smart = _SMART_POINTER.search(kind) if "_ptr" in kind else None
+            if smart is not None or "*" in kind or "&" in kind or "Object" in kind:
                 self.values[parameter.name] = Value(index + first)
-                self.types[parameter.name] = self._meant(plain_type(kind))
+                self.types[parameter.name] = self._meant(smart[1] if smart is not None else plain_type(kind))
                 self.by_reference = self.by_reference or "&" in kind
         self._single_objects()
         for name, (meant, cast) in alias_macros(unit).items():
@@ -661,6 +663,9 @@ class _FunctionWalk:
 
     def _is_handle(self, value: Value, text: str) -> bool:
         declared = self.objects.get(value.type, {}).get(value.field, "")
+        if declared.startswith("mutable ") and not _NUMBER.match(declared.removeprefix("mutable ")):
+            # That a const method lends it to another function is the reason why it is mutable.
+            return "const" not in declared
         if not declared or _NO_HANDLE.search(declared) or plain_type(declared) in self.objects:
             return False
         return "*" in declared or (text.lstrip("( ").startswith("&") and not _NUMBER.match(declared))

@@ -42,6 +42,7 @@ _ACCESSOR: Final = re.compile(
     r"(?:NoDestructor\s*<\s*(?:\w+\s*::\s*)*(\w+)\s*>|(\w+))\s*[*&]?\s*(?:const\s+)?\w+\s*[;={(]"
 )
 _ACCESSOR_NAME: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(\s*(?:void\s*)?\Z")
+_LOCK_FIELD: Final = re.compile(r"(?i)mutex(?:_t)?\b|\bspin_?lock\b|\bmtx_t\b")
 _MOST_CLASSES: Final = 200
 """How many classes of one header are read."""
 _LONGEST: Final = 20_000
@@ -115,6 +116,11 @@ def find_accessors(code: str) -> dict[str, str]:
 def is_lazy_class(fields: Fields) -> bool:
     """Return whether const methods can change objects of a class of C++: it has a mutable field other than a lock."""
     return any(kind.startswith("mutable") and not SYNC_TYPES.search(kind) for kind in fields.values())
+
+
+def owns_lock(fields: Fields) -> bool:
+    """Return whether objects of a class of C++ have a lock of their own: several threads are meant to use them."""
+    return any(_LOCK_FIELD.search(kind) for kind in fields.values())
 
 
 def class_fields(code: str, start: int, end: int) -> dict[str, str]:

@@ -43,10 +43,12 @@ def summarize_c(unit: CUnit) -> Survey | None:
             unit.line_at(entry.at),
             entry.locked,
             None,
+            False,
         ]
         for entry in entries
     ]
     rows += _const_entries(unit, objects, functions, places)
+    rows += _entries_of_locking_classes(unit, functions, places)
     fields = [[m.name, m.type, m.field, unit.line_at(m.at), _stored(m, objects), m.guarded] for m in members]
     if not rows and not fields and not any(row[3] or row[4] for row in functions):
         return None
@@ -74,7 +76,37 @@ def _const_entries(
         mutable = [name for name, kind in objects[owner].items() if kind.startswith("mutable")]
         if any(kind == owner and name in mutable for _, kind, name, *_ in functions[index][3]):
             place = unit.line_at(function.at)
-            yield [functions[index][0], index, function.short_name, EntryKind.METHOD.value, place, False, mutable]
+            yield [
+                functions[index][0],
+                index,
+                function.short_name,
+                EntryKind.METHOD.value,
+                place,
+                False,
+                mutable,
+                False,
+            ]
+
+
+_OPERATOR: Final = re.compile(r"\boperator\b")
+
+
+def _entries_of_locking_classes(unit: CUnit, functions: list[Any], places: dict[int, int]) -> Iterator[list[Any]]:
+    """Yield the functions that use fields of C++ classes whose objects own a lock: any thread may run them."""
+    locking = unit.tree.locking
+    if not unit.cpp or not locking:
+        return
+    for function in unit.functions:
+        index = places.get(function.body)
+        if index is None or function.short_name.startswith("~") or _OPERATOR.search(function.name):
+            continue
+        name, _, _, touches, calls = functions[index]
+        owner = name.rpartition("::")[0]
+        if owner == function.short_name:
+            continue
+        if any(kind in locking for _, kind, *_ in touches) or (owner in locking and calls):
+            place = unit.line_at(function.at)
+            yield [name, index, function.short_name, EntryKind.METHOD.value, place, False, None, True]
 
 
 def _stored(member: TableField, objects: dict[str, Fields]) -> str | None:

@@ -73,6 +73,54 @@ def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterato
         yield Tested(shared, change, by_id, takes=key is None and change is not None, equal=equal, lookup=lookup)
 
 
+def filled_when_empty(module: PythonModule, test: ast.If) -> tuple[Shared, ast.stmt] | None:
+    """Return the shared container that a function fills step by step because it is empty, with the first step.
+
+    A thread that comes in between finds a container that is not empty, and uses what is there so far.
+    """
+    match test.test:
+        case ast.UnaryOp(op=ast.Not(), operand=(ast.Name() | ast.Attribute()) as container):
+            body = list(test.body)
+        case ast.Name() | ast.Attribute() as container:
+            match test.body:
+                case [ast.Return(value=ast.Name() | ast.Attribute() as returned)] if dotted(returned) == dotted(
+                    container
+                ):
+                    block = module.tree.block(test)
+                    body = block[block.index(test) + 1 :] if test in block else []
+                case _:
+                    return None
+        case _:
+            return None
+    shared = module.shared(container)
+    if shared is None or not shared.is_container or shared.kind is Kind.CACHE or shared.where is Where.INSTANCE:
+        return None
+    for statement in body:
+        for loop in inside([statement]):
+            if not isinstance(loop, (ast.For, ast.While)):
+                continue
+            for change in inside(loop.body):
+                if isinstance(change, ast.stmt) and _fills(module, shared, change):
+                    return shared, change
+    return None
+
+
+def _fills(module: PythonModule, shared: Shared, change: ast.stmt) -> bool:
+    match change:
+        case (
+            ast.Assign(targets=[ast.Subscript(value=container)])
+            | ast.Expr(
+                value=ast.Call(
+                    func=ast.Attribute(value=container, attr="append" | "add" | "update" | "extend" | "setdefault")
+                )
+            )
+        ):
+            filled = module.shared(container)
+            return filled is not None and identity(filled) == identity(shared)
+        case _:
+            return False
+
+
 def _asked_before(
     module: PythonModule, test: ast.If | ast.While
 ) -> Iterator[tuple[ast.expr, ast.expr | None, bool | None]]:
