@@ -139,7 +139,7 @@ class _ComposedTree:
                 yield from self._of_entry(function, name, EntryKind(kind), Location(path=path, line=line), locked=False)
 
     def _called_in_class(self) -> frozenset[str]:
-    """Return the functions that functions of their own class call, and those that are called by full name."""
+        """Return the functions that functions of their own class call, and those that are called by full name."""
         found: set[str] = set()
         for functions in self.files.values():
             for function in functions:
