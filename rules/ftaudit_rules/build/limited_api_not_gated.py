@@ -48,6 +48,11 @@ class LimitedApiNotGated(BuildRule):
 
     VALID = (
         SourceExample(
+            code="class Wheel(bdist_wheel):\n    def get_tag(self):\n        python, abi, plat = super().get_tag()\n"
+            "        if abi.endswith('t'):\n            return python, abi, plat\n"
+            "        return 'cp310', 'abi3', plat\n"
+        ),
+        SourceExample(
             code='FT = sysconfig.get_config_var("Py_GIL_DISABLED")\n'
             'setup(ext_modules=[Extension("m", ["m.c"], py_limited_api=not FT,\n'
             '    define_macros=[] if FT else [("Py_LIMITED_API", "0x030A0000")])])\n',

@@ -16,7 +16,8 @@ class UnlockedSharedState(SharedStateRule):
     the field, and records the locks on the way. It reports each field once, with every place that accesses it.
     Constructors and destructors do not count, because no other code can reach the object while they run. Const methods
     of C++ classes with mutable fields count even if no binding names them: callers rely on const methods being safe to
-    call at the same time.
+    call at the same time. So do the methods of C++ classes whose objects own a lock, for fields that one method uses
+    under a lock and another one without it, and for containers that several methods change without any lock.
 
     The severity depends on the worst outcome: an error if memory can be freed or moved while another thread uses it, or
     if an index can run past the end; a warning if related values can become inconsistent; and a note if an update of a
@@ -44,6 +45,32 @@ class UnlockedSharedState(SharedStateRule):
     languages = frozenset({Language.C, Language.CPP})
     room = Room.C
     VALID = (
+        SourceExample(
+            code="""\
+#include <map>
+#include <mutex>
+class Hub {
+  public:
+    Hub() { known_[0] = 0; }
+    void add(int id) {
+        std::lock_guard<std::mutex> guard(mutex_);
+        grow(id);
+    }
+    void start() { known_.clear(); }
+    bool running() { return running_; }
+    void stop() {
+        std::lock_guard<std::mutex> guard(mutex_);
+        running_ = false;
+    }
+  private:
+    void grow(int id) { known_[id] = 1; }
+    std::map<int, int> known_;
+    std::mutex mutex_;
+    bool running_ = true;
+};
+""",
+            path="hub.cpp",
+        ),
         SourceExample(
             code="""\
 #include <Python.h>
@@ -324,6 +351,69 @@ PYBIND11_MODULE(options, m, pybind11::mod_gil_not_used()) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#include <map>
+#include <mutex>
+struct Client;
+class Hub {
+  public:
+    explicit Hub(int size) : size_(size) {}
+    void add(int id, Client *client) {
+        std::lock_guard<std::mutex> guard(mutex_);
+        clients_[id] = client;
+    }
+    bool remove(int id) { return clients_.erase(id) > 0; }
+  private:
+    std::map<int, Client *> clients_;
+    std::mutex mutex_;
+    int size_;
+};
+""",
+            lines=(11,),
+            path="hub.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <deque>
+#include <memory>
+#include <mutex>
+struct Line {
+    std::mutex mutex;
+    std::deque<int> samples;
+};
+class Server {
+  public:
+    void push(std::shared_ptr<Line> line, int value) { line->samples.push_back(value); }
+    int pop(std::shared_ptr<Line> line) {
+        std::lock_guard<std::mutex> guard(line->mutex);
+        int value = line->samples.front();
+        line->samples.pop_front();
+        return value;
+    }
+};
+""",
+            lines=(10,),
+            path="server.cpp",
+        ),
+        SourceExample(
+            code="""\
+#include <map>
+#include <memory>
+class Visitor {
+  public:
+    explicit Visitor(std::map<int, int> &found);
+};
+class Inspector {
+  public:
+    void inspect() const { Visitor visitor(found_); }
+  private:
+    mutable std::map<int, int> found_;
+};
+""",
+            lines=(9,),
+            path="inspector.cpp",
+        ),
         SourceExample(
             code="""\
 #include <Python.h>

@@ -75,6 +75,11 @@ class CythonCdefClassUnlocked(CythonRule):
     summarized = True
     VALID = (
         SourceExample(
+            code="cdef class Plan:\n    cdef int64_t *_axes\n    cdef int _rank\n"
+            "    def axes(self):\n        found = []\n        for i in range(self._rank):\n"
+            "            found.append(self._axes[i])\n        return found\n"
+        ),
+        SourceExample(
             code="cdef class Api:\n    cdef object lock\n    cdef dict known\n"
             "    def add(self, key, value):\n        with self.lock:\n            self.known[key] = value\n"
             "    def close(self):\n        for one in list(self.known.values()):\n            one.close()\n",

@@ -62,6 +62,54 @@ class CheckThenActContainer(PythonRule):
         SourceExample(
             code="""\
 import threading
+class Cached:
+    def __init__(self, func, cache):
+        self._func, self._cache = func, cache
+        self._pending = set()
+        self._changed = threading.Condition()
+    def __call__(self, key):
+        cache = self._cache
+        with self._changed:
+            while key in self._pending:
+                self._changed.wait()
+            try:
+                return cache[key]
+            except KeyError:
+                self._pending.add(key)
+        found = self._func(key)
+        with self._changed:
+            cache[key] = found
+            self._pending.remove(key)
+            self._changed.notify_all()
+        return found
+""",
+        ),
+        SourceExample(
+            code="""\
+_selectors = {}
+def selector(event_loop):
+    if event_loop in _selectors:
+        return _selectors[event_loop]
+    _selectors[event_loop] = Selector()
+    return _selectors[event_loop]
+""",
+        ),
+        SourceExample(
+            code="""\
+_services = []
+def services(regions):
+    global _services
+    if not _services:
+        found = []
+        for region in regions:
+            found.extend(region.services())
+        _services = found
+    return _services
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
 class Serializer:
     def __init__(self):
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.kinds import CONTAINERS, Kind, has_identity, kind_of
-from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded, is_harmless
+from ftaudit.source.python.lazy import LazyInit, assignments_to, belongs_to_loop, guarded, is_harmless
 from ftaudit.source.python.object_states import find_states
 from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 from ftaudit.source.shared_state import AccessKind
@@ -41,6 +41,20 @@ class LazyAttributeInit(PythonRule):
     )
     signals = Signal.LAZY_ATTRIBUTE | Signal.THREADS | Signal.SINGLETON
     VALID = (
+        SourceExample(
+            code="""\
+import asyncio
+import threading
+class Socket:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._read_task = None
+    def start(self):
+        if self._read_task is not None:
+            return
+        self._read_task = asyncio.create_task(self._read())
+""",
+        ),
         SourceExample(
             code="""\
 import threading
@@ -227,6 +241,11 @@ class D:
                 continue
             name = getattr(lazy.function, "name", "")
             if name in _EXEMPT or module.locked(lazy.test) or any(module.locked(one) for one in lazy.assignments):
+                continue
+            if any(kind_of(getattr(one, "value", None)) is Kind.LOCK for one in lazy.assignments):
+                # FT526 says so.
+                continue
+            if any(map(belongs_to_loop, lazy.assignments)):
                 continue
             harm = _harm(module, lazy)
             yield self.finding(

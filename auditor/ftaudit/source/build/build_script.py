@@ -285,6 +285,9 @@ def _says_free_threading(node: ast.AST) -> bool:
                 return True
             case ast.Attribute(attr=name) | ast.Name(id=name) if mentions_free_threading(name):
                 return True
+            case ast.Call(func=ast.Attribute(attr="endswith"), args=[ast.Constant(value="t")]):
+                # The tag of a free-threaded interpreter: `cp314t`.
+                return True
             case _:
                 pass
     return False

@@ -87,6 +87,7 @@ _CAST: Final = re.compile(
 )
 _BASE: Final = re.compile(r"\(*\s*([A-Za-z_]\w*)\s*(?=->|\.|\[|\Z)")
 _SMART_POINTER: Final = re.compile(r"\b(?:shared|unique|intrusive)_ptr\s*<\s*(?:const\s+)?(?:\w+\s*::\s*)*(\w+)\s*>")
+_DECLARED_BEFORE: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:<[^<>;{}]*>)?\s+\Z")
 _FIELD_OF: Final = re.compile(r"([A-Za-z_]\w*)\s*->\s*([A-Za-z_]\w*)\Z")
 _STEP: Final = re.compile(r"\s*(?:->|\.)\s*([A-Za-z_]\w*)")
 _ALLOCATES: Final = re.compile(
@@ -364,6 +365,13 @@ class _FunctionWalk:
         text = text.strip()
         if text in self.values:
             return self.values[text], self.types.get(text, "")
+        if (
+            self.self_type
+            and text in self.objects.get(self.self_type, {})
+            and not self.unit.is_local(self.function, text)
+        ):
+            # A bare member in a method.
+            return Value(0, self.self_type, text), plain_type(self.objects[self.self_type][text])
         if self.values.keys().isdisjoint(_WORD.findall(text)):
             return self._of_another_object(text)
         plain, kind = text.lstrip("&* "), ""
@@ -390,6 +398,12 @@ class _FunctionWalk:
             return inner, kind or inner_type
         value = self._through(inner, inner_type, step[1])
         return value, kind or plain_type(self.objects.get(inner_type, {}).get(step[1], ""))
+
+    def _own_member(self, text: str) -> str | None:
+        """Return the type of a member that a method names without an object."""
+        if not self.self_type or self.unit.is_local(self.function, text):
+            return None
+        return self.objects.get(self.self_type, {}).get(text)
 
     def _of_another_object(self, text: str) -> tuple[Value | None, str]:
         """Return the object that a field of an unknown object leads to, if other objects can lead there too.
@@ -652,11 +666,16 @@ class _FunctionWalk:
         elif self.values.keys().isdisjoint(_WORD.findall(code, bracket, end)) and callee not in shared_users(self.unit):
             return
         handles: list[int] = []
+        made = _DECLARED_BEFORE.search(code, max(self.function.body, at - 80), at) if self.self_type else None
+        keeps = made is not None and made[1] not in KEYWORDS
         for begin, stop in split_arguments(code, bracket + 1, end):
             text = code[begin:stop] if stop - begin < 200 else ""
             value, _ = self._expression(text)
             if value is not None and value.field and self._is_handle(value, text):
                 handles.append(len(arguments))
+                if keeps:
+                    # `Visitor visitor(cache_);` gives a new object the field to work with.
+                    self._add(value, AccessKind.WRITE, at)
             arguments.append(value)
         if any(value is not None for value in arguments) or callee in shared_users(self.unit):
             self._handed(does, callee, arguments, tuple(handles), at)

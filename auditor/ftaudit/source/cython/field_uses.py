@@ -359,7 +359,9 @@ class _Reading:
             return (AccessKind.WRITE if native else AccessKind.READ), False, native
         function = _called_with(words, place.start)
         if function is not None and function not in _SPECIAL:
-            handle = "*" in kind or deep or place.name in self.nulled
+            # A container's own method changes the container, not the item that it gets; an element is a value.
+            given = function not in _CHANGES and words[place.end : place.end + 1] != ["["]
+            handle = given and ("*" in kind or deep or place.name in self.nulled)
             given_back = place.name in self.nulled and not looks(function)
             if handle and (given_back or (frees(function) and _is_freed(function, words, place.end))):
                 return AccessKind.FREE, False, True
@@ -367,7 +369,7 @@ class _Reading:
                 return AccessKind.WRITE, False, True
             if handle and self.classes.is_struct(kind) and changes_handle(function) and not _PYTHON.match(function):
                 return AccessKind.WRITE, False, True
-            if _SETS.search(function):
+            if _SETS.search(function) and function not in _CHANGES:
                 return AccessKind.CHANGE, False, False
         return AccessKind.READ, False, False
 

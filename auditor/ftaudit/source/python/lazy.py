@@ -248,6 +248,15 @@ def _tested_inside(module: Locking, lazy: LazyInit, assignment: ast.stmt) -> boo
     )
 
 
+def belongs_to_loop(statement: ast.stmt) -> bool:
+    """Return whether a statement stores what belongs to an event loop: only the loop's thread gets there."""
+    match statement:
+        case ast.Assign(value=ast.Call(func=func)):
+            return last_name(func) in _OF_LOOP
+        case _:
+            return False
+
+
 def is_harmless(value: ast.stmt) -> bool:
     """Return whether it is harmless if two threads assign: the same constant, module, pattern or function."""
     match value:
@@ -257,6 +266,10 @@ def is_harmless(value: ast.stmt) -> bool:
             return _is_harmless(expression)
         case _:
             return False
+
+
+_OF_LOOP = frozenset({"create_task", "ensure_future", "create_future", "get_running_loop", "get_event_loop"})
+"""Calls whose results belong to an event loop."""
 
 
 def _is_harmless(expression: ast.expr) -> bool:

@@ -57,9 +57,19 @@ def _in_function(function: ast.FunctionDef, regions: list[tuple[ast.With, str]])
                 yield SplitDecision(asked=earlier[0], change=change, state=state, lock=lock)
                 del asked[lock, state]
         changed = {state for state, _ in _changes(region)}
+        claimed = any(map(_claims, inside(region.body)))
         for state, node in reads:
-            if state not in changed:
+            if state not in changed and not claimed:
                 asked[lock, state] = node, region.end_lineno or region.lineno
+
+
+def _claims(node: ast.AST) -> bool:
+    """Return whether a region notes that this thread does the work: `self._pending.add(key)`. Others wait for it."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Attribute() | ast.Name(), attr="add"), args=[_]):
+            return True
+        case _:
+            return False
 
 
 def _is_cached_value(asked: ast.AST, change: ast.stmt) -> bool:
