@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from ftaudit.model import Location
@@ -99,6 +100,8 @@ class _ComposedTree:
         self.files: dict[str, list[_Function]] = {}
         self.by_name: dict[str, list[_Function]] = {}
         self.const: dict[str, dict[str, bool]] = {}
+        self.hidden: set[str] = set()
+        """The private methods of C++ classes."""
         for path, summary in summaries.items():
             for row in summary["functions"]:
                 name, static, line, touches, calls = row
@@ -107,6 +110,7 @@ class _ComposedTree:
                 self.by_name.setdefault(name, []).append(function)
                 if "::" in name:
                     self.by_name.setdefault(name.rpartition("::")[2], []).append(function)
+            self.hidden.update(summary.get("hidden", ()))
             for owner, methods in summary.get("classes", {}).items():
                 self.const.setdefault(owner, {}).update(methods)
 
@@ -116,6 +120,9 @@ class _ComposedTree:
         for path, summary in self.summaries.items():
             for function_name, index, name, kind, line, locked, only, of_locking in summary["entries"]:
                 if of_locking:
+                    continue
+                if only is not None and function_name in self.hidden and function_name in self.called_in_class:
+                    # A private method runs under the locks of those that call it.
                     continue
                 functions = self._resolve(function_name, path) if index is None else [self.files[path][index]]
                 for function in functions:
@@ -132,14 +139,14 @@ class _ComposedTree:
         A function that others of its class call may be called under their lock: it is followed from there.
         """
         rows = [(path, row) for path, summary in self.summaries.items() for row in summary["entries"] if row[-1]]
-        called = self._called_in_class() if rows else frozenset()
         for path, (_, index, name, kind, line, *_) in rows:
             function = self.files[path][index]
-            if function.name not in called:
+            if function.name not in self.called_in_class:
                 yield from self._of_entry(function, name, EntryKind(kind), Location(path=path, line=line), locked=False)
 
-    def _called_in_class(self) -> frozenset[str]:
-        """Return the functions that functions of their own class call, and those that are called by full name."""
+    @cached_property
+    def called_in_class(self) -> frozenset[str]:
+        """The functions that functions of their own class call, and those that are called by full name."""
         found: set[str] = set()
         for functions in self.files.values():
             for function in functions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -52,7 +53,8 @@ def summarize_c(unit: CUnit) -> Survey | None:
     fields = [[m.name, m.type, m.field, unit.line_at(m.at), _stored(m, objects), m.guarded] for m in members]
     if not rows and not fields and not any(row[3] or row[4] for row in functions):
         return None
-    return {"functions": functions, "entries": rows, "members": fields, "classes": _declared_methods(unit, objects)}
+    declared, hidden = _declared_methods(unit, objects)
+    return {"functions": functions, "entries": rows, "members": fields, "classes": declared, "hidden": hidden}
 
 
 _CONST: Final = re.compile(r"\)\s*const\b[^;{}]*\Z")
@@ -164,12 +166,21 @@ _DECLARED: Final = re.compile(
 )
 
 
-def _declared_methods(unit: CUnit, objects: dict[str, Fields]) -> dict[str, dict[str, bool]]:
-    """Return the methods that the bodies of bound classes declare, and whether each is const."""
+_LABEL: Final = re.compile(r"\b(public|private|protected)\b[^:;{}()]*:(?!:)")
+
+
+def _declared_methods(unit: CUnit, objects: dict[str, Fields]) -> tuple[dict[str, dict[str, bool]], list[str]]:
+    """Return the methods that the bodies of known classes declare, and whether each is const; and the private ones."""
     found: dict[str, dict[str, bool]] = {}
+    hidden: list[str] = []
     for start, end, name in unit.syntax.classes:
         if name in objects:
             methods = found.setdefault(name, {})
-            for method in _DECLARED.finditer(unit.code, start, min(end, start + _LONGEST)):
+            end = min(end, start + _LONGEST)
+            labels = [(label.end(), label[1]) for label in _LABEL.finditer(unit.code, start, end)]
+            for method in _DECLARED.finditer(unit.code, start, end):
                 methods.setdefault(method[1], "const" in method[2])
-    return found
+                above = bisect_left(labels, (method.start(), "")) - 1
+                if above >= 0 and labels[above][1] == "private":
+                    hidden.append(f"{name}::{method[1]}")
+    return found, hidden
