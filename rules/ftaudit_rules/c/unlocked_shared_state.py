@@ -47,6 +47,23 @@ class UnlockedSharedState(SharedStateRule):
     VALID = (
         SourceExample(
             code="""\
+#include <mutex>
+#include <optional>
+class Region {
+  public:
+    const int &size() const {
+        std::call_once(once_, [this] { size_.emplace(3); });
+        return *size_;
+    }
+  private:
+    mutable std::once_flag once_;
+    mutable std::optional<int> size_;
+};
+""",
+            path="region.cpp",
+        ),
+        SourceExample(
+            code="""\
 #include <map>
 #include <mutex>
 class Hub {

@@ -101,7 +101,7 @@ class _ComposedTree:
         self.by_name: dict[str, list[_Function]] = {}
         self.const: dict[str, dict[str, bool]] = {}
         self.hidden: set[str] = set()
-        """The private methods of C++ classes."""
+        """The private and protected methods of C++ classes."""
         for path, summary in summaries.items():
             for row in summary["functions"]:
                 name, static, line, touches, calls = row

@@ -17,7 +17,7 @@ from ftaudit.source.c.callees import Does, filled, what_it_does
 from ftaudit.source.c.capsules import capsule_getters, capsule_type
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.guards import SectionFinder
-from ftaudit.source.c.locks import SYNC_TYPES
+from ftaudit.source.c.locks import ONCE, SYNC_TYPES
 from ftaudit.source.c.objects import Fields
 from ftaudit.source.c.text import KEYWORDS, closing, opening, split_arguments, strip_casts
 from ftaudit.source.c.unit import CUnit
@@ -228,6 +228,7 @@ class _FunctionWalk:
         self.ignored = -1
         """The end of a call whose arguments touch nothing: an atomic operation, an assertion."""
         self._sections: SectionFinder | None = None
+        self._made_once = function.end
         self.made_here: dict[tuple[str, str], bool] = {}
         self.reaches = False
         """It uses an object that exists once."""
@@ -717,7 +718,11 @@ class _FunctionWalk:
     def _locked(self, at: int) -> bool:
         if self._sections is None:
             self._sections = self.unit.sections(self.function)
-        return bool(self._sections.sections) and bool(self._sections.at(at))
+            start, end = self.function.body, self.function.end
+            once = ONCE.search(self.code, start, end) if "nce" in self.code[start:end] else None
+            self._made_once = end if once is None else once.start()
+        # What comes after a call that runs its argument once finds the result complete.
+        return at > self._made_once or (bool(self._sections.sections) and bool(self._sections.at(at)))
 
     def _add(self, value: Value, kind: AccessKind, at: int) -> None:
         self.effects.touches.append(Touch(value.root, value.type, value.field, kind, self._locked(at), at))

@@ -181,6 +181,6 @@ def _declared_methods(unit: CUnit, objects: dict[str, Fields]) -> tuple[dict[str
             for method in _DECLARED.finditer(unit.code, start, end):
                 methods.setdefault(method[1], "const" in method[2])
                 above = bisect_left(labels, (method.start(), "")) - 1
-                if above >= 0 and labels[above][1] == "private":
+                if above >= 0 and labels[above][1] != "public":
                     hidden.append(f"{name}::{method[1]}")
     return found, hidden
