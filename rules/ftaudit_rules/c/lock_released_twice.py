@@ -56,6 +56,7 @@ void wait_outside() {
 }
 """,
             path="calls.cpp",
+            instead=True,
         ),
     )
     INVALID = (

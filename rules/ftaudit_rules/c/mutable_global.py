@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -16,7 +17,10 @@ from ftaudit.source.shared_state import AccessKind
 
 class MutableGlobal(CRule):
     """All threads share the variable. Without the GIL several threads read and write it at the same time: counters lose
-    updates, free lists return the same entry twice, and readers see a half-written structure."""
+    updates, free lists return the same entry twice, and readers see a half-written structure.
+
+    A variable that only gets functions of the same file, chosen for the machine, is reported with `--pedantic`: all
+    threads store the same one."""
 
     info = RuleInfo(
         code="FT321",
@@ -222,9 +226,20 @@ static int guarded(void) { return setjmp(env); }
             yield self.finding(
                 message,
                 location=unit.place(shared.variable.start),
+                severity=Severity.PEDANTIC if all(_dispatches(unit, each) for each in some) else None,
                 sites=_sites(unit, some),
                 confidence=Confidence.MEDIUM if any(each.variable.sure for each in some) else Confidence.LOW,
             )
+
+
+_STORED_NAME: Final = re.compile(r"\w+\s*=\s*&?\s*([A-Za-z_]\w*)\s*;")
+
+
+def _dispatches(unit: CUnit, shared: SharedWrite) -> bool:
+    """Return whether a variable only gets functions of this file, chosen for the machine: the same in all threads."""
+    names = {function.short_name for function in unit.functions}
+    stored = [_STORED_NAME.match(unit.code, use.at) for use, _ in shared.writes]
+    return all(one is not None and one[1] in names for one in stored)
 
 
 _MOST_APART: Final = 3

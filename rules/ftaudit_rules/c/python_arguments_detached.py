@@ -57,19 +57,20 @@ PYBIND11_MODULE(streams, m, py::mod_gil_not_used()) {
 }
 """,
             path="streams.cpp",
+            instead=True,
         ),
     )
     INVALID = (
         SourceExample(
             code="""\
-#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <string>
 namespace py = pybind11;
-struct Stream { void accept(const float *data, size_t size); };
+struct Stream { void accept(const std::string &data); };
 PYBIND11_MODULE(streams, m, py::mod_gil_not_used()) {
     py::class_<Stream>(m, "Stream")
-        .def("accept", [](Stream &self, py::array_t<float> wave) { self.accept(wave.data(), wave.size()); },
-             py::arg("wave"), py::call_guard<py::gil_scoped_release>());
+        .def("accept", [](Stream &self, py::bytes data) { self.accept(data); },
+             py::arg("data"), py::call_guard<py::gil_scoped_release>());
 }
 """,
             lines=(7,),

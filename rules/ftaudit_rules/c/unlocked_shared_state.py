@@ -392,20 +392,20 @@ class Hub {
         ),
         SourceExample(
             code="""\
-#include <deque>
 #include <memory>
 #include <mutex>
+#include <vector>
 struct Line {
     std::mutex mutex;
-    std::deque<int> samples;
+    std::vector<int> samples;
 };
 class Server {
   public:
     void push(std::shared_ptr<Line> line, int value) { line->samples.push_back(value); }
     int pop(std::shared_ptr<Line> line) {
         std::lock_guard<std::mutex> guard(line->mutex);
-        int value = line->samples.front();
-        line->samples.pop_front();
+        int value = line->samples.back();
+        line->samples.pop_back();
         return value;
     }
 };

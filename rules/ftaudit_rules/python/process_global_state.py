@@ -20,6 +20,9 @@ class ProcessGlobalState(PythonRule):
     Every thread sees the change. Restoring the old value afterwards can make it worse: if two threads interleave, the
     second thread saves the temporary value of the first one. When the second thread restores that value last, the
     temporary value remains.
+
+    By default, the rule reports changes that the same function or class takes back. It reports changes for good with
+    `--pedantic`: most programs make them when they start.
     """
 
     info = RuleInfo(
@@ -154,7 +157,8 @@ def capture(f):
         if module.is_script or _is_program(module):
             return
         seen: set[object] = set()
-        for node, what in sorted(_changes(module), key=lambda one: (getattr(one[0], "lineno", 0), one[1])):
+        changes = sorted(_changes(module), key=lambda one: (getattr(one[0], "lineno", 0), one[1]))
+        for node, what in changes:
             function = module.in_function(node)
             if function is None or module.locked(node):
                 continue
@@ -168,8 +172,30 @@ def capture(f):
             yield self.finding(
                 f"this changes `{what}`, which belongs to the whole process",
                 location=module.place(node),
-                severity=Severity.PEDANTIC if _CONFIGURES.match(what) else None,
+                severity=None if _is_temporary(module, node, what, changes) else Severity.PEDANTIC,
             )
+
+
+def _is_temporary(module: PythonModule, node: ast.AST, what: str, changes: list[tuple[ast.AST, str]]) -> bool:
+    """Return whether the change is undone in the same function or class: meanwhile other threads see it too.
+
+    What a program sets once and for good, it sets when it starts, or on behalf of its user.
+    """
+    if what in _REDIRECTS:
+        return True
+    if _CONFIGURES.match(what):
+        return False
+    owner = module.tree.enclosing_class(node)
+    function = module.in_function(node)
+    again = [
+        other
+        for other, other_what in changes
+        if other is not node and other_what == what and getattr(other, "lineno", 0) > getattr(node, "lineno", 0)
+    ]
+    return any(
+        module.in_function(other) is function or (owner is not None and module.tree.enclosing_class(other) is owner)
+        for other in again
+    )
 
 
 _CALLS = frozenset(
@@ -213,7 +239,7 @@ _CALLS = frozenset(
     ]
 )
 _CONFIGURES = re.compile(
-    r"signal\.signal$|sys\.(?:path|argv|meta_path|dont_write_bytecode|setrecursionlimit|set(?:trace|profile)|\w+hook)\b"
+    r"signal\.signal$|sys\.(?:path|argv|meta_path|dont_write_bytecode|set(?:trace|profile)|\w+hook)\b"
     r"|threading\.set(?:trace|profile)|threading\.excepthook|logging\.(?:basicConfig|setLoggerClass)|multiprocessing\."
 )
 """What programs set once, when they start; only the main thread can set a handler, and a profiler is a thread's own."""
