@@ -187,15 +187,28 @@ def _is_temporary(module: PythonModule, node: ast.AST, what: str, changes: list[
         return False
     owner = module.tree.enclosing_class(node)
     function = module.in_function(node)
-    again = [
-        other
-        for other, other_what in changes
-        if other is not node and other_what == what and getattr(other, "lineno", 0) > getattr(node, "lineno", 0)
-    ]
-    return any(
-        module.in_function(other) is function or (owner is not None and module.tree.enclosing_class(other) is owner)
-        for other in again
-    )
+    for other, other_what in changes:
+        if other is node or other_what != what or getattr(other, "lineno", 0) < getattr(node, "lineno", 0):
+            continue
+        same = module.in_function(other) is function or (
+            owner is not None and module.tree.enclosing_class(other) is owner
+        )
+        if same and _puts_back(other):
+            return True
+    return False
+
+
+def _puts_back(change: ast.AST) -> bool:
+    """Return whether a change stores a value that a name holds, or calls a function with one: the old value."""
+    match change:
+        case ast.Assign(value=ast.Name() | ast.Attribute() | ast.Tuple() | ast.Subscript()):
+            return True
+        case ast.Call(args=arguments):
+            return any(isinstance(argument, (ast.Name, ast.Attribute)) for argument in arguments)
+        case ast.Delete():
+            return True
+        case _:
+            return False
 
 
 _CALLS = frozenset(
