@@ -8,23 +8,37 @@ field: `node->next = x` with `node = self->head` changes `self->head`.
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ftaudit.source.c.access_kinds import DEREFERENCES, is_number, kind_of_place, locks_itself, tests_pointer
 from ftaudit.source.c.callees import Does, filled, what_it_does
-from ftaudit.source.c.capsules import capsule_getters, capsule_type
+from ftaudit.source.c.capsules import capsule_type
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.guards import SectionFinder
 from ftaudit.source.c.locks import ONCE, SYNC_TYPES
+from ftaudit.source.c.meanings import (
+    CAST,
+    SHARED,
+    STATE,
+    WORD,
+    accessor_names,
+    alias_macros,
+    calls_getter,
+    calls_one_of,
+    known_capsule_getters,
+    name_before,
+    plain_type,
+    returned_fields,
+    shared_users,
+    type_aliases,
+)
 from ftaudit.source.c.objects import Fields
 from ftaudit.source.c.text import KEYWORDS, closing, opening, split_arguments, strip_casts
 from ftaudit.source.c.unit import CUnit
 from ftaudit.source.shared_state import AccessKind
 
-SHARED: Final = -1
-"""The root of objects that belong to the module and not to a parameter."""
 CAPSULE: Final = -2
 """The root of objects that Python code holds in capsules."""
 
@@ -78,13 +92,8 @@ _EVENT: Final = re.compile(r"->\s*([A-Za-z_]\w*)|=(?<![=!<>+\-*/%&|^~]=)(?!=)|\(
 _EVENT_CPP: Final = re.compile(
     r"->\s*([A-Za-z_]\w*)|=(?<![=!<>+\-*/%&|^~]=)(?!=)|\((?<=[\w ]\()|\.(?<=[\w)\]]\.)\s*([A-Za-z_]\w*)"
 )
-_WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _STARS: Final = re.compile(r"[*&]+\s*(?:const\s+|restrict\s+|__restrict\s+)?([A-Za-z_]\w*)\s*(?==|;|,)")
 _TYPE_END: Final = re.compile(r"([A-Za-z_][\w:]*)\s*(?:<[^;<>]*>)?\s*(?:const\s*)?\Z")
-_CAST: Final = re.compile(
-    r"\(\s*(?:const\s+|struct\s+)*([A-Za-z_][\w:]*)\s*(?:const\s*)?\*\s*\)"
-    r"|_cast\s*<\s*(?:const\s+|struct\s+)*([A-Za-z_][\w:]*)\s*[*&]\s*>"
-)
 _BASE: Final = re.compile(r"\(*\s*([A-Za-z_]\w*)\s*(?=->|\.|\[|\Z)")
 _SMART_POINTER: Final = re.compile(r"\b(?:shared|unique|intrusive)_ptr\s*<\s*(?:const\s+)?(?:\w+\s*::\s*)*(\w+)\s*>")
 _DECLARED_BEFORE: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:<[^<>;{}]*>)?\s+\Z")
@@ -93,9 +102,6 @@ _STEP: Final = re.compile(r"\s*(?:->|\.)\s*([A-Za-z_]\w*)")
 _ALLOCATES: Final = re.compile(
     r"(?i)\b(?:_?PyObject_(?:GC_)?New\w*|\w*alloc\w*|\w*_new\w*|new_?\w*|\w*create\w*|\w*_copy|copy_\w*|\w*clone\w*"
     r"|\w*dup\w*|make_\w*|\w*_make\w*|\w*_build\w*)\s*[(<]|\bnew\s+[A-Za-z_(]|\bPyObject_(?:GC_)?New\b|tp_alloc|tp_new"
-)
-_STATE: Final = re.compile(
-    r"(?i)(?:get_?\w*state|module_?state\w*|\w*_state|PyModule_GetState|PyType_GetModuleState|state_from\w*)\s*\("
 )
 _NAME_PART: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _ACCESSORS: Final = frozenset(
@@ -107,45 +113,8 @@ _ACCESSORS: Final = frozenset(
 )
 """Words in names of functions that return memory within their arguments; other functions return their own."""
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
-_GROWS: Final = re.compile(
-    r"\s*(?:\.|->)\s*(?:push_back|push_front|push|emplace\w*|insert\w*|erase|clear|pop_back|pop_front|pop|resize|reserve"
-    r"|assign|swap|reset|append|merge|extract|splice|try_emplace|shrink_to_fit|release)\s*\("
-)
-_FILLS: Final = re.compile(
-    r"\s*(?:\.|->)\s*(?:push_back|push_front|emplace\w*|insert\w*|erase|clear|pop_back|pop_front|resize|try_emplace"
-    r"|shrink_to_fit)\s*\("
-)
-"""Methods that only containers have, whatever the alias of the type."""
-_SAFE_TYPE: Final = re.compile(r"(?i)concurrent|thread_?safe|sync|lock|atomic|\btbb\b")
-_MOVES: Final = re.compile(r"\s*std\s*::\s*move\s*\(")
-_CONTAINERS: Final = re.compile(
-    r"\b(?:vector|map|unordered_\w+|set|list|deque|string|queue|stack|unique_ptr|shared_ptr|multimap|optional|function"
-    r"|any|variant|\w*(?:Map|Set|Vector|List|Deque|Queue)|\w+_(?:map|set|vector|list)(?:_t)?)\b"
-)
-_REFERENCE: Final = re.compile(
-    r"\b(?:py|nb|pybind11|nanobind|python|bp)\s*::\s*(?:object|function|callable|list|dict|set|tuple|str|bytes|type|module_?)\b"
-    r"|\b(?:intrusive_ptr|scoped_ptr|scoped_refptr|RefPtr|PyObjectPtr|OwnedRef|Ref)\s*<|\bOwnedRef\b"
-)
-"""Types whose assignment releases the old reference."""
-_MAPS: Final = re.compile(r"\b(?:map|unordered_map|multimap)\b")
-_NUMBER: Final = re.compile(
-    r"(?:(?:const|volatile|unsigned|signed|enum)\s+)*(?:int|bool|_Bool|char|short|long(?:\s+(?:long|int))*|size_t|ssize_t"
-    r"|Py_ssize_t|Py_hash_t|Py_UCS4|u?int\d*_t|double|float|time_t|off_t|unsigned|signed|npy_\w+|\w*(?:[Mm]ode|[Kk]ind|flags"
-    r"|_enum))\Z"
-)
 _CHAIN_BEFORE: Final = re.compile(r"(?<![\w.>])[A-Za-z_]\w*\s*->\s*[A-Za-z_]\w*\Z")
 """The object whose method is called, if it is a field: `self->cache`."""
-_TRAILER: Final = re.compile(r"\s*(?:(\[)|(?:\.|->)\s*~?\w+(?!\w|\s*\())")
-_ASSIGNS: Final = re.compile(r"\s*(?:(=)(?!=)|(?:<<|>>|[-+*/%&|^])=|\+\+|--)")
-_POINTER_PLUS: Final = re.compile(r"(?i)(?:buf|data|ptr|str|mem|block|start|base)\w*\s*\+\Z")
-_DEREFERENCES: Final = re.compile(r"(?:\A|[^\w)\]\s*])\s*\*\Z")
-_OPENED: Final = re.compile(r"\(\s*\*\s*\Z")
-_CLOSED: Final = re.compile(r"\s*\)")
-_NULL_TEST: Final = re.compile(r"\s*[!=]=\s*(?:NULL|nullptr)\b")
-_TEST_BEGINS: Final = re.compile(
-    r"(?:\bif\s*\(|\bwhile\s*\(|!|&&|\|\||\b(?:un)?likely\s*\(|\b(?:UN)?LIKELY\s*\()\s*\(?\s*\Z"
-)
-_TEST_ENDS: Final = re.compile(r"\s*(?:\)|&&|\|\||\?)")
 _OBJECTS_OWN: Final = frozenset(
     ["ob_type", "ob_refcnt", "ob_base", "ob_size", "weakreflist", "in_weakreflist", "ob_refcnt_local", "ob_tid"]
 )
@@ -153,7 +122,6 @@ _NO_HANDLE: Final = re.compile(r"\bconst\b|\bPy\w*|\bFILE\b|\b\w+Object\b|\(\*\)
 """Types of fields that are not a library's handle: constants, objects, files (which lock themselves), text."""
 _NO_ARGUMENTS: Final = re.compile(r"(?:([A-Za-z_]\w*)\s*::\s*)?\b([A-Za-z_]\w*)\s*\(\s*\)\s*\Z")
 _EMPTY: Final = frozenset({"NULL", "nullptr", "0"})
-_MOST_ALIASES: Final = 100
 _NEAR_ALIAS: Final = 4_000
 """How many characters before a bound lambda are searched for the alias of a type."""
 _LONGEST_VALUE: Final = 300
@@ -165,51 +133,8 @@ def find_effects(unit: CUnit, function: Function, objects: Mapping[str, Fields],
     """Return the effects of a function on its arguments. `self_type` is the class of a C++ method, else empty."""
     walk = _FunctionWalk(unit, function, objects, self_type)
     code = unit.code[function.body : function.end]
-    reads = walk.values or self_type or walk.reaches or "tate" in code or _calls_getter(unit, code)
-    return walk.run() if reads or _calls_one_of(shared_users(unit), code) else Effects()
-
-
-def _calls_getter(unit: CUnit, code: str) -> bool:
-    getters = [name for name, (owner, _, _) in returned_fields(unit).items() if owner == SHARED]
-    return any(name in code for name in getters[:_MOST_GETTERS])
-
-
-def _calls_one_of(names: frozenset[str], code: str) -> bool:
-    return bool(names) and not names.isdisjoint(_WORD.findall(code))
-
-
-def _accessor_names(unit: CUnit) -> frozenset[str]:
-    """Return the names of the functions that return an object which exists once, without their classes."""
-    return unit.once(_find_accessor_names)
-
-
-def _find_accessor_names(unit: CUnit) -> frozenset[str]:
-    return frozenset(name.rpartition("::")[2] for name in unit.tree.accessors)
-
-
-def _capsule_getters(unit: CUnit) -> dict[str, str]:
-    """Return the macros and functions of a file that return the pointer of a capsule, with its type."""
-    return unit.once(_find_capsule_getters)
-
-
-def _find_capsule_getters(unit: CUnit) -> dict[str, str]:
-    return capsule_getters(unit.code, unit.preprocessed.macros, unit.functions)
-
-
-def shared_users(unit: CUnit) -> frozenset[str]:
-    """Return the functions of a file that use an object which exists once: their callers use it too."""
-    return unit.once(_find_shared_users)
-
-
-def _find_shared_users(unit: CUnit) -> frozenset[str]:
-    names = _accessor_names(unit) | unit.tree.globals.keys()
-    if not unit.cpp or not names:
-        return frozenset()
-    return frozenset(
-        function.short_name
-        for function in unit.functions
-        if not function.bound and _calls_one_of(names, unit.code[function.body : function.end])
-    )
+    reads = walk.values or self_type or walk.reaches or "tate" in code or calls_getter(unit, code)
+    return walk.run() if reads or calls_one_of(shared_users(unit), code) else Effects()
 
 
 class _FunctionWalk:
@@ -266,13 +191,13 @@ class _FunctionWalk:
         tree = self.unit.tree
         if not self.unit.cpp or not (tree.globals or tree.accessors):
             return
-        words = set(_WORD.findall(self.code, self.function.body, self.function.end))
+        words = set(WORD.findall(self.code, self.function.body, self.function.end))
         for name in words & tree.globals.keys():
             if not self.unit.is_local(self.function, name):
                 self.values[name] = Value(SHARED)
                 self.types[name] = tree.globals[name]
                 self.reaches = self.by_reference = True
-        if words & _accessor_names(self.unit):
+        if words & accessor_names(self.unit):
             self.reaches = self.by_reference = True
 
     def _accessed(self, text: str) -> str:
@@ -373,11 +298,11 @@ class _FunctionWalk:
         ):
             # A bare member in a method.
             return Value(0, self.self_type, text), plain_type(self.objects[self.self_type][text])
-        if self.values.keys().isdisjoint(_WORD.findall(text)):
+        if self.values.keys().isdisjoint(WORD.findall(text)):
             return self._of_another_object(text)
         plain, kind = text.lstrip("&* "), ""
         if "(" in text:
-            cast = _CAST.match(text.lstrip("(& "))
+            cast = CAST.match(text.lstrip("(& "))
             kind = plain_type(cast[1] or cast[2]) if cast else ""
             plain = strip_casts(plain).lstrip("&* ")
         if plain.startswith("("):
@@ -452,17 +377,17 @@ class _FunctionWalk:
         head = code[max(self.function.body, begin - 12) : begin].rstrip()
         if head.endswith((".", "->")):
             return
-        if name in self.values and head.endswith("*") and _DEREFERENCES.search(head):
+        if name in self.values and head.endswith("*") and DEREFERENCES.search(head):
             self._add(self.values[name], AccessKind.WRITE, at)
             return
         text = code[at + 1 : min(semicolon, at + _LONGEST_VALUE)].strip()
         declared = self.types.get(name, "")
-        kind = capsule_type(text, declared, _capsule_getters(self.unit)) if "(" in text else ""
+        kind = capsule_type(text, declared, known_capsule_getters(self.unit)) if "(" in text else ""
         if kind in self.objects:
             self.values[name] = Value(CAPSULE)
             self.types[name] = kind
             return
-        if "tate" in text and _STATE.search(text):
+        if "tate" in text and STATE.search(text):
             self.values[name] = Value(SHARED)
             return
         if "(" in text and (call := _CALL.match(text)) and (got := returned_fields(self.unit).get(call[1])):
@@ -475,7 +400,7 @@ class _FunctionWalk:
             self.values[name] = Value(SHARED)
             self.types[name] = accessed
             return
-        if self.values.keys().isdisjoint(_WORD.findall(text)):
+        if self.values.keys().isdisjoint(WORD.findall(text)):
             if name in self.values and text not in _EMPTY:
                 del self.values[name]
             return
@@ -576,58 +501,19 @@ class _FunctionWalk:
             return
         if not declared and value.type in self.objects and self.code[end : end + 20].lstrip().startswith("("):
             return
-        kind = self._kind(begin, end, declared, deep=deep)
-        if kind is AccessKind.READ and not deep and _tests_pointer(self.code, begin, end, declared):
+        kind = kind_of_place(
+            self.code,
+            begin,
+            end,
+            declared,
+            deep=deep,
+            cpp=self.unit.cpp,
+            # The methods of a class of the tree are read themselves.
+            locks_itself=plain_type(declared) in self.objects or locks_itself(declared),
+        )
+        if kind is AccessKind.READ and not deep and tests_pointer(self.code, begin, end, declared):
             return
         self._add(value, kind, begin)
-
-    def _kind(self, begin: int, end: int, declared: str, *, deep: bool) -> AccessKind:
-        """Return the effect of a place on a field, by the surrounding text."""
-        code, at = self.code, end
-        if (bracket := _CLOSED.match(code, end)) and _OPENED.search(code, max(0, begin - 12), begin):
-            # `(*self->items)[k] = v`
-            at = end = bracket.end()
-            begin = code.rindex("(", 0, begin)
-        if self.unit.cpp and (_GROWS if self._is_container(declared) else _FILLS).match(code, end):
-            return AccessKind.READ if self._locks_itself(declared) else AccessKind.FREE
-        while (trailer := _TRAILER.match(code, at)) is not None:
-            deep = True
-            at = trailer.end()
-            if trailer[1]:
-                closed = closing(code, at - 1, at + 1000)
-                if closed < 0:
-                    break
-                at = closed + 1
-            if self.unit.cpp and _GROWS.match(code, at):
-                return AccessKind.FREE
-        head = code[max(0, begin - 40) : begin].rstrip()
-        assigns = _ASSIGNS.match(code, at)
-        counts = head.endswith(("++", "--"))
-        if assigns is None and not counts:
-            indexes = head.endswith("[") or (head.endswith("+") and _POINTER_PLUS.search(head))
-            return AccessKind.INDEX if indexes else AccessKind.READ
-        if deep:
-            return AccessKind.FREE if _MAPS.search(declared) else AccessKind.WRITE
-        if head.endswith("*") and _DEREFERENCES.search(head):
-            return AccessKind.WRITE
-        if counts or assigns is None or assigns[1] is None:
-            return AccessKind.COUNT
-        if declared and _CONTAINERS.search(declared):
-            return AccessKind.FREE
-        if self.unit.cpp and declared and "*" not in declared and _MOVES.match(code, assigns.end()):
-            return AccessKind.FREE
-        if declared and _REFERENCE.search(declared):
-            return AccessKind.REPLACE
-        right = code[assigns.end() : assigns.end() + 120].partition(";")[0]
-        own = code[begin:end]
-        return AccessKind.COUNT if own in right and _adds_to(own, right) else AccessKind.WRITE
-
-    def _is_container(self, declared: str) -> bool:
-        return not declared or _CONTAINERS.search(declared) is not None
-
-    def _locks_itself(self, declared: str) -> bool:
-        """Return whether a type is a class of the tree, whose own methods are read, or says that it locks itself."""
-        return plain_type(declared) in self.objects or _SAFE_TYPE.search(declared) is not None
 
     def _call(self, bracket: int) -> None:
         code = self.code
@@ -664,7 +550,7 @@ class _FunctionWalk:
         elif self.self_type and not before.endswith("::"):
             # A plain call in a method may call another method of the same object.
             arguments.append(Value(0))
-        elif self.values.keys().isdisjoint(_WORD.findall(code, bracket, end)) and callee not in shared_users(self.unit):
+        elif self.values.keys().isdisjoint(WORD.findall(code, bracket, end)) and callee not in shared_users(self.unit):
             return
         handles: list[int] = []
         made = _DECLARED_BEFORE.search(code, max(self.function.body, at - 80), at) if self.self_type else None
@@ -683,12 +569,12 @@ class _FunctionWalk:
 
     def _is_handle(self, value: Value, text: str) -> bool:
         declared = self.objects.get(value.type, {}).get(value.field, "")
-        if declared.startswith("mutable ") and not _NUMBER.match(declared.removeprefix("mutable ")):
+        if declared.startswith("mutable ") and not is_number(declared.removeprefix("mutable ")):
             # That a const method lends it to another function is the reason why it is mutable.
             return "const" not in declared
         if not declared or _NO_HANDLE.search(declared) or plain_type(declared) in self.objects:
             return False
-        return "*" in declared or (text.lstrip("( ").startswith("&") and not _NUMBER.match(declared))
+        return "*" in declared or (text.lstrip("( ").startswith("&") and not is_number(declared))
 
     def _handed(
         self, does: Does, callee: str, arguments: list[Value | None], handles: tuple[int, ...], at: int
@@ -740,114 +626,8 @@ class _FunctionWalk:
             declared = self.objects.get(touch.type, {}).get(touch.field, "")
             if (touch.type, touch.field) in self.released:
                 kind = AccessKind.REPLACE
-            elif _NUMBER.match(declared) and sum(owner == touch.type for owner, _ in written) == 1:
+            elif is_number(declared) and sum(owner == touch.type for owner, _ in written) == 1:
                 kind = AccessKind.SET
             else:
                 continue
             touches[index] = Touch(touch.root, touch.type, touch.field, kind, touch.locked, touch.at)
-
-
-def _tests_pointer(code: str, begin: int, end: int, declared: str) -> bool:
-    """Return whether a pointer is only compared with NULL: that does not follow it."""
-    after = code[end : end + 20]
-    if _NULL_TEST.match(after):
-        return True
-    if "*" not in declared or not _TEST_ENDS.match(after):
-        return False
-    return bool(_TEST_BEGINS.search(code, max(0, begin - 40), begin))
-
-
-_BLANKS: Final = " \t\n"
-_NAME_CHARACTERS: Final = "_" + string.ascii_letters + string.digits
-_LONGEST_NAME: Final = 100
-
-
-def name_before(code: str, at: int, floor: int) -> tuple[int, int]:
-    """Return the span of the identifier that ends before a place, ignoring blanks, or an empty span."""
-    text = code[max(floor, at - _LONGEST_NAME) : at]
-    while not (kept := text.rstrip(_BLANKS)) and at - len(text) > floor:
-        at -= len(text)
-        text = code[max(floor, at - _LONGEST_NAME) : at]
-    end = at - len(text) + len(kept)
-    start = end - len(kept) + len(kept.rstrip(_NAME_CHARACTERS))
-    return (end, end) if start < end and code[start].isdigit() else (start, end)
-
-
-def _adds_to(own: str, right: str) -> bool:
-    return re.search(rf"{re.escape(own)}\s*[-+|&^]", right) is not None
-
-
-def plain_type(kind: str) -> str:
-    """Return the name of a type without qualifiers, stars and namespaces."""
-    if kind.isidentifier():
-        return kind
-    text = re.sub(r"\b(?:const|struct|volatile|register|class|restrict)\b|<[^<>]*>|[*&\[\]]", " ", kind)
-    words = text.split()
-    return words[-1].rpartition("::")[2] if words else ""
-
-
-_USING: Final = re.compile(r"\busing\s+([A-Za-z_]\w*)\s*=\s*(?:\w+\s*::\s*)*(\w+)\s*;")
-
-
-def type_aliases(unit: CUnit) -> list[tuple[int, str, str]]:
-    """Return the places of `using Self = Batch;` in a file, with both names; one list for the file."""
-    known: list[tuple[int, str, str]] | None = unit.memory.get("type aliases")  # type: ignore[assignment]
-    if known is None:
-        found = _USING.finditer(unit.code) if "using " in unit.code else ()
-        known = [(one.start(), one[1], one[2]) for one in found][:_MOST_ALIASES]
-        unit.memory["type aliases"] = known
-    return known
-
-
-_RETURNS: Final = re.compile(r"\breturn\s+&?\s*([A-Za-z_]\w*)\s*->\s*([A-Za-z_]\w*)\s*;")
-_MOST_GETTERS: Final = 20
-"""How many functions of one file are known to return a field of the module's state."""
-_SHORT: Final = 600
-"""How many characters a function may have that only returns a field."""
-
-
-def returned_fields(unit: CUnit) -> dict[str, tuple[int, str, str]]:
-    """Return the short functions of a file that return a field: by name, which parameter's, of which type, which field.
-
-    The parameter is `SHARED` for a field of the module's state.
-    """
-    known: dict[str, tuple[int, str, str]] | None = unit.memory.get("returned fields")  # type: ignore[assignment]
-    if known is not None:
-        return known
-    known = {}
-    for function in unit.functions:
-        if function.end - function.body > _SHORT or function.bound:
-            continue
-        found = [*_RETURNS.finditer(unit.code, function.body, function.end)]
-        if len(found) != 1:
-            continue
-        base, name = found[0].groups()
-        names = [parameter.name for parameter in function.parameters]
-        if base in names:
-            index = names.index(base)
-            known[function.short_name] = index, plain_type(function.parameters[index].type), name
-            continue
-        made = re.compile(rf"(\w+)\s*\*\s*{base}\s*=([^;]*);").search(unit.code, function.body, function.end)
-        if made is not None and _STATE.search(made[2]):
-            known[function.short_name] = SHARED, made[1], name
-    unit.memory["returned fields"] = known
-    return known
-
-
-def alias_macros(unit: CUnit) -> dict[str, tuple[str, str]]:
-    """Return the macros of a file that stand for a name, with the type that they cast it to: `((Pool *)self)`."""
-    known: dict[str, tuple[str, str]] | None = unit.memory.get("alias macros")  # type: ignore[assignment]
-    if known is None:
-        known = {}
-        for name, macro in unit.preprocessed.macros.items():
-            if macro.parameters is None and macro.body.startswith("(") and (cast := _CAST.search(macro.body)):
-                plain = strip_casts(macro.body)
-                if plain.isidentifier() and plain != name:
-                    known[name] = plain, plain_type(cast[1] or cast[2])
-        unit.memory["alias macros"] = known
-    return known
-
-
-def releases_when_set(declared: str) -> bool:
-    """Return whether a store to a field of a type frees or releases what was there."""
-    return _CONTAINERS.search(declared) is not None or _REFERENCE.search(declared) is not None

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ftaudit.source.base import Survey
+from ftaudit.source.c.access_kinds import releases_when_set
 from ftaudit.source.c.entry_points import TableField, find_entries
-from ftaudit.source.c.function_effects import Effects, find_effects, releases_when_set
+from ftaudit.source.c.function_effects import Effects, find_effects
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.objects import Fields, class_fields, is_lazy_class
 from ftaudit.source.c.unit import HELD, CUnit
