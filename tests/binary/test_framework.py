@@ -41,6 +41,12 @@ def test_a_framework_leaves_its_mark(memory: bytes, expected: tuple[str, str | N
     assert find_framework(image(memory), "pkg.module") == expected
 
 
+def test_the_first_tag_of_nanobind_counts_wherever_the_words_of_tags_are() -> None:
+    filler = b"_system\0_mingw\0nanobind_\0" * 50
+    memory = b"nanobind::" + filler + b"\0v20_conda_ft\0" + filler + b"\0nanobind_3_1_0_msvc\0v19_system_\0"
+    assert find_framework(image(memory), "m") == ("nanobind", "internals v20")
+
+
 def test_the_backend_of_cffi_is_not_taken_for_a_module_that_cffi_wrote() -> None:
     memory = b"\0_cffi_backend\0_init_cffi_1_0_external_module\0"
     assert find_framework(image(memory), "_cffi_backend") == ("C", None)

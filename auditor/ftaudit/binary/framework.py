@@ -24,6 +24,10 @@ class _Mark:
 
 _NANOBIND = re.compile(rb"\0nanobind_(\d+_\d+_\d+(?:_dev\d+)?)_|[\0_](v\d+)(?:_dev\d+)?_(?:system|msvc|conda|mingw)")
 """nanobind 3's ABI tag names the release; before, it named the version of the internals (nanobind's src/nb_abi.h)."""
+_PARTS = (b"nanobind_", b"_system", b"_msvc", b"_conda", b"_mingw")
+"""Texts of which that pattern contains one: to search for them is quick in an image of any size."""
+_AROUND = 64
+"""Bytes before and after such a text in which the pattern may begin and end."""
 _PYBIND11 = re.compile(rb"__pybind11_internals_(v\d+)")
 """The version of the internals, not of the release: the image does not hold that (pybind11/detail/internals.h)."""
 
@@ -67,13 +71,32 @@ def find_framework(image: Image, module_name: str) -> tuple[str, str | None]:
 
 
 def _version(mark: _Mark, image: Image) -> str | None:
-    match = mark.version.search(image.memory) if mark.version else None
+    match = _search(mark.version, image.memory) if mark.version else None
     if match is None:
         return None
     text = next(group for group in match.groups() if group is not None).decode("ascii", "replace")
     if text.startswith("v"):
         return f"internals {text}"
     return text.replace("_", ".") if mark.name in ("Cython", "nanobind", "Boost.Python") else text.replace("_", " ")
+
+
+def _search(pattern: re.Pattern[bytes], memory: bytes | bytearray) -> re.Match[bytes] | None:
+    """Return the first match of a pattern."""
+    return pattern.search(memory) if pattern is not _NANOBIND else _first_of_parts(pattern, memory)
+
+
+def _first_of_parts(pattern: re.Pattern[bytes], memory: bytes | bytearray) -> re.Match[bytes] | None:
+    found: re.Match[bytes] | None = None
+    for part in _PARTS:
+        end = len(memory) if found is None else found.start() + _AROUND
+        place = memory.find(part, 0, end)
+        while place >= 0:
+            match = pattern.search(memory, max(0, place - _AROUND), place + _AROUND)
+            if match is not None:
+                found = match if found is None or match.start() < found.start() else found
+                break
+            place = memory.find(part, place + 1, end)
+    return found
 
 
 def _is_cpp(image: Image) -> bool:

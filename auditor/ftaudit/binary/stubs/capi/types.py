@@ -206,6 +206,16 @@ def _sys_object(python: Python) -> int:
     return attribute(python, python.imported("sys"), python.string(0))
 
 
+@answers("PyCFunction_New", "PyCFunction_NewEx", "PyCMethod_New")
+def _function_new(python: Python) -> int:
+    """Answer a function with the name that its `PyMethodDef` gives it: PyO3 asks for that."""
+    made = python.objects.new("object", name=f"{python.process.current}()")
+    if definition := python.argument(0):
+        name = python.process.machine.read_text(python.process.machine.read_word(definition))
+        python.objects.known[made].attributes["__name__"] = python.objects.text(name)
+    return made
+
+
 @answers("PyThread_tss_create")
 def _tss_create(python: Python) -> int:
     python.process.machine.write_int(python.argument(0), 1)
