@@ -138,9 +138,7 @@ def obstacle_phrase(obstacle: Obstacle) -> str:
         case Obstacle.RETURNED:
             return "the function returns the borrowed reference, so each caller must change"
         case Obstacle.KEPT:
-            return (
-                "the value, or what it keeps alive, is stored or passed on, or its variable is reused"
-            )
+            return "the value, or what it keeps alive, is stored or passed on, or its variable is reused"
         case Obstacle.NO_ERROR_PATH:
             return "the replacement can fail, and the code has no way to report a failure"
         case Obstacle.NOT_MECHANICAL:
