@@ -173,7 +173,7 @@ def watch():
 
 sizes = []
 '''
-CONTROL_SHARE = 8
+CONTROL_SHARE = 16
 """The part of the growth that is enough with the GIL, or in one thread: those make fewer calls in the same time."""
 
 

@@ -27,7 +27,7 @@ SLICE_COLLECTION = 1.2
 """Run time of a unit in which objects change while the garbage collector runs."""
 SLICE_MEMORY = 0.6
 """Run time of a unit that checks the memory."""
-GROWTH = 1 << 17
+GROWTH = 1 << 19
 """Bytes in each quarter of that time."""
 MOST_MEMORY = 4
 """Methods of such a unit: more would get too few rounds each."""
