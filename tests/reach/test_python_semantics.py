@@ -40,6 +40,8 @@ def test_operators_may_call_the_special_methods_of_objects(method: str, use: str
         (f"def g():\n    {C}\n    yield 1\nfor x in g(): pass", START),
         (f"def g():\n    {C}\n    yield 1\na, = g()", START),
         (f"def g():\n    {C}\n    yield 1\n''.join(g())", START),
+        (f"def g():\n    {C}\n    yield 1\nnext(g())", IF),
+        (f"def g():\n    yield 1\n    {C}\nnext(g())", IF),
         ("(__import__('fast._c') for i in [1])", NONE),
         ("list(__import__('fast._c') for i in [1])", START),
         (f"def f(x):\n    {C}\nmap(f, [1])", RUN),

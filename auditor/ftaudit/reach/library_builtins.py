@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ftaudit.model.reachability import OpenKind
+from ftaudit.model.reachability import ConditionKind, OpenKind
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.abstract_values import (
     MOST_ITEMS,
@@ -270,6 +270,10 @@ def _mapped(call: LibraryCall, values: list[Value]) -> Items:
 
 @calls("builtins.next")
 def _next(call: LibraryCall) -> Value:
+    if call.given and isinstance(call.given[0], Pending) and call.given[0].result is None:
+        # Its code runs to the first `yield` only.
+        with call.machine.under(ConditionKind.CALL, call.scope, call.line, "next"):
+            iterate(call.machine, call.given[0])
     values, complete = iterate(call.machine, call.given[0]) if call.given else ([], False)
     if values:
         return values[0]
