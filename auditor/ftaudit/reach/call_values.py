@@ -99,7 +99,8 @@ def call(
         case Class():
             return _instantiate(machine, function, arguments, keywords, scope, node)
         case LibraryObject(name=name):
-            _consume(machine, (*arguments, *keywords.values()))
+            if name != "builtins.next":
+                _consume(machine, (*arguments, *keywords.values()))
             if name in _RUNNERS or name.startswith("asyncio."):
                 for each in arguments:
                     if name in _RUNNERS:
