@@ -77,3 +77,15 @@ def test_the_macro_that_the_build_defines_decides(tree: Path) -> None:
     macros = "'m.c'], define_macros=[('CYTHON_FREETHREADING_COMPATIBLE', '1')"
     (tree / "setup.py").write_text(SETUP.format(sources=macros))
     assert {finding.code for finding in scanned(tree).findings} == {"FT305"}
+
+
+def test_the_build_speaks_where_it_runs_f2py_again(tree: Path) -> None:
+    (tree / "m.c").write_text(
+        "/* File: mmodule.c\n * This file is auto-generated with f2py (version:2.2.6). */\n"
+        "PyMODINIT_FUNC PyInit_m(void) { return PyModule_Create(&def); }\n"
+    )
+    assert {finding.code for finding in scanned(tree).findings} == {"FT301", "FT305"}
+    (tree / "meson.build").write_text(
+        "custom_target(output : 'm.c', input : 'm.f90', command : [py3, '-m', 'numpy.f2py', '@INPUT@', '-m', 'm'])\n"
+    )
+    assert {finding.code for finding in scanned(tree).findings} == {"FT470", "FT305"}
