@@ -126,6 +126,13 @@ def test_what_python_runs_when_it_starts_is_loaded_at_start(name: str, tmp_path:
     assert found.reached is START and [f"{step.site.file}:{step.site.line}" for step in found.path] == [f"{name}:2"]
 
 
+@pytest.mark.parametrize("name", ["a.pth", "a-nspkg.pth"])
+def test_a_namespace_package_that_a_path_file_makes_is_found(name: str, tmp_path: Path) -> None:
+    line = "import sys, types; sys.modules.setdefault('ns', types.ModuleType('ns'))\n"
+    found = fast(ask(tmp_path, {"app.py": "import ns.a"}, {name: line, "ns/a.py": C}))
+    assert found.reached is START
+
+
 @pytest.mark.parametrize("text", ["a" * 2000, f"app:{'a' * 2000}", "a" * 2000 + ".py", f"a/{'b' * 2000}"])
 def test_a_start_point_of_absurd_length_is_a_usage_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("attrs==25.1.0\n")

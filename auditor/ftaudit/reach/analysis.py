@@ -69,8 +69,10 @@ def run_site(machine: AbstractRun) -> None:
                 machine.import_name(name, root, 0)
     for tree in machine.finder.trees:
         for path in tree.paths() if not tree.own else ():
-            if path.endswith(".pth") and "/" not in path:
+            # Those of setuptools make namespace packages, which the finder knows.
+            if path.endswith(".pth") and "/" not in path and not path.endswith("-nspkg.pth"):
                 _run_path_file(machine, tree, path)
+    machine.aliases.clear()
 
 
 def _run_path_file(machine: AbstractRun, tree: ImportTree, path: str) -> None:
