@@ -501,7 +501,7 @@ class Process:
         try:
             self._start(linked, notes)
             if notes:
-                self.leave_open(notes[0])
+                self.leave_open(f"code that runs before its hook ({notes[0]})")
         finally:
             self.allowed = self.calls + self.budget.calls
 
