@@ -126,10 +126,11 @@ def test_a_fingerprint_outlives_lines_above_and_knows_two_of_the_same(
     (before,) = prints()
     (tree / "a.py").write_text("# a line\n\n" + COUNTER.format(""))
     assert prints() == [before]
-    chdir = "import os\ndef f():\n    os.chdir('x')\n"
+    body = "    old = os.getcwd()\n    os.chdir('x')\n    work()\n    os.chdir(old)\n"
+    chdir = f"import os\ndef f(work):\n{body}"
     (tree / "a.py").write_text(chdir)
     (before,) = prints()
-    (tree / "a.py").write_text(chdir + "def g():\n    os.chdir('x')\n")
+    (tree / "a.py").write_text(f"{chdir}def g(work):\n{body}")
     first, second = prints()
     assert first == before != second
 

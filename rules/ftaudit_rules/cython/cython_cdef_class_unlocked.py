@@ -75,7 +75,7 @@ class CythonCdefClassUnlocked(CythonRule):
     summarized = True
     VALID = (
         SourceExample(
-            code="cdef class Plan:\n    cdef int64_t *_axes\n    cdef int _rank\n"
+            code="from libc.stdint cimport int64_t\n\ncdef class Plan:\n    cdef int64_t *_axes\n    cdef int _rank\n"
             "    def axes(self):\n        found = []\n        for i in range(self._rank):\n"
             "            found.append(self._axes[i])\n        return found\n"
         ),
