@@ -122,7 +122,10 @@ def print_survey(survey: Path, target: str, modules: Iterable[Module]) -> bool:
         if row["target"] == target and not row["rebuild"]
     }
     counts: Counter[str] = Counter()
+    surveyed = set(releases_of(survey, target).split())
     for module in modules:
+        if module.distribution not in surveyed:
+            continue  # A dependency, which the survey was not asked for.
         answer = answers.get((module.distribution, module.facts.path))
         outcome = "missing" if answer is None else "the same" if answer == module.declaration.value else "different"
         counts[outcome] += 1
