@@ -39,6 +39,7 @@ class SharedWheelReader:
         self._lock = threading.Lock()
         self._closed = False
         self._stores: tuple[FactsStore, ...] = ()
+        self._stores_open = False
         self.store_notes: tuple[str, ...] = ()
         """Why facts stores are not used."""
         self._reached: dict[StoreOrigin, set[str]] = {}
@@ -91,9 +92,10 @@ class SharedWheelReader:
 
     def open_stores(self) -> None:
         """Open the facts stores, unless they are open; raise `InputError` for one that cannot be used."""
-        if not self._stores and not self.store_notes:
+        if not self._stores_open:
             cache = None if self._settings.no_cache else self._settings.cache
             self._stores, self.store_notes = open_stores(self._settings.facts, cache)
+            self._stores_open = True
 
     def find_reach(self, analysis: str, name: str) -> tuple[StoreOrigin, bytes] | None:
         """Return a file that `--reach` with this analysis reads from the first store that has it.
